@@ -1,0 +1,99 @@
+/*
+ * Option tables: a module describes its configuration once, as an array of rows, and from that come
+ * YAML parsing, range errors with line and column, "did you mean", default values and
+ * docs/configuration.md. Values land in a plain struct at the row's offset.
+ */
+#ifndef TLY_CONFIG_OPTION_H
+#define TLY_CONFIG_OPTION_H
+
+#include "agent/base/error.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum tly_option_type {
+    TLY_OPTION_BOOL,     /* bool: true/false, yes/no, on/off */
+    TLY_OPTION_INT,      /* int64_t */
+    TLY_OPTION_SIZE,     /* int64_t bytes: 512, 64KiB, 10MiB, 1GiB, and k, M, G as decimal powers */
+    TLY_OPTION_DURATION, /* int64_t milliseconds: 250ms, 10s, 5m, 1h, 7d, 1h30m */
+    TLY_OPTION_STRING,   /* char *, NULL when absent and without default */
+    TLY_OPTION_SECRET,  /* char *; `key_file` may name a file instead, which others must not read */
+    TLY_OPTION_ENUM,    /* int: index into `choices` */
+    TLY_OPTION_STRINGS, /* struct tly_strings */
+    TLY_OPTION_SECTION, /* a nested struct, in place, described by `inner` */
+    TLY_OPTION_LIST,    /* struct tly_list of structs described by `inner` */
+};
+
+struct tly_strings {
+    char **at; /* owned */
+    size_t count;
+};
+
+struct tly_list {
+    void *at; /* owned array of `inner_size` structs */
+    size_t count;
+};
+
+struct tly_option {
+    const char *key;
+    enum tly_option_type type;
+    size_t offset;        /* offsetof(struct, member) */
+    const char *fallback; /* the default as written in YAML; NULL: none (empty list, NULL string) */
+    bool required;
+    int64_t min, max;               /* for INT, SIZE, DURATION; both 0: any that is not negative */
+    const char *const *choices;     /* for ENUM, ends in NULL */
+    const struct tly_option *inner; /* for SECTION and LIST, ends in a row with key NULL */
+    size_t inner_size;
+    const char *shorthand; /* for LIST: a plain string as item stands for {shorthand: string} */
+    int (*verify)(const char *value, struct tly_error *err); /* for STRING(S): more than the type */
+    const char *help; /* what it does, for a person, one or two sentences */
+};
+
+/* A section of the file: top-level key and its table. `type` SECTION or LIST; or, with key "", the
+ * table's rows are top-level keys themselves. */
+struct tly_section {
+    const char *key;
+    enum tly_option_type type; /* SECTION or LIST */
+    const struct tly_option *options;
+    size_t size;           /* of the struct (for LIST: of one item) */
+    const char *shorthand; /* for LIST */
+    /* More than rows can say: relations between values. `value` is the filled struct or tly_list.
+     */
+    int (*verify)(const void *value, struct tly_error *err);
+    const char *help;
+};
+
+/* Where something stands in a file, for messages: "file:line:column: text". */
+struct tly_complaint {
+    size_t line, column; /* from 1; 0: the file as a whole */
+    char text[TLY_ERROR_TEXT_MAX];
+};
+
+#define TLY_COMPLAINTS_MAX 32
+struct tly_complaints {
+    struct tly_complaint at[TLY_COMPLAINTS_MAX];
+    size_t count; /* may pass the maximum: the rest was only counted */
+};
+
+struct tly_config; /* the parsed file: one struct per section */
+
+/*
+ * Parses YAML text (libyaml) against `sections`. `${VAR}` and `${VAR:-default}` in scalars come
+ * from the environment, `$$` is a dollar. Every problem is collected, not only the first. Returns 0
+ * with a config; or TLY_E_MALFORMED, with complaints. Text "" gives the defaults.
+ */
+int tly_config_parse(const struct tly_section *const *sections, size_t section_count,
+                     const char *text, size_t len, struct tly_complaints *complaints,
+                     struct tly_config **ret_config) TLY_CHECK;
+/* Reads the file first. -errno with err set when it can't be read. */
+int tly_config_load(const struct tly_section *const *sections, size_t section_count,
+                    const char *path, struct tly_complaints *complaints,
+                    struct tly_config **ret_config, struct tly_error *err) TLY_CHECK;
+void tly_config_free(struct tly_config *config); /* wipes secrets */
+
+/* The struct (SECTION) or struct tly_list (LIST) of a section; never NULL for one that was given to
+ * parse. Borrowed. */
+const void *tly_config_section(const struct tly_config *config, const struct tly_section *section);
+
+#endif

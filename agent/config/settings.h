@@ -1,0 +1,46 @@
+/*
+ * The settings that belong to no single collector or output: the core's own sections.
+ */
+#ifndef TLY_CONFIG_SETTINGS_H
+#define TLY_CONFIG_SETTINGS_H
+
+#include "agent/config/option.h"
+
+#include <stdint.h>
+
+/* Top-level keys. */
+struct tly_settings {
+    char *state_dir;
+};
+
+/* docker: */
+struct tly_docker_settings {
+    char *host;      /* "unix:///var/run/docker.sock", "tcp://host:2376"; "": no API */
+    char *data_root; /* NULL: what the engine says, else /var/lib/docker */
+    char *ca_file, *cert_file, *key_file;
+    int64_t timeout_ms;
+};
+
+/* collect: */
+struct tly_collect_settings {
+    int64_t interval_ms;
+    struct tly_strings labels;
+    int64_t containers_max;
+};
+
+/* web: */
+struct tly_web_settings {
+    struct tly_strings listen;
+    char *config_file;
+    int64_t connections_max;
+};
+
+/* log: the agent's own log */
+struct tly_log_settings {
+    int level; /* enum tly_log_level */
+};
+
+extern const struct tly_section tly_settings_section, tly_docker_section, tly_collect_section,
+    tly_web_section, tly_log_section;
+
+#endif

@@ -1,0 +1,85 @@
+/*
+ * A destination: one named target of records, with its own open chunks, queue and bounds, so that a
+ * slow one never delays another. Sources append; one output takes, and acknowledges or returns.
+ */
+#ifndef TLY_DELIVERY_DESTINATION_H
+#define TLY_DELIVERY_DESTINATION_H
+
+#include "agent/base/error.h"
+#include "agent/base/text.h"
+#include "agent/delivery/chunk.h"
+#include "agent/loop/loop.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct tly_destination_limits {
+    size_t chunk_bytes_max; /* a chunk is sealed before it would pass this; default 1 MiB. A single
+                             * record may be longer than that and then fills a chunk alone */
+    int64_t chunk_age_ms;   /* a chunk is sealed when its first record is this old; default 1 s */
+    size_t bytes_max;       /* open, queued and under way together; default 8 MiB */
+};
+
+struct tly_destination_counts {
+    uint64_t records_appended, bytes_appended;
+    uint64_t records_acked, bytes_acked, chunks_acked;
+    uint64_t chunks_returned; /* to be sent once more */
+    uint64_t records_dropped; /* of sources that cannot be read again, at the bound */
+    uint64_t queued_bytes;    /* now: open + sealed + under way */
+    uint64_t queued_records;
+    uint64_t queued_chunks;
+};
+
+struct tly_destination;
+
+const char *tly_destination_name(const struct tly_destination *destination);
+void tly_destination_counts(const struct tly_destination *destination,
+                            struct tly_destination_counts *ret_counts);
+
+/* ---- the sources' side ---- */
+
+/* False at the bound: reading pauses. `tly_destination_wait` then says when to go on. */
+bool tly_destination_has_room(const struct tly_destination *destination);
+
+/* Calls `resume` once when there is room again. One registration per waiter; adding it again while
+ * registered changes nothing. */
+struct tly_room_waiter {
+    void (*resume)(void *arg);
+    void *arg;
+    struct tly_room_waiter *next; /* delivery's own */
+    bool waiting;                 /* delivery's own */
+};
+void tly_destination_wait(struct tly_destination *destination, struct tly_room_waiter *waiter);
+void tly_destination_unwait(struct tly_destination *destination, struct tly_room_waiter *waiter);
+
+/*
+ * The open chunk of `tag` with room for `bytes` more in its payload, for the source to write into
+ * and then commit: one copy from file to frame. A chunk that would pass its maximum is sealed
+ * first. -ENOMEM, TLY_E_LIMIT for a single record over the payload's hard maximum.
+ */
+int tly_destination_open(struct tly_destination *destination, struct tly_text tag, size_t bytes,
+                         struct tly_chunk **ret_chunk) TLY_CHECK;
+
+/*
+ * Counts `records` that the source has written to chunk->payload since `open` (whose len it has
+ * advanced). `cursor` and `position`: how far the source is delivered once these are acknowledged;
+ * NULL for what cannot be read again.
+ */
+int tly_destination_commit(struct tly_destination *destination, struct tly_chunk *chunk,
+                           uint32_t records, struct tly_cursor *cursor,
+                           const struct tly_position *position) TLY_CHECK;
+
+/* ---- the output's side ---- */
+
+/* Calls `ready` when a sealed chunk waits and none did before. */
+void tly_destination_attach(struct tly_destination *destination, void (*ready)(void *arg),
+                            void *arg);
+/* The oldest sealed chunk, now under way; NULL if none waits. Borrowed until ack or give_back. */
+struct tly_chunk *tly_destination_take(struct tly_destination *destination);
+/* The receiver has it: positions move, the chunk is gone. In any order. */
+void tly_destination_ack(struct tly_destination *destination, struct tly_chunk *chunk);
+/* It was not acknowledged: it goes back to its old place in the queue. */
+void tly_destination_give_back(struct tly_destination *destination, struct tly_chunk *chunk);
+
+#endif

@@ -1,0 +1,120 @@
+/*
+ * The table of containers. Several sources report what they know; the table merges it by trust
+ * (API over files over cgroup tree), keeps the samples that collectors publish, and hands out
+ * snapshots that any thread may read. All functions are for the loop's thread.
+ */
+#ifndef TLY_INVENTORY_INVENTORY_H
+#define TLY_INVENTORY_INVENTORY_H
+
+#include "agent/base/error.h"
+#include "agent/base/text.h"
+#include "agent/inventory/snapshot.h"
+#include "agent/model/container.h"
+#include "agent/model/sample.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* In order of trust, least first. */
+enum tly_source { TLY_SOURCE_CGROUP, TLY_SOURCE_FILES, TLY_SOURCE_API, TLY_SOURCE_COUNT };
+
+struct tly_inventory;
+
+struct tly_inventory_limits {
+    size_t containers_max;        /* more are refused and counted */
+    size_t label_value_bytes_max; /* longer label values are cut at a UTF-8 boundary and counted */
+    size_t labels_max;            /* per container, as metric labels */
+};
+
+/* `label_globs` are the container labels that become metric labels; copied. */
+int tly_inventory_new(const struct tly_inventory_limits *limits, const char *const *label_globs,
+                      size_t label_glob_count, struct tly_inventory **ret_inventory) TLY_CHECK;
+void tly_inventory_free(struct tly_inventory *inventory);
+
+/*
+ * A source's present knowledge of a container, replacing what it said before. Takes one reference
+ * over. `observed_ns` (monotonic) is when the source looked: word that is older than a `forget` of
+ * that id is ignored. -ENOMEM; TLY_E_LIMIT over containers_max.
+ */
+int tly_inventory_put(struct tly_inventory *inventory, enum tly_source source,
+                      struct tly_container *container, int64_t observed_ns) TLY_CHECK;
+
+/* The source no longer knows it. The row goes when no source is left. */
+void tly_inventory_withdraw(struct tly_inventory *inventory, enum tly_source source,
+                            struct tly_text id);
+
+/* It is gone for certain (the engine destroyed it): the row goes whatever other sources last said.
+ */
+void tly_inventory_forget(struct tly_inventory *inventory, struct tly_text id, int64_t observed_ns);
+
+/* Everything that a source said becomes void, as when the engine restarted or is another one;
+ * ids that the caller puts again before `end` stay without a change being seen. */
+void tly_inventory_relist_begin(struct tly_inventory *inventory, enum tly_source source);
+void tly_inventory_relist_end(struct tly_inventory *inventory, enum tly_source source);
+
+/* Merged view, borrowed until the next change; NULL if unknown. */
+const struct tly_container *tly_inventory_find(const struct tly_inventory *inventory,
+                                               struct tly_text id);
+/* What one source alone said; NULL if nothing. */
+const struct tly_container *tly_inventory_find_from(const struct tly_inventory *inventory,
+                                                    enum tly_source source, struct tly_text id);
+size_t tly_inventory_count(const struct tly_inventory *inventory);
+/* Calls for each merged row; the inventory must not be changed meanwhile. */
+void tly_inventory_each(const struct tly_inventory *inventory,
+                        void (*fn)(void *arg, const struct tly_container *container), void *arg);
+
+/* ---- those who want to know ---- */
+
+enum tly_change { TLY_CHANGE_ADDED, TLY_CHANGE_UPDATED, TLY_CHANGE_REMOVED };
+/* `container` is the merged view after the change (before it, for REMOVED). Called at once, from
+ * inside put, withdraw and forget; a listener must not change the inventory. */
+typedef void (*tly_change_fn)(void *arg, enum tly_change change,
+                              const struct tly_container *container);
+int tly_inventory_listen(struct tly_inventory *inventory, tly_change_fn changed,
+                         void *arg) TLY_CHECK;
+void tly_inventory_unlisten(struct tly_inventory *inventory, tly_change_fn changed, void *arg);
+
+/* ---- samples ---- */
+
+/* A place for one collector's sets: at most TLY_SLOTS_MAX are given out, at start. */
+int tly_inventory_slot(struct tly_inventory *inventory, const char *collector,
+                       unsigned *ret_slot) TLY_CHECK;
+
+/*
+ * Replaces the collector's set for a container; takes the reference over. NULL: there is no longer
+ * a source (the container stopped), its gauges vanish and its carried totals are kept for the next
+ * run. `instance` tells one run of the container from the next (the cgroup's inode): when it
+ * changes, or a carried counter goes down, the last raw value is added to the total. An unknown id
+ * is ignored.
+ */
+void tly_inventory_publish(struct tly_inventory *inventory, unsigned slot, struct tly_text id,
+                           uint64_t instance, struct tly_sample_set *set);
+/* The same for what belongs to the host. */
+void tly_inventory_publish_host(struct tly_inventory *inventory, unsigned slot,
+                                struct tly_sample_set *set);
+
+/* Called when a snapshot is taken, to add samples of scope TLY_PER_AGENT. */
+typedef void (*tly_meter_fn)(void *arg, struct tly_samples *samples);
+int tly_inventory_meter(struct tly_inventory *inventory, tly_meter_fn read, void *arg) TLY_CHECK;
+void tly_inventory_unmeter(struct tly_inventory *inventory, tly_meter_fn read, void *arg);
+
+/* One reference on the present state; NULL when memory is out. */
+struct tly_snapshot *tly_inventory_snapshot(struct tly_inventory *inventory);
+
+/* ---- freshness ---- */
+
+/* A collector's offer to read anew: starts a run that ends in `done(token)`, at the latest when its
+ * own time limit has passed; also when one was under way already. */
+typedef void (*tly_refresh_fn)(void *arg, void (*done)(void *token), void *token);
+int tly_inventory_refresher(struct tly_inventory *inventory, tly_refresh_fn refresh,
+                            void *arg) TLY_CHECK;
+void tly_inventory_unrefresher(struct tly_inventory *inventory, tly_refresh_fn refresh, void *arg);
+
+/* Lets all refreshers run unless that was done within `max_age_ms`, then calls `done`, maybe from
+ * inside this call. For a scrape, so that a rate over scrapes is not blurred by our own interval.
+ */
+int tly_inventory_refresh(struct tly_inventory *inventory, int64_t max_age_ms,
+                          void (*done)(void *arg), void *arg) TLY_CHECK;
+
+#endif

@@ -1,0 +1,39 @@
+/*
+ * Changes in directories, by inotify(7): one descriptor, one watch per directory. Events of one
+ * directory come in the kernel's order. An overflow of the kernel's queue is reported to every
+ * watch as TLY_WATCH_LOST: the owner must look at its directory anew.
+ */
+#ifndef TLY_LOOP_WATCH_H
+#define TLY_LOOP_WATCH_H
+
+#include "agent/base/error.h"
+#include "agent/base/text.h"
+#include "agent/loop/loop.h"
+
+#include <stdint.h>
+
+enum {
+    TLY_WATCH_CREATED = 1,  /* a name appeared, made or moved in */
+    TLY_WATCH_GONE = 2,     /* a name went, removed or moved out */
+    TLY_WATCH_MODIFIED = 4, /* bytes of the named file changed */
+    TLY_WATCH_ENDED = 8,    /* the directory itself went; no event comes after it */
+    TLY_WATCH_LOST = 16,    /* events were lost */
+};
+
+struct tly_watcher; /* the inotify instance; one per loop is enough */
+struct tly_watch;   /* one directory */
+
+/* `name` is the entry's name inside the directory, borrowed, empty for ENDED and LOST. */
+typedef void (*tly_watch_fn)(void *arg, unsigned events, struct tly_text name);
+
+int tly_watcher_new(struct tly_loop *loop, struct tly_watcher **ret_watcher) TLY_CHECK;
+void tly_watcher_free(struct tly_watcher *watcher); /* after all its watches */
+
+/* `events` of interest; ENDED and LOST always come. -ENOSPC: the user's limit of watches
+ * (fs.inotify.max_user_watches) is used up; the owner falls back to looking at intervals.
+ * Several watches on one directory are independent of each other. */
+int tly_watch_new(struct tly_watcher *watcher, const char *path, unsigned events, tly_watch_fn seen,
+                  void *arg, struct tly_watch **ret_watch) TLY_CHECK;
+void tly_watch_free(struct tly_watch *watch);
+
+#endif

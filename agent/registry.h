@@ -1,0 +1,65 @@
+/*
+ * The two kinds of plug-in. A collector fills the inventory or feeds records; an output serves or
+ * sends what is there. Each is one exported constant, listed in registry.c and nowhere else.
+ */
+#ifndef TLY_REGISTRY_H
+#define TLY_REGISTRY_H
+
+#include "agent/base/error.h"
+#include "agent/config/settings.h"
+#include "agent/delivery/delivery.h"
+#include "agent/inventory/inventory.h"
+#include "agent/loop/loop.h"
+#include "agent/loop/watch.h"
+#include "agent/web/route.h"
+
+/* What every module gets at start: borrowed, and longer-lived than the module. */
+struct tly_context {
+    struct tly_loop *loop;
+    struct tly_watcher *watcher;
+    struct tly_inventory *inventory;
+    struct tly_delivery *delivery;
+    const struct tly_config *config;
+    const struct tly_settings *settings;
+    const struct tly_docker_settings *docker;
+    const struct tly_collect_settings *collect;
+};
+
+/* The figures that the runner shows for each collector; the collector fills them in. */
+struct tly_run_stats {
+    int64_t duration_ns; /* of the last run */
+    bool success;        /* of the last run */
+    uint64_t errors;     /* in all, one for each value or container that could not be read */
+};
+
+struct tly_collector {
+    const char *name;
+    const char *summary;               /* one line for documents */
+    const struct tly_section *section; /* its own configuration, or NULL */
+    /* Starts to work on the loop; `ret_self` is the instance. Not an error: a peer that is not
+     * there yet. An error stops the agent with `err`. */
+    int (*start)(const struct tly_context *context, void **ret_self, struct tly_error *err);
+    /* Stops, frees the instance, and calls `stopped` when nothing of it is under way any more. */
+    void (*stop)(void *self, void (*stopped)(void *arg), void *arg);
+    const struct tly_run_stats *(*stats)(const void *self); /* borrowed */
+    /* True once the first look at the world is done: /-/ready waits for all collectors. */
+    bool (*ready)(const void *self);
+};
+
+struct tly_output {
+    const char *name;
+    const char *summary;
+    const struct tly_section *section;
+    int (*start)(const struct tly_context *context, void **ret_self, struct tly_error *err);
+    /* Has until `deadline_ms` (loop time) to deliver what is under way. */
+    void (*stop)(void *self, int64_t deadline_ms, void (*stopped)(void *arg), void *arg);
+    const struct tly_route *routes; /* ends in a row with path NULL; or NULL */
+};
+
+extern const struct tly_collector *const tly_collectors[]; /* ends in NULL */
+extern const struct tly_output *const tly_outputs[];       /* ends in NULL */
+
+/* The core's sections and those of every module, for parsing and for documents. */
+const struct tly_section *const *tly_sections(size_t *ret_count);
+
+#endif

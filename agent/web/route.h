@@ -1,0 +1,41 @@
+/*
+ * What an HTTP route is to those who offer one. The server itself (libmicrohttpd) is web's secret.
+ * Handlers run on the loop's thread and answer at once or later, also from a later callback.
+ */
+#ifndef TLY_WEB_ROUTE_H
+#define TLY_WEB_ROUTE_H
+
+#include "agent/base/buf.h"
+#include "agent/base/error.h"
+#include "agent/base/text.h"
+
+#include <stdint.h>
+
+struct tly_http_request; /* opaque; lives until it is answered */
+
+/* Borrowed until the answer; empty when absent. GET and HEAD only reach handlers. */
+struct tly_text tly_http_path(const struct tly_http_request *request);
+struct tly_text tly_http_header(const struct tly_http_request *request, const char *name);
+struct tly_text tly_http_query(const struct tly_http_request *request, const char *name);
+/* Calls for each value of a repeated query argument, such as collect[]. */
+void tly_http_query_each(const struct tly_http_request *request, const char *name,
+                         void (*fn)(void *arg, struct tly_text value), void *arg);
+
+/* Adds a header to the answer to come; strings are copied. */
+int tly_http_answer_header(struct tly_http_request *request, const char *name,
+                           const char *value) TLY_CHECK;
+
+/* Answers once; takes the bytes of `body` over (the buffer is empty afterwards; NULL: no body).
+ * The request is gone afterwards. A client that has left meanwhile does no harm. */
+void tly_http_answer(struct tly_http_request *request, unsigned status, const char *content_type,
+                     struct tly_buf *body);
+
+typedef void (*tly_route_fn)(void *self, struct tly_http_request *request);
+
+struct tly_route {
+    const char *path; /* exact, or with a final '*' for everything below */
+    tly_route_fn handle;
+    const char *title; /* for the landing page; NULL: not shown there */
+};
+
+#endif
