@@ -75,7 +75,8 @@ struct tly_container *tly_container_new(struct tly_text id);
 struct tly_container *tly_container_ref(struct tly_container *container);
 void tly_container_unref(struct tly_container *container); /* NULL is fine */
 
-/* Adds a label (copied). -ENOMEM, TLY_E_LIMIT over TLY_CONTAINER_LABELS_MAX. */
+/* Adds a label (copied), or replaces the value of that key; the array stays sorted by key. -ENOMEM,
+ * TLY_E_LIMIT over TLY_CONTAINER_LABELS_MAX. */
 #define TLY_CONTAINER_LABELS_MAX 512
 int tly_container_label_add(struct tly_container *container, struct tly_text key,
                             struct tly_text value) TLY_CHECK;

@@ -11,9 +11,11 @@
 enum tly_family_type { TLY_COUNTER, TLY_GAUGE, TLY_INFO };
 
 enum tly_family_scope {
-    TLY_PER_CONTAINER, /* carries the container's labels */
-    TLY_PER_HOST,      /* machine_* and container_* totals of the host */
-    TLY_PER_AGENT,     /* tallyman_*, process_* */
+    /* Carries the container's labels. The root cgroup has no container: its samples stand in the
+     * host's row and carry `id="/"` in their own dimension, as cAdvisor labels them. */
+    TLY_PER_CONTAINER,
+    TLY_PER_HOST,  /* machine_* and container_* totals of the host */
+    TLY_PER_AGENT, /* tallyman_*, process_* */
 };
 
 enum {
@@ -22,6 +24,8 @@ enum {
     TLY_FAMILY_CARRIED = 1,
     /* Has cAdvisor's name, labels and meaning. */
     TLY_FAMILY_CADVISOR = 2,
+    /* The last value stays to be seen after the container stopped. */
+    TLY_FAMILY_KEPT = 4,
 };
 
 struct tly_family {
@@ -34,10 +38,13 @@ struct tly_family {
     const char *labels; /* names of labels beyond the base ones, comma-separated; "" for none */
     const char *source; /* the kernel file and field, or API field */
     const char *help;   /* one sentence without a full stop */
+    /* Where it differs from cAdvisor's family of that name, and why; "" if it does not. */
+    const char *note;
 };
 
 enum tly_family_id {
-#define TLY_FAMILY(name, type, scope, exponent, flags, group, labels, source, help) TLY_F_##name,
+#define TLY_FAMILY(name, type, scope, exponent, flags, group, labels, source, help, note)          \
+    TLY_F_##name,
 #include "agent/model/families.def"
 #undef TLY_FAMILY
     TLY_FAMILY_COUNT

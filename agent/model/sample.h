@@ -34,13 +34,14 @@ struct tly_sample_set *tly_sample_set_ref(struct tly_sample_set *set);
 void tly_sample_set_unref(struct tly_sample_set *set); /* NULL is fine */
 
 /* The builder: embedded; after a failed call the builder stays usable without that sample. */
-#define TLY_SAMPLES_MAX                                                                            \
-    16384 /* per set: a container with thousands of devices is cut, and counted */
+/* Per set: a container with thousands of devices is cut, and counted. */
+#define TLY_SAMPLES_MAX 16384
 struct tly_samples {
     struct tly_sample *at;
     size_t count, cap;
     struct tly_buf dim_text;
     uint32_t *dim_end;
+    uint16_t *dim_index; /* a hash table over the dimensions, 2 * dims_cap slots */
     size_t dims, dims_cap;
     size_t refused; /* samples and dimensions over the maximum, or out of memory */
 };
@@ -59,6 +60,9 @@ uint16_t tly_samples_dim1(struct tly_samples *samples, const char *name, struct 
 
 void tly_samples_add(struct tly_samples *samples, enum tly_family_id family, uint16_t dim,
                      int64_t raw);
+
+/* Forgets what was added; memory and `refused` stay. */
+void tly_samples_clear(struct tly_samples *samples);
 
 /* Turns what was added into a set with one reference and clears the builder. NULL: out of memory.
  */
