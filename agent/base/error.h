@@ -35,7 +35,8 @@ struct tly_error {
  * function ends in `return tly_error_set(err, -EINVAL, "...")`.
  */
 int tly_error_set(struct tly_error *err, int code, const char *format, ...) TLY_PRINTF(3, 4);
-int tly_error_vset(struct tly_error *err, int code, const char *format, va_list args);
+int tly_error_vset(struct tly_error *err, int code, const char *format, va_list args)
+    TLY_PRINTF(3, 0);
 
 /* Puts "text: " before what `err` already says. */
 void tly_error_prefix(struct tly_error *err, const char *format, ...) TLY_PRINTF(2, 3);
