@@ -51,6 +51,11 @@ int tly_stream_connect(struct tly_loop *loop, const struct tly_address *address,
 int tly_stream_write(struct tly_stream *stream, struct tly_text head, struct tly_text body,
                      void (*written)(void *arg, int code), void *arg) TLY_CHECK;
 
+/* The same for up to TLY_STREAM_RUNS_MAX runs; the array itself is read during the call only. */
+#define TLY_STREAM_RUNS_MAX 4
+int tly_stream_write_runs(struct tly_stream *stream, const struct tly_text *runs, size_t count,
+                          void (*written)(void *arg, int code), void *arg) TLY_CHECK;
+
 /* Bytes queued and not yet taken by the kernel. */
 size_t tly_stream_queued(const struct tly_stream *stream);
 
