@@ -10,44 +10,87 @@
 
 #include "agent/base/buf.h"
 #include "agent/base/error.h"
+#include "agent/base/text.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-/* How far into a log source everything is delivered: the next byte to read of one file. */
-struct tly_position {
-    uint64_t device, inode; /* of the file as it was open */
-    uint64_t head_hash;     /* of its first bytes: tells a reused inode from the file itself */
-    uint32_t head_len;      /* how many bytes were hashed; 0: none yet */
-    uint64_t offset;        /* bytes from the start of the (uncompressed) file */
-};
+struct tly_destination;
 
-struct tly_cursor; /* counted: its owner and every chunk under way hold one reference */
-
-/* `delivered` is called when the position moved; not after tly_cursor_detach. */
-struct tly_cursor *tly_cursor_new(void (*delivered)(void *arg, const struct tly_position *position),
-                                  void *arg);
-/* The owner goes; chunks under way are still delivered and their positions still kept by whoever
- * the `orphaned` callback reaches. */
-void tly_cursor_detach(struct tly_cursor *cursor);
-bool tly_cursor_idle(const struct tly_cursor *cursor); /* nothing under way */
+/* ---- chunk ---- */
 
 #define TLY_CHUNK_ID_MAX 24 /* Base64 of 128 bits, as the forward protocol asks for */
 
 struct tly_chunk {
     struct tly_buf payload; /* [EventTime, map] values back to back */
     uint32_t records;
-    char id[TLY_CHUNK_ID_MAX + 1];
-    const char *tag;   /* owned by the chunk */
-    int64_t opened_ms; /* loop time of the first record */
-    unsigned sends;    /* how often an output took it */
-    void *output_data; /* for the output that holds it */
+    char id[TLY_CHUNK_ID_MAX + 1]; /* empty until sealed */
+    const char *tag;               /* valid as long as the chunk */
+    int64_t opened_ms;             /* loop time of the first record */
+    unsigned sends;                /* how often an output took it */
+    void *output_data;             /* for the output that holds it */
+    size_t bytes_max;              /* a source writes no further than this: see tly_chunk_room */
     /* the rest is delivery's own: see destination.c */
+    struct tly_lane *lane;
     struct tly_span *spans;
-    size_t span_count, span_cap;
     struct tly_chunk *next, *previous;
+    size_t committed; /* bytes of the payload that stand for `records` */
+    uint64_t sequence;
     int state;
 };
+
+/* How many bytes a source may write behind payload.len without asking tly_destination_open again. */
+static inline size_t tly_chunk_room(const struct tly_chunk *chunk)
+{
+    size_t most = chunk->payload.cap < chunk->bytes_max ? chunk->payload.cap : chunk->bytes_max;
+    return most > chunk->payload.len ? most - chunk->payload.len : 0;
+}
+
+/* ---- position ---- */
+
+/*
+ * How far into a log source everything is delivered. A source with several streams in one file may
+ * have to wait for the rest of a line of one of them while the others go on: then the position
+ * stands at that line, and says what behind it is delivered all the same.
+ */
+struct tly_position {
+    uint64_t device, inode; /* of the file as it was open */
+    uint64_t head_hash;     /* of its first bytes: tells a reused inode from the file itself */
+    uint32_t head_len;      /* how many bytes were hashed; 0: none yet */
+    uint32_t held;  /* 0, or the source's number of the stream whose line waits at `offset` */
+    uint64_t offset; /* the next byte to read, from the start of the (uncompressed) file */
+    /* With `held`: all other streams are delivered up to this many bytes behind `offset`, counted
+     * on through the following files. */
+    uint64_t ahead;
+};
+
+/* ---- cursor ---- */
+
+/*
+ * One source's way to one destination. It belongs to the source, which commits records with it and
+ * ends or detaches it; the chunks under way hold it too, and it lives until the last of them is
+ * acknowledged. What it reaches is kept on disk under the destination's name and `key`, also after
+ * the owner has gone.
+ */
+struct tly_cursor;
+
+/* -ENOMEM. `key` is copied ("docker/<id>"). */
+int tly_cursor_new(struct tly_destination *destination, struct tly_text key,
+                   struct tly_cursor **ret_cursor) TLY_CHECK;
+
+/* Nothing is under way: every record that was committed is acknowledged. */
+bool tly_cursor_idle(const struct tly_cursor *cursor);
+
+/* The source has moved on without a record: the position takes part in the order as if it were
+ * committed with the last record. */
+void tly_cursor_advance(struct tly_cursor *cursor, const struct tly_position *position);
+
+/* The owner goes, the source stays: the kept position is for whoever takes it up again. */
+void tly_cursor_detach(struct tly_cursor *cursor);
+
+/* The source itself is gone and all of it is committed: the owner goes, and the kept position is
+ * dropped as soon as all is acknowledged. */
+void tly_cursor_end(struct tly_cursor *cursor);
 
 #endif

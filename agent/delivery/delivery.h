@@ -8,16 +8,22 @@
 #include "agent/base/text.h"
 #include "agent/delivery/destination.h"
 #include "agent/loop/loop.h"
+#include "agent/model/sample.h"
 
 struct tly_delivery;
 
-/* `state_dir_fd` is borrowed for the life of the object; -1: nothing is kept (`tallyman metrics`).
+/*
+ * Reads the positions that are kept in `state_dir_fd`, which is borrowed for the life of the object;
+ * -1: nothing is kept (`tallyman metrics`). A directory that can't be read or written is said in the
+ * log and tried again; it is no error. -ENOMEM.
  */
 int tly_delivery_new(struct tly_loop *loop, int state_dir_fd, struct tly_delivery **ret_delivery,
                      struct tly_error *err) TLY_CHECK;
-void tly_delivery_free(struct tly_delivery *delivery); /* writes the positions a last time */
+/* Writes the positions a last time, and syncs them. What is queued or under way is given up: it
+ * will be read again. Every cursor must have been detached or ended, every output stopped. */
+void tly_delivery_free(struct tly_delivery *delivery);
 
-/* Made by outputs when they start. Names are unique: -EEXIST. */
+/* Made by outputs when they start, and there until the end. Names are unique: -EEXIST. */
 int tly_delivery_add(struct tly_delivery *delivery, const char *name,
                      const struct tly_destination_limits *limits,
                      struct tly_destination **ret_destination) TLY_CHECK;
@@ -33,15 +39,22 @@ void tly_delivery_emit(struct tly_delivery *delivery, struct tly_text tag, struc
 /* Seals every open chunk now: for a shutdown. */
 void tly_delivery_flush(struct tly_delivery *delivery);
 
+/* The samples of the tallyman_destination_* and tallyman_positions_* families: a tly_meter_fn whose
+ * argument is the delivery. */
+void tly_delivery_meter(void *delivery, struct tly_samples *samples);
+
 /* ---- positions ---- */
 
 /*
- * Kept per destination and source key ("docker/<id>"). A change is written (not synced) at once, so
- * that it survives a kill; synced every few seconds, so that power loss repeats seconds, not days.
+ * Kept per destination and source key ("docker/<id>"), by the cursors. A change is written (not
+ * synced) in the same turn of the loop, so that it survives a kill; synced every few seconds, so
+ * that power loss repeats seconds, not days.
  */
 bool tly_delivery_position(const struct tly_delivery *delivery,
                            const struct tly_destination *destination, struct tly_text key,
                            struct tly_position *ret_position);
+/* Not through a cursor: for where a source begins. -ENOMEM, TLY_E_LIMIT over the most that are
+ * kept. */
 int tly_delivery_keep(struct tly_delivery *delivery, const struct tly_destination *destination,
                       struct tly_text key, const struct tly_position *position) TLY_CHECK;
 void tly_delivery_drop(struct tly_delivery *delivery, const struct tly_destination *destination,
@@ -50,5 +63,10 @@ void tly_delivery_drop(struct tly_delivery *delivery, const struct tly_destinati
 void tly_delivery_each_position(
     const struct tly_delivery *delivery, const struct tly_destination *destination,
     void (*fn)(void *arg, struct tly_text key, const struct tly_position *position), void *arg);
+
+/* Drops, for every destination that ever was, the keys that start with `prefix` and for which `keep`
+ * answers false. Returns how many went. */
+size_t tly_delivery_prune(struct tly_delivery *delivery, struct tly_text prefix,
+                          bool (*keep)(void *arg, struct tly_text key), void *arg);
 
 #endif

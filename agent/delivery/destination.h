@@ -1,6 +1,7 @@
 /*
  * A destination: one named target of records, with its own open chunks, queue and bounds, so that a
  * slow one never delays another. Sources append; one output takes, and acknowledges or returns.
+ * Callbacks run on the loop, never from inside a call of this header, but for `resume`.
  */
 #ifndef TLY_DELIVERY_DESTINATION_H
 #define TLY_DELIVERY_DESTINATION_H
@@ -14,21 +15,34 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#define TLY_CHUNK_BYTES_DEFAULT       ((size_t)1 << 20)
+#define TLY_CHUNK_AGE_DEFAULT_MS      1000
+#define TLY_DESTINATION_BYTES_DEFAULT ((size_t)8 << 20)
+
+/* No single record may be longer than this, whatever the limits say. */
+#define TLY_RECORD_BYTES_MAX ((size_t)16 << 20)
+
 struct tly_destination_limits {
-    size_t chunk_bytes_max; /* a chunk is sealed before it would pass this; default 1 MiB. A single
+    size_t chunk_bytes_max; /* a chunk is sealed before it would pass this; 0: the default. A single
                              * record may be longer than that and then fills a chunk alone */
-    int64_t chunk_age_ms;   /* a chunk is sealed when its first record is this old; default 1 s */
-    size_t bytes_max;       /* open, queued and under way together; default 8 MiB */
+    int64_t chunk_age_ms;   /* a chunk is sealed when its first record is this old; 0: the default */
+    size_t bytes_max;       /* open, queued and under way together, by the memory that they take;
+                             * 0: the default. Only a record that is longer than all of it may pass
+                             * it, alone. The last eighth is left to tly_delivery_emit */
 };
 
+/* appended = acked + dropped + queued, at every moment, in records and in bytes. */
 struct tly_destination_counts {
-    uint64_t records_appended, bytes_appended;
+    uint64_t records_appended, bytes_appended; /* bytes of payload */
     uint64_t records_acked, bytes_acked, chunks_acked;
     uint64_t chunks_returned; /* to be sent once more */
-    uint64_t records_dropped; /* of sources that cannot be read again, at the bound */
-    uint64_t queued_bytes;    /* now: open + sealed + under way */
+    uint64_t records_dropped; /* at the bound, of sources that cannot be read again; or rejected */
+    uint64_t bytes_dropped;
+    uint64_t queued_bytes; /* now: open + sealed + under way */
     uint64_t queued_records;
     uint64_t queued_chunks;
+    uint64_t memory_bytes; /* now: what these take, and what is kept for the next ones */
+    uint64_t memory_bytes_max;
 };
 
 struct tly_destination;
@@ -42,8 +56,8 @@ void tly_destination_counts(const struct tly_destination *destination,
 /* False at the bound: reading pauses. `tly_destination_wait` then says when to go on. */
 bool tly_destination_has_room(const struct tly_destination *destination);
 
-/* Calls `resume` once when there is room again. One registration per waiter; adding it again while
- * registered changes nothing. */
+/* Calls `resume` once when memory became free. One registration per waiter; adding it again while
+ * registered changes nothing. `resume` comes from inside ack and drop: it may only take note. */
 struct tly_room_waiter {
     void (*resume)(void *arg);
     void *arg;
@@ -55,8 +69,12 @@ void tly_destination_unwait(struct tly_destination *destination, struct tly_room
 
 /*
  * The open chunk of `tag` with room for `bytes` more in its payload, for the source to write into
- * and then commit: one copy from file to frame. A chunk that would pass its maximum is sealed
- * first. -ENOMEM, TLY_E_LIMIT for a single record over the payload's hard maximum.
+ * and then commit: one copy from file to frame. As long as tly_chunk_room says so, a source may
+ * write on without asking again; but it commits before it next calls anything else here or returns
+ * to the loop. A chunk that would pass its maximum is sealed first.
+ *
+ * -EAGAIN at the destination's bound: everything open was sealed, wait. -ENOMEM. TLY_E_LIMIT for a
+ * single record over TLY_RECORD_BYTES_MAX.
  */
 int tly_destination_open(struct tly_destination *destination, struct tly_text tag, size_t bytes,
                          struct tly_chunk **ret_chunk) TLY_CHECK;
@@ -64,7 +82,7 @@ int tly_destination_open(struct tly_destination *destination, struct tly_text ta
 /*
  * Counts `records` that the source has written to chunk->payload since `open` (whose len it has
  * advanced). `cursor` and `position`: how far the source is delivered once these are acknowledged;
- * NULL for what cannot be read again.
+ * NULL for what cannot be read again. -ENOMEM: the records are taken back, the payload is as it was.
  */
 int tly_destination_commit(struct tly_destination *destination, struct tly_chunk *chunk,
                            uint32_t records, struct tly_cursor *cursor,
@@ -72,14 +90,17 @@ int tly_destination_commit(struct tly_destination *destination, struct tly_chunk
 
 /* ---- the output's side ---- */
 
-/* Calls `ready` when a sealed chunk waits and none did before. */
+/* Calls `ready`, in a later turn of the loop, when a sealed chunk waits and none did before; also
+ * for those that wait already. NULL detaches. */
 void tly_destination_attach(struct tly_destination *destination, void (*ready)(void *arg),
                             void *arg);
 /* The oldest sealed chunk, now under way; NULL if none waits. Borrowed until ack or give_back. */
 struct tly_chunk *tly_destination_take(struct tly_destination *destination);
 /* The receiver has it: positions move, the chunk is gone. In any order. */
 void tly_destination_ack(struct tly_destination *destination, struct tly_chunk *chunk);
-/* It was not acknowledged: it goes back to its old place in the queue. */
+/* It was not acknowledged: it goes back to its old place in the queue. `ready` is not called. */
 void tly_destination_give_back(struct tly_destination *destination, struct tly_chunk *chunk);
+/* No receiver will ever take it: counted as dropped, positions move, the chunk is gone. */
+void tly_destination_drop(struct tly_destination *destination, struct tly_chunk *chunk);
 
 #endif
