@@ -30,6 +30,7 @@ struct tly_inventory_limits {
 /* `label_globs` are the container labels that become metric labels; copied. */
 int tly_inventory_new(const struct tly_inventory_limits *limits, const char *const *label_globs,
                       size_t label_glob_count, struct tly_inventory **ret_inventory) TLY_CHECK;
+/* Those who still wait for a refresh are not called. NULL is fine. */
 void tly_inventory_free(struct tly_inventory *inventory);
 
 /*
@@ -77,20 +78,23 @@ void tly_inventory_unlisten(struct tly_inventory *inventory, tly_change_fn chang
 
 /* ---- samples ---- */
 
-/* A place for one collector's sets: at most TLY_SLOTS_MAX are given out, at start. */
+/* A place for one collector's sets: at most TLY_SLOTS_MAX are given out, at start (TLY_E_LIMIT);
+ * the first is the inventory's own. `collector` is a constant; the same name gets the same slot
+ * again. */
 int tly_inventory_slot(struct tly_inventory *inventory, const char *collector,
                        unsigned *ret_slot) TLY_CHECK;
 
 /*
  * Replaces the collector's set for a container; takes the reference over. NULL: there is no longer
- * a source (the container stopped), its gauges vanish and its carried totals are kept for the next
- * run. `instance` tells one run of the container from the next (the cgroup's inode): when it
- * changes, or a carried counter goes down, the last raw value is added to the total. An unknown id
- * is ignored.
+ * a source (the container stopped), its samples vanish but for the TLY_FAMILY_KEPT ones, and its
+ * carried totals are kept for the next run. `instance` tells one run of the container from the next
+ * (the cgroup's inode): when it changes, or a carried counter is reset, the last raw value is added
+ * to the total. An unknown id is ignored.
  */
 void tly_inventory_publish(struct tly_inventory *inventory, unsigned slot, struct tly_text id,
                            uint64_t instance, struct tly_sample_set *set);
-/* The same for what belongs to the host. */
+/* The same for what belongs to the host; nothing is carried there. Samples of the root cgroup have
+ * the dimension `id="/"`. */
 void tly_inventory_publish_host(struct tly_inventory *inventory, unsigned slot,
                                 struct tly_sample_set *set);
 

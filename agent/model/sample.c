@@ -55,6 +55,72 @@ void tly_sample_set_unref(struct tly_sample_set *set)
     }
 }
 
+bool tly_sample_set_same_dims(const struct tly_sample_set *a, const struct tly_sample_set *b)
+{
+    return a->dims == b->dims &&
+           (a->dims == 0 || (memcmp(a->dim_end, b->dim_end, a->dims * sizeof(*a->dim_end)) == 0 &&
+                             memcmp(a->dim_text, b->dim_text, a->dim_end[a->dims - 1]) == 0));
+}
+
+static struct tly_sample_set *set_alloc(size_t count, size_t dims, size_t text_len)
+{
+    size_t samples_bytes = count * sizeof(struct tly_sample);
+    size_t ends_bytes = dims * sizeof(uint32_t);
+    struct tly_sample_set *set = malloc(sizeof(*set) + samples_bytes + ends_bytes + text_len);
+    if (set != NULL) {
+        set->refs = 1;
+        set->count = count;
+        set->dims = dims;
+        set->at = (struct tly_sample *)(void *)(set + 1);
+        set->dim_end = (uint32_t *)(void *)((char *)set->at + samples_bytes);
+        set->dim_text = (char *)set->dim_end + ends_bytes;
+    }
+    return set;
+}
+
+static void dims_copy(struct tly_sample_set *set, const uint32_t *ends, const char *text)
+{
+    if (set->dims > 0) {
+        memcpy(set->dim_end, ends, set->dims * sizeof(*ends));
+        memcpy(set->dim_text, text, ends[set->dims - 1]);
+    }
+}
+
+struct tly_sample_set *tly_sample_set_clone(const struct tly_sample_set *set)
+{
+    struct tly_sample_set *clone = set_alloc(set->count, set->dims,
+                                             set->dims > 0 ? set->dim_end[set->dims - 1] : 0);
+    if (clone != NULL) {
+        memcpy(clone->at, set->at, set->count * sizeof(*set->at));
+        dims_copy(clone, set->dim_end, set->dim_text);
+    }
+    return clone;
+}
+
+struct tly_sample *tly_sample_set_edit(struct tly_sample_set *clone)
+{
+    return clone->at;
+}
+
+struct tly_sample_set *tly_sample_set_filter(const struct tly_sample_set *set, unsigned flag)
+{
+    struct tly_sample_set *some = tly_sample_set_clone(set);
+    if (some == NULL) {
+        return NULL;
+    }
+    some->count = 0;
+    for (size_t i = 0; i < set->count; i++) {
+        if ((tly_families[set->at[i].family].flags & flag) != 0) {
+            some->at[some->count++] = set->at[i];
+        }
+    }
+    if (some->count == 0) {
+        free(some);
+        return NULL;
+    }
+    return some;
+}
+
 void tly_samples_init(struct tly_samples *samples)
 {
     *samples = (struct tly_samples){0};
@@ -229,22 +295,10 @@ static void samples_sort(const struct tly_samples *samples, struct tly_sample *t
 
 struct tly_sample_set *tly_samples_take(struct tly_samples *samples)
 {
-    size_t samples_bytes = samples->count * sizeof(struct tly_sample);
-    size_t ends_bytes = samples->dims * sizeof(uint32_t);
-    struct tly_sample_set *set = malloc(sizeof(*set) + samples_bytes + ends_bytes +
-                                        samples->dim_text.len);
+    struct tly_sample_set *set = set_alloc(samples->count, samples->dims, samples->dim_text.len);
     if (set != NULL) {
-        set->refs = 1;
-        set->count = samples->count;
-        set->dims = samples->dims;
-        set->at = (struct tly_sample *)(void *)(set + 1);
-        set->dim_end = (uint32_t *)(void *)((char *)set->at + samples_bytes);
-        set->dim_text = (char *)set->dim_end + ends_bytes;
         samples_sort(samples, set->at);
-        if (samples->dims > 0) {
-            memcpy(set->dim_end, samples->dim_end, ends_bytes);
-            memcpy(set->dim_text, samples->dim_text.at, samples->dim_text.len);
-        }
+        dims_copy(set, samples->dim_end, samples->dim_text.at);
     }
     tly_samples_clear(samples);
     return set;

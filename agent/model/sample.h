@@ -11,6 +11,7 @@
 #include "agent/base/text.h"
 #include "agent/model/family.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -32,6 +33,16 @@ const struct tly_sample *tly_sample_set_at(const struct tly_sample_set *set);
 struct tly_text tly_sample_set_dim(const struct tly_sample_set *set, uint16_t dim);
 struct tly_sample_set *tly_sample_set_ref(struct tly_sample_set *set);
 void tly_sample_set_unref(struct tly_sample_set *set); /* NULL is fine */
+
+/* Whether both have the same dimensions in the same order, so that indexes mean the same. */
+bool tly_sample_set_same_dims(const struct tly_sample_set *a, const struct tly_sample_set *b);
+/* A copy with one reference, or NULL when memory is out. Until it is shared, its only holder may
+ * change the raw values through `tly_sample_set_edit`. */
+struct tly_sample_set *tly_sample_set_clone(const struct tly_sample_set *set);
+struct tly_sample *tly_sample_set_edit(struct tly_sample_set *clone);
+/* The samples whose family has `flag`, as a set of their own; NULL if there is none or memory is
+ * out. */
+struct tly_sample_set *tly_sample_set_filter(const struct tly_sample_set *set, unsigned flag);
 
 /* The builder: embedded; after a failed call the builder stays usable without that sample. */
 /* Per set: a container with thousands of devices is cut, and counted. */

@@ -1,0 +1,66 @@
+/*
+ * From the facts of a container to samples. Written in the order of families.def, which saves
+ * sorting.
+ */
+#include "agent/inventory/facts.h"
+
+#include "agent/base/clock.h"
+
+static void number_write(struct tly_samples *samples, enum tly_family_id family, int64_t number)
+{
+    if (number != TLY_UNKNOWN) {
+        tly_samples_add(samples, family, TLY_DIM_NONE, number);
+    }
+}
+
+/* Times are shown in milliseconds; 0 stands for "never" and has no sample. */
+static void time_write(struct tly_samples *samples, enum tly_family_id family, int64_t ns)
+{
+    if (ns > 0) {
+        tly_samples_add(samples, family, TLY_DIM_NONE, ns / TLY_NS_PER_MS);
+    }
+}
+
+static void health_write(const struct tly_container *container, struct tly_samples *samples)
+{
+    enum tly_container_health health = container->health;
+    if (health == TLY_HEALTH_UNKNOWN) {
+        return;
+    }
+    int64_t state = health == TLY_HEALTH_HEALTHY ? 1 : health == TLY_HEALTH_NONE ? -1 : 0;
+    tly_samples_add(samples, TLY_F_container_health_state, TLY_DIM_NONE, state);
+    for (int each = TLY_HEALTH_NONE; each < TLY_HEALTH_COUNT; each++) {
+        uint16_t dim = tly_samples_dim1(samples, "status",
+                                        tly_text_of(tly_container_health_names[each]));
+        tly_samples_add(samples, TLY_F_container_health_status, dim, (int)health == each);
+    }
+    if (health != TLY_HEALTH_NONE) {
+        number_write(samples, TLY_F_container_health_failing_streak, container->failing_streak);
+        time_write(samples, TLY_F_container_health_last_probe_time_seconds,
+                   container->last_probe_ns);
+    }
+}
+
+static void state_write(const struct tly_container *container, struct tly_samples *samples)
+{
+    if (container->state == TLY_STATE_UNKNOWN) {
+        return;
+    }
+    for (int each = TLY_STATE_CREATED; each < TLY_STATE_COUNT; each++) {
+        uint16_t dim = tly_samples_dim1(samples, "state",
+                                        tly_text_of(tly_container_state_names[each]));
+        tly_samples_add(samples, TLY_F_container_state, dim, (int)container->state == each);
+    }
+}
+
+void tly_facts_write(const struct tly_container *container, struct tly_samples *samples)
+{
+    health_write(container, samples);
+    state_write(container, samples);
+    time_write(samples, TLY_F_container_creation_time_seconds, container->created_ns);
+    time_write(samples, TLY_F_container_start_time_seconds, container->started_ns);
+    time_write(samples, TLY_F_container_finished_time_seconds, container->finished_ns);
+    number_write(samples, TLY_F_container_exit_code, container->exit_code);
+    number_write(samples, TLY_F_container_oom_killed, container->oom_killed);
+    number_write(samples, TLY_F_container_restarts_total, container->restarts);
+}

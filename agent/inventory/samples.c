@@ -1,0 +1,105 @@
+/*
+ * What collectors publish: a place for each of them in every row, the totals carried over restarts,
+ * and the agent's own figures.
+ */
+#include "agent/inventory/facts.h"
+#include "agent/inventory/inventory.h"
+#include "agent/inventory/table.h"
+
+#include <string.h>
+
+int tly_inventory_slot(struct tly_inventory *inventory, const char *collector, unsigned *ret_slot)
+{
+    for (unsigned slot = TLY_SLOT_FACTS + 1; slot < inventory->slots; slot++) {
+        if (strcmp(inventory->slot_names[slot], collector) == 0) {
+            *ret_slot = slot;
+            return 0;
+        }
+    }
+    if (inventory->slots >= TLY_SLOTS_MAX) {
+        return TLY_E_LIMIT;
+    }
+    inventory->slot_names[inventory->slots] = collector;
+    *ret_slot = inventory->slots++;
+    return 0;
+}
+
+/* Puts `set` (moved; NULL: the source is gone) into a row's slot. */
+static void row_publish(struct tly_row *row, unsigned slot, uint64_t instance,
+                        struct tly_sample_set *set)
+{
+    struct tly_sample_set *shown = NULL;
+    if (set != NULL) {
+        shown = tly_carry_apply(&row->carries[slot], instance, set);
+    } else if (row->sets[slot] != NULL) {
+        shown = tly_sample_set_filter(row->sets[slot], TLY_FAMILY_KEPT);
+    }
+    tly_sample_set_unref(row->sets[slot]);
+    row->sets[slot] = shown;
+}
+
+void tly_inventory_publish(struct tly_inventory *inventory, unsigned slot, struct tly_text id,
+                           uint64_t instance, struct tly_sample_set *set)
+{
+    struct tly_row *row = tly_map_get(inventory->rows, id);
+    if (row == NULL || slot >= inventory->slots) {
+        tly_sample_set_unref(set);
+        return;
+    }
+    row_publish(row, slot, instance, set);
+}
+
+void tly_inventory_publish_host(struct tly_inventory *inventory, unsigned slot,
+                                struct tly_sample_set *set)
+{
+    if (slot >= inventory->slots) {
+        tly_sample_set_unref(set);
+        return;
+    }
+    tly_sample_set_unref(inventory->host[slot]);
+    inventory->host[slot] = set;
+}
+
+void tly_row_publish_facts(struct tly_inventory *inventory, struct tly_row *row)
+{
+    tly_facts_write(row->merged, &inventory->scratch);
+    /* The engine's count of restarts has no instance of its own: it is carried when it falls. */
+    row_publish(row, TLY_SLOT_FACTS, 0, tly_samples_take(&inventory->scratch));
+}
+
+int tly_inventory_meter(struct tly_inventory *inventory, tly_meter_fn read, void *arg)
+{
+    for (size_t i = 0; i < TLY_METERS_MAX; i++) {
+        if (inventory->meters[i].read == NULL) {
+            inventory->meters[i] = (struct tly_meter){.read = read, .arg = arg};
+            return 0;
+        }
+    }
+    return TLY_E_LIMIT;
+}
+
+void tly_inventory_unmeter(struct tly_inventory *inventory, tly_meter_fn read, void *arg)
+{
+    for (size_t i = 0; i < TLY_METERS_MAX; i++) {
+        if (inventory->meters[i].read == read && inventory->meters[i].arg == arg) {
+            inventory->meters[i] = (struct tly_meter){0};
+            return;
+        }
+    }
+}
+
+void tly_inventory_measure(const struct tly_inventory *inventory, struct tly_samples *samples)
+{
+    tly_samples_add(samples, TLY_F_tallyman_inventory_containers, TLY_DIM_NONE,
+                    (int64_t)tly_inventory_count(inventory));
+    tly_samples_add(samples, TLY_F_tallyman_inventory_containers_max, TLY_DIM_NONE,
+                    (int64_t)inventory->limits.containers_max);
+    tly_samples_add(samples, TLY_F_tallyman_inventory_containers_refused_total, TLY_DIM_NONE,
+                    (int64_t)inventory->refused);
+    tly_samples_add(samples, TLY_F_tallyman_inventory_label_values_cut, TLY_DIM_NONE,
+                    (int64_t)inventory->cut);
+    tly_samples_add(samples, TLY_F_tallyman_inventory_labels_dropped, TLY_DIM_NONE,
+                    (int64_t)inventory->dropped);
+    tly_samples_add(samples, TLY_F_tallyman_inventory_label_collisions, TLY_DIM_NONE,
+                    (int64_t)inventory->collisions);
+}
