@@ -1,0 +1,82 @@
+"""Runs unittest cases and says what happened in the form that ./check reads: one line per test with
+its time, failures in full, and `N passed, N failed, N skipped` as the last line.
+
+A skip is loud. One that names hardware or a kernel feature which this machine lacks is excused:
+raise Lacking for it. Any other skip counts as a failure where CI=true.
+"""
+
+import os
+import sys
+import time
+import unittest
+
+EXCUSE = "this machine lacks "
+
+
+class Lacking(unittest.SkipTest):
+    """The test needs a kernel feature or a piece of hardware, named here, that is not there."""
+
+    def __init__(self, what):
+        super().__init__(EXCUSE + what)
+
+
+class Result(unittest.TestResult):
+    def __init__(self):
+        super().__init__()
+        self.passed = self.failed = self.skipped_count = 0
+        self.started = 0.0
+
+    def _say(self, word, test, more=""):
+        seconds = time.monotonic() - self.started
+        name = test.id().removeprefix("__main__.")
+        print(f"{word:<4} {name} ({seconds:.1f} s){more}", flush=True)
+
+    def startTest(self, test):
+        super().startTest(test)
+        self.started = time.monotonic()
+
+    def addSuccess(self, test):
+        self.passed += 1
+        self._say("ok", test, "".join(f"; {note}" for note in getattr(test, "notes", [])))
+
+    def _fail(self, test, error):
+        self.failed += 1
+        self._say("FAIL", test)
+        print(self._exc_info_to_string(error, test), flush=True)
+
+    def addFailure(self, test, err):
+        self._fail(test, err)
+
+    def addError(self, test, err):
+        self._fail(test, err)
+
+    def addSubTest(self, test, subtest, err):
+        if err is not None:
+            self._fail(subtest, err)
+
+    def addSkip(self, test, reason):
+        if os.environ.get("CI") == "true" and not reason.startswith(EXCUSE):
+            self.failed += 1
+            self._say("FAIL", test, f": skipped in CI: {reason}")
+        else:
+            self.skipped_count += 1
+            self._say("SKIP", test, f": {reason}")
+
+
+def run(suite):
+    """Runs the suite and returns the exit code."""
+    result = Result()
+    suite.run(result)
+    # A sub-test that failed leaves its test without a success: it is counted once, as failed.
+    print(f"{result.passed} passed, {result.failed} failed, {result.skipped_count} skipped")
+    return 1 if result.failed or not result.passed + result.skipped_count else 0
+
+
+def main(module="__main__"):
+    """For a test file run by itself: arguments name single tests (Class or Class.test)."""
+    loader = unittest.defaultTestLoader
+    names = [argument for argument in sys.argv[1:] if not argument.startswith("-")]
+    loaded = sys.modules[module]
+    suite = loader.loadTestsFromNames(names, loaded) if names else \
+        loader.loadTestsFromModule(loaded)
+    sys.exit(run(suite))
