@@ -20,9 +20,11 @@ enum tly_option_type {
     TLY_OPTION_STRING,   /* char *, NULL when absent and without default */
     TLY_OPTION_SECRET,  /* char *; `key_file` may name a file instead, which others must not read */
     TLY_OPTION_ENUM,    /* int: index into `choices` */
-    TLY_OPTION_STRINGS, /* struct tly_strings */
+    TLY_OPTION_STRINGS, /* struct tly_strings; a single string stands for a list of one */
     TLY_OPTION_SECTION, /* a nested struct, in place, described by `inner` */
     TLY_OPTION_LIST,    /* struct tly_list of structs described by `inner` */
+    TLY_OPTION_PATH,    /* char *: a file or folder, not empty; a relative one starts from the
+                         * folder of the configuration file */
 };
 
 struct tly_strings {
@@ -38,15 +40,19 @@ struct tly_list {
 struct tly_option {
     const char *key;
     enum tly_option_type type;
-    size_t offset;        /* offsetof(struct, member) */
-    const char *fallback; /* the default as written in YAML; NULL: none (empty list, NULL string) */
-    bool required;
-    int64_t min, max;               /* for INT, SIZE, DURATION; both 0: any that is not negative */
+    size_t offset; /* offsetof(struct, member) */
+    /* The default as written in YAML, read like the user's own text; NULL: none (empty list, NULL
+     * string, 0). Never a secret. */
+    const char *fallback;
+    bool required;                  /* where the section or the list's item is written at all */
+    int64_t min, max;               /* for INT, SIZE, DURATION; max not above min: no upper bound */
     const char *const *choices;     /* for ENUM, ends in NULL */
     const struct tly_option *inner; /* for SECTION and LIST, ends in a row with key NULL */
     size_t inner_size;
     const char *shorthand; /* for LIST: a plain string as item stands for {shorthand: string} */
-    int (*verify)(const char *value, struct tly_error *err); /* for STRING(S): more than the type */
+    /* For STRING, STRINGS (each), SECRET and PATH: more than the type says. `err` names what is
+     * allowed; the key stands before it already. */
+    int (*verify)(const char *value, struct tly_error *err);
     const char *help; /* what it does, for a person, one or two sentences */
 };
 
@@ -59,7 +65,7 @@ struct tly_section {
     size_t size;           /* of the struct (for LIST: of one item) */
     const char *shorthand; /* for LIST */
     /* More than rows can say: relations between values. `value` is the filled struct or tly_list.
-     */
+     * Called also for a section that holds only defaults; not for one with complaints. */
     int (*verify)(const void *value, struct tly_error *err);
     const char *help;
 };
@@ -76,17 +82,30 @@ struct tly_complaints {
     size_t count; /* may pass the maximum: the rest was only counted */
 };
 
+/* Adds one; counted only, when there is no room. */
+void tly_complain(struct tly_complaints *complaints, size_t line, size_t column, const char *format,
+                  ...) TLY_PRINTF(4, 5);
+/* How many of `at` are there to be read. */
+size_t tly_complaints_kept(const struct tly_complaints *complaints);
+/* Into the order of lines and columns; equal ones keep theirs. */
+void tly_complaints_sort(struct tly_complaints *complaints);
+
 struct tly_config; /* the parsed file: one struct per section */
 
+/* A longer file is refused: a configuration of 1 MiB is no configuration. */
+#define TLY_CONFIG_BYTES_MAX (1024 * 1024)
+
 /*
- * Parses YAML text (libyaml) against `sections`. `${VAR}` and `${VAR:-default}` in scalars come
+ * Parses YAML text (libyaml) against `sections`. `${VAR}` and `${VAR:-default}` in values come
  * from the environment, `$$` is a dollar. Every problem is collected, not only the first. Returns 0
- * with a config; or TLY_E_MALFORMED, with complaints. Text "" gives the defaults.
+ * with a config; TLY_E_MALFORMED, with complaints; -ENOMEM. Text "" gives the defaults.
+ * `complaints` is overwritten. `sections` is borrowed for the life of the config.
  */
 int tly_config_parse(const struct tly_section *const *sections, size_t section_count,
                      const char *text, size_t len, struct tly_complaints *complaints,
                      struct tly_config **ret_config) TLY_CHECK;
-/* Reads the file first. -errno with err set when it can't be read. */
+/* Reads the file first. -errno with err set when it can't be read; relative paths in it start from
+ * its folder; and a secret that stands in a file which others may read is refused. */
 int tly_config_load(const struct tly_section *const *sections, size_t section_count,
                     const char *path, struct tly_complaints *complaints,
                     struct tly_config **ret_config, struct tly_error *err) TLY_CHECK;

@@ -1,0 +1,224 @@
+/*
+ * The tables of the core's own sections. The defaults here are the agent's behaviour without any
+ * configuration; each text is read like the user's own.
+ */
+#include "agent/config/settings.h"
+
+#include "agent/base/text.h"
+
+#include <errno.h>
+
+#define SECOND_MS 1000
+#define MINUTE_MS (60 * SECOND_MS)
+#define HOUR_MS   (60 * MINUTE_MS)
+
+/* ---- top level ---- */
+
+static const struct tly_option top_rows[] = {
+    {.key = "state_dir",
+     .type = TLY_OPTION_PATH,
+     .offset = offsetof(struct tly_settings, state_dir),
+     .fallback = "${STATE_DIRECTORY:-/var/lib/tallyman}",
+     .help = "Folder for what must survive a restart: how far each log is delivered. One agent "
+             "alone may use it. systemd's StateDirectory= sets STATE_DIRECTORY."},
+    {.key = NULL},
+};
+
+const struct tly_section tly_settings_section = {
+    .key = "",
+    .type = TLY_OPTION_SECTION,
+    .options = top_rows,
+    .size = sizeof(struct tly_settings),
+    .help = "Keys that belong to no section.",
+};
+
+/* ---- docker ---- */
+
+static int verify_host(const char *value, struct tly_error *err)
+{
+    const struct tly_text socket = TLY_TEXT("unix:///");
+    const struct tly_text tcp = TLY_TEXT("tcp://");
+    struct tly_text host = tly_text_of(value);
+    if (host.len == 0 || (tly_text_starts(host, socket) && host.len > socket.len) ||
+        (tly_text_starts(host, tcp) && host.len > tcp.len)) {
+        return 0;
+    }
+    return tly_error_set(err, -EINVAL,
+                         "`%.60s` is no address of a Docker engine; write unix:///path/of/socket, "
+                         "tcp://host:port, or \"\" for none",
+                         value);
+}
+
+static const struct tly_option docker_rows[] = {
+    {.key = "host",
+     .type = TLY_OPTION_STRING,
+     .offset = offsetof(struct tly_docker_settings, host),
+     .fallback = "${DOCKER_HOST:-unix:///var/run/docker.sock}",
+     .verify = verify_host,
+     .help = "Where the Docker API listens: `unix:///path` or `tcp://host:port`. `\"\"` does "
+             "without the API; names and labels then come from the files below `data_root`."},
+    {.key = "data_root",
+     .type = TLY_OPTION_PATH,
+     .offset = offsetof(struct tly_docker_settings, data_root),
+     .help = "Docker's own folder, where container logs and descriptions lie. Without it: what "
+             "the engine says, else /var/lib/docker."},
+    {.key = "ca_file",
+     .type = TLY_OPTION_PATH,
+     .offset = offsetof(struct tly_docker_settings, ca_file),
+     .help = "For `tcp://` with TLS: certificates (PEM) that the engine's own must be signed by."},
+    {.key = "cert_file",
+     .type = TLY_OPTION_PATH,
+     .offset = offsetof(struct tly_docker_settings, cert_file),
+     .help = "For `tcp://` with TLS: the agent's certificate (PEM)."},
+    {.key = "key_file",
+     .type = TLY_OPTION_PATH,
+     .offset = offsetof(struct tly_docker_settings, key_file),
+     .help = "For `tcp://` with TLS: the key of `cert_file` (PEM)."},
+    {.key = "timeout",
+     .type = TLY_OPTION_DURATION,
+     .offset = offsetof(struct tly_docker_settings, timeout_ms),
+     .fallback = "10s",
+     .min = SECOND_MS,
+     .max = 5 * MINUTE_MS,
+     .help = "How long one request to the engine may take. The event stream has no such limit."},
+    {.key = NULL},
+};
+
+static int verify_docker(const void *value, struct tly_error *err)
+{
+    const struct tly_docker_settings *docker = value;
+    if ((docker->cert_file == NULL) != (docker->key_file == NULL)) {
+        return tly_error_set(err, -EINVAL,
+                             "`cert_file` and `key_file` go together; `%s` is missing",
+                             docker->cert_file ? "key_file" : "cert_file");
+    }
+    return 0;
+}
+
+const struct tly_section tly_docker_section = {
+    .key = "docker",
+    .type = TLY_OPTION_SECTION,
+    .options = docker_rows,
+    .size = sizeof(struct tly_docker_settings),
+    .verify = verify_docker,
+    .help = "How the Docker engine is reached. The agent only ever reads (GET), may start before "
+            "the engine and survives its restart.",
+};
+
+/* ---- collect ---- */
+
+static int verify_not_empty(const char *value, struct tly_error *err)
+{
+    return *value ? 0 : tly_error_set(err, -EINVAL, "an empty text matches nothing; remove it");
+}
+
+static const struct tly_option collect_rows[] = {
+    {.key = "interval",
+     .type = TLY_OPTION_DURATION,
+     .offset = offsetof(struct tly_collect_settings, interval_ms),
+     .fallback = "10s",
+     .min = SECOND_MS,
+     .max = HOUR_MS,
+     .help = "How often the kernel's files are read when nobody asks. A scrape reads anew."},
+    {.key = "labels",
+     .type = TLY_OPTION_STRINGS,
+     .offset = offsetof(struct tly_collect_settings, labels),
+     .fallback = "[com.docker.compose.project, com.docker.compose.service, "
+                 "com.docker.swarm.service.name, com.docker.swarm.task.name]",
+     .verify = verify_not_empty,
+     .help = "Container labels that become metric labels (`container_label_…`), as patterns with "
+             "`*` and `?`. Each label with many values multiplies the series in Prometheus."},
+    {.key = "containers_max",
+     .type = TLY_OPTION_INT,
+     .offset = offsetof(struct tly_collect_settings, containers_max),
+     .fallback = "10000",
+     .min = 1,
+     .max = 100000,
+     .help = "Most containers that are taken in, stopped ones included; more are refused and "
+             "counted in tallyman_inventory_containers_refused_total."},
+    {.key = NULL},
+};
+
+const struct tly_section tly_collect_section = {
+    .key = "collect",
+    .type = TLY_OPTION_SECTION,
+    .options = collect_rows,
+    .size = sizeof(struct tly_collect_settings),
+    .help = "What all collectors share.",
+};
+
+/* ---- web ---- */
+
+/* host:port, [v6]:port, :port or unix:///path; that it can be bound is seen at start. */
+static int verify_listen(const char *value, struct tly_error *err)
+{
+    struct tly_text text = tly_text_of(value);
+    struct tly_text path = TLY_TEXT("unix:///");
+    if (tly_text_starts(text, path) && text.len > path.len) {
+        return 0;
+    }
+    const char *colon = strrchr(value, ':');
+    uint64_t port = UINT64_MAX;
+    bool digits = colon && tly_text_u64(tly_text_of(colon + 1), &port) == 0;
+    bool bare_v6 = colon && colon != strchr(value, ':') && *value != '[';
+    if (!digits || port > UINT16_MAX || bare_v6) {
+        return tly_error_set(err, -EINVAL,
+                             "`%.60s` is no address to listen on; write 127.0.0.1:10191, "
+                             "[::1]:10191, :10191 or unix:///path",
+                             value);
+    }
+    return 0;
+}
+
+static const struct tly_option web_rows[] = {
+    {.key = "listen",
+     .type = TLY_OPTION_STRINGS,
+     .offset = offsetof(struct tly_web_settings, listen),
+     .fallback = "[\"127.0.0.1:10191\"]",
+     .verify = verify_listen,
+     .help = "Addresses for /metrics and the status page: `host:port`, `[v6]:port`, `:port` for "
+             "every interface, or `unix:///path`. `[]` serves nothing."},
+    {.key = "config_file",
+     .type = TLY_OPTION_PATH,
+     .offset = offsetof(struct tly_web_settings, config_file),
+     .help = "TLS and basic authentication, in the web configuration format that Prometheus's own "
+             "exporters share."},
+    {.key = "connections_max",
+     .type = TLY_OPTION_INT,
+     .offset = offsetof(struct tly_web_settings, connections_max),
+     .fallback = "128",
+     .min = 1,
+     .max = 10000,
+     .help = "Most connections at a time."},
+    {.key = NULL},
+};
+
+const struct tly_section tly_web_section = {
+    .key = "web",
+    .type = TLY_OPTION_SECTION,
+    .options = web_rows,
+    .size = sizeof(struct tly_web_settings),
+    .help = "The agent's HTTP server.",
+};
+
+/* ---- log ---- */
+
+static const char *const log_levels[] = {"debug", "info", "warn", "error", NULL};
+
+static const struct tly_option log_rows[] = {
+    {.key = "level",
+     .type = TLY_OPTION_ENUM,
+     .offset = offsetof(struct tly_log_settings, level),
+     .fallback = "info",
+     .choices = log_levels,
+     .help = "The least important messages that are still written."},
+    {.key = NULL},
+};
+
+const struct tly_section tly_log_section = {
+    .key = "log",
+    .type = TLY_OPTION_SECTION,
+    .options = log_rows,
+    .size = sizeof(struct tly_log_settings),
+    .help = "The agent's own log, as logfmt lines on standard error.",
+};
