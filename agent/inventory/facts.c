@@ -1,5 +1,6 @@
 /*
- * From the facts of a container to samples. Written in the order of families.def, which saves
+ * From the facts of a container to samples, so that each of these families has one writer whatever
+ * source a fact came from. Written in the order of families.def, which saves
  * sorting.
  */
 #include "agent/inventory/facts.h"
@@ -53,6 +54,29 @@ static void state_write(const struct tly_container *container, struct tly_sample
     }
 }
 
+/* The engine's default: what "no shares given" stands for. */
+#define CPU_SHARES_DEFAULT 1024
+
+/* Limits are 0 where there is none; that is cAdvisor's way too, but for the quota. */
+static void limits_write(const struct tly_container *container, struct tly_samples *samples)
+{
+    if (container->cpu_period_us > 0) {
+        tly_samples_add(samples, TLY_F_container_spec_cpu_period, TLY_DIM_NONE,
+                        container->cpu_period_us);
+    }
+    if (container->cpu_quota_us > 0) {
+        tly_samples_add(samples, TLY_F_container_spec_cpu_quota, TLY_DIM_NONE,
+                        container->cpu_quota_us);
+    }
+    number_write(samples, TLY_F_container_spec_cpu_shares,
+                 container->cpu_shares == 0 ? CPU_SHARES_DEFAULT : container->cpu_shares);
+    number_write(samples, TLY_F_container_spec_memory_limit_bytes, container->memory_limit_bytes);
+    number_write(samples, TLY_F_container_spec_memory_swap_limit_bytes,
+                 container->memory_swap_limit_bytes);
+    number_write(samples, TLY_F_container_spec_memory_reservation_limit_bytes,
+                 container->memory_reservation_bytes);
+}
+
 void tly_facts_write(const struct tly_container *container, struct tly_samples *samples)
 {
     health_write(container, samples);
@@ -63,4 +87,5 @@ void tly_facts_write(const struct tly_container *container, struct tly_samples *
     number_write(samples, TLY_F_container_exit_code, container->exit_code);
     number_write(samples, TLY_F_container_oom_killed, container->oom_killed);
     number_write(samples, TLY_F_container_restarts_total, container->restarts);
+    limits_write(container, samples);
 }

@@ -1,6 +1,6 @@
 /*
- * The samples that follow from what is known of a container: its state, health, times, exit code.
- * Pure.
+ * The samples that follow from what is known of a container: its state, health, times, exit code
+ * and limits. Pure.
  */
 #ifndef TLY_INVENTORY_FACTS_H
 #define TLY_INVENTORY_FACTS_H

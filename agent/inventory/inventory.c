@@ -142,6 +142,23 @@ static int labels_make(struct tly_inventory *inventory, struct tly_row *row,
     return tly_base_labels_new(merged, path, &inventory->choice, ret_labels);
 }
 
+/* Limits that the kernel enforces are the truth while there is a cgroup: the engine's word on them
+ * may be older than an update. Its cpu.weight is the exception, a rounded form of the shares. */
+static void limits_from_cgroup(struct tly_container *view, const struct tly_container *cgroup)
+{
+    const int64_t *from[] = {&cgroup->memory_limit_bytes,      &cgroup->memory_reservation_bytes,
+                             &cgroup->memory_swap_limit_bytes, &cgroup->cpu_quota_us,
+                             &cgroup->cpu_period_us,           &cgroup->pids_limit};
+    int64_t *to[] = {&view->memory_limit_bytes,      &view->memory_reservation_bytes,
+                     &view->memory_swap_limit_bytes, &view->cpu_quota_us,
+                     &view->cpu_period_us,           &view->pids_limit};
+    for (size_t i = 0; i < sizeof(from) / sizeof(from[0]); i++) {
+        if (*from[i] != TLY_UNKNOWN) {
+            *to[i] = *from[i];
+        }
+    }
+}
+
 /* The view that trusts the best source for each field; a reference, or NULL when memory is out. */
 static struct tly_container *sources_merge(const struct tly_row *row)
 {
@@ -158,6 +175,10 @@ static struct tly_container *sources_merge(const struct tly_row *row)
             return NULL;
         }
         view = next;
+    }
+    const struct tly_container *cgroup = row->said[TLY_SOURCE_CGROUP];
+    if (cgroup != NULL && view != cgroup) {
+        limits_from_cgroup(view, cgroup); /* `view` was made here and is nobody else's yet */
     }
     return view;
 }

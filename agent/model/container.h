@@ -65,8 +65,9 @@ struct tly_container {
     int64_t restarts;       /* by the restart policy, as the engine counts */
     int64_t pid;            /* of the init process in the host's pid namespace; 0: not running */
     int64_t created_ns, started_ns, finished_ns; /* realtime; 0: never */
-    int64_t memory_limit_bytes, memory_reservation_bytes, memory_swap_limit_bytes; /* 0: none */
-    int64_t cpu_quota_us, cpu_period_us, cpu_shares, pids_limit;                   /* 0: none */
+    /* 0: none. The swap limit counts swap alone, without memory. */
+    int64_t memory_limit_bytes, memory_reservation_bytes, memory_swap_limit_bytes;
+    int64_t cpu_quota_us, cpu_period_us, cpu_shares, pids_limit;
     char *network_mode; /* "bridge", "host", "container:<id>", ... */
 };
 
