@@ -1,0 +1,404 @@
+#!/usr/bin/python3
+"""The steps of ./check, which see for how it is called.
+
+Each step is a function that takes the run and returns a Verdict; its output is kept in a file and
+shown in full when it fails. Steps that build run first, and a step whose build failed fails too.
+"""
+
+import argparse
+import concurrent.futures
+import glob
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+BUILDS = "build-check"  # one folder for each kind of build below
+
+# kind -> environment and options of its `meson setup`
+KINDS = {
+    "gcc": ({"CC": "gcc"}, ["--buildtype=debugoptimized"]),
+    # Also what the engine tests run under ASan, and the home of the libFuzzer programs.
+    "clang": ({"CC": "clang"}, ["--buildtype=debug", "-Doptimization=1", "-Dfuzz=true",
+                                "-Db_sanitize=address,undefined", "-Db_lundef=false"]),
+    "tsan": ({"CC": "gcc"}, ["--buildtype=debug", "-Doptimization=1", "-Db_sanitize=thread"]),
+}
+SANITIZERS = {
+    "ASAN_OPTIONS": "abort_on_error=0:detect_stack_use_after_return=1:strict_string_checks=1",
+    "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1",
+    "TSAN_OPTIONS": "halt_on_error=1:second_deadlock_stack=1",
+}
+FUZZ_SECONDS = 4  # for each target; longer campaigns are run by hand
+STEP_SECONDS_MAX = 900
+
+
+class Verdict:
+    def __init__(self, passed=0, failed=0, skipped=0, show=""):
+        self.passed, self.failed, self.skipped = passed, failed, skipped
+        self.show = show  # what is worth a line although nothing failed: skips, measured values
+
+
+class Failure(Exception):
+    """The step's command failed; its output says why."""
+
+
+class Run:
+    """One step under way: runs commands and keeps what they print."""
+
+    def __init__(self, log):
+        self.log = log
+
+    def write(self, text):
+        self.log.write(text.encode())
+        self.log.flush()
+
+    def command(self, arguments, env=None, may_fail=False, seconds=STEP_SECONDS_MAX):
+        """Runs a command to its end; its exit code and what it printed."""
+        start = self.log.tell()
+        self.write(f"$ {' '.join(arguments)}\n")
+        process = subprocess.Popen(arguments, stdin=subprocess.DEVNULL, stdout=self.log,
+                                   stderr=subprocess.STDOUT, cwd=ROOT, start_new_session=True,
+                                   env={**os.environ, **SANITIZERS, **(env or {})})
+        try:
+            code = process.wait(timeout=seconds)
+        except BaseException as error:
+            # Not a kill at first: the tests have engines and chroots to clear away.
+            stop_group(process)
+            if not isinstance(error, subprocess.TimeoutExpired):
+                raise
+            self.write(f"\nstopped: it took longer than {seconds} s\n")
+            code = 124
+        self.log.seek(0, os.SEEK_END)
+        if code != 0 and not may_fail:
+            raise Failure(f"exit code {code}")
+        return code, self.text(start)
+
+    def text(self, start=0):
+        with open(self.log.name, encoding="utf-8", errors="replace") as file:
+            file.seek(start)
+            return file.read()
+
+
+def stop_group(process):
+    for number, patience in ((signal.SIGTERM, 30), (signal.SIGKILL, 10)):
+        try:
+            os.killpg(process.pid, number)
+            process.wait(timeout=patience)
+            return
+        except (ProcessLookupError, PermissionError):
+            return
+        except subprocess.TimeoutExpired:
+            continue
+
+
+def as_root(arguments):
+    """The command with root's rights, keeping the few variables that tests listen to."""
+    if os.geteuid() == 0:
+        return arguments
+    kept = [f"{name}={os.environ[name]}" for name in ("CI", "TMPDIR", *SANITIZERS)
+            if name in os.environ]
+    return ["sudo", "env", *kept, *arguments]
+
+
+def sources(*suffixes):
+    found = []
+    for top in ("agent", "collectors", "outputs", "tests"):
+        for folder, _, names in os.walk(os.path.join(ROOT, top)):
+            found += [os.path.relpath(os.path.join(folder, name), ROOT)
+                      for name in names if name.endswith(suffixes)]
+    return sorted(found)
+
+
+# ---- builds ----
+
+def build(run, kind):
+    """Sets the build folder up where it is missing or of another kind, and builds."""
+    folder = os.path.join(BUILDS, kind)
+    env, options = KINDS[kind]
+    stamp = os.path.join(ROOT, folder, "options")
+    wanted = json.dumps([env, options])
+    known = open(stamp, encoding="utf-8").read() if os.path.exists(stamp) else ""
+    if known != wanted:
+        shutil.rmtree(os.path.join(ROOT, folder), ignore_errors=True)
+        run.command(["meson", "setup", folder, *options], env=env)
+        with open(stamp, "w", encoding="utf-8") as file:
+            file.write(wanted)
+    run.command(["ninja", "-C", folder])
+    return Verdict(passed=1)
+
+
+def agent(kind):
+    return os.path.join(ROOT, BUILDS, kind, "agent", "tallyman")
+
+
+# ---- tests by meson ----
+
+def count_cmocka(output):
+    """Single tests in the output of a cmocka program: passed, failed, skipped; None if it is not
+    one. Each test ends in one line with its name; the summary's lines carry no time or repeat a
+    name, so only the lines up to the summary count."""
+    body = re.split(r"^\[==========\] .*run\.$", output, maxsplit=1, flags=re.M)[0]
+    words = re.findall(r"^\[ +(OK|FAILED|SKIPPED|ERROR) +\] \w", body, flags=re.M)
+    if not words:
+        return None
+    skipped = words.count("SKIPPED")
+    passed = words.count("OK")
+    return passed, len(words) - passed - skipped, skipped
+
+
+def meson_tests(run, kind, suite):
+    folder = os.path.join(BUILDS, kind)
+    code, _ = run.command(["meson", "test", "-C", folder, "--no-rebuild", "--suite", suite,
+                           "--print-errorlogs", "--timeout-multiplier", "4"], may_fail=True)
+    log = os.path.join(ROOT, folder, "meson-logs", f"testlog-{suite}.json")
+    shutil.copyfile(os.path.join(ROOT, folder, "meson-logs", "testlog.json"), log)
+    passed = failed = skipped = 0
+    names = []
+    with open(log, encoding="utf-8") as file:
+        for line in file:
+            test = json.loads(line)
+            counts = count_cmocka(test.get("stdout", "") + "\n" + test.get("stderr", ""))
+            good = test["result"] in ("OK", "EXPECTEDFAIL")
+            if test["result"] == "SKIP" and not counts:
+                counts = (0, 0, 1)
+            elif good and not counts:
+                counts = (1, 0, 0)
+            elif not good and (not counts or not counts[1]):
+                # It crashed, timed out, or failed outside of any single test.
+                counts = ((counts or (0, 0, 0))[0], 1, (counts or (0, 0, 0))[2])
+            passed, failed, skipped = (passed + counts[0], failed + counts[1],
+                                       skipped + counts[2])
+            if counts[2]:
+                names.append(f"skipped in {test['name']}: {counts[2]}")
+    if code != 0 and not failed:
+        raise Failure(f"meson test: exit code {code}")
+    if not passed + failed:
+        raise Failure(f"no test of suite '{suite}' ran")
+    return Verdict(passed, failed, skipped, "\n".join(names))
+
+
+# ---- tests by Python ----
+
+def python_tests(run, arguments, seconds=STEP_SECONDS_MAX):
+    """A test script of tests/: its last line has the counts (tests/runner.py)."""
+    code, output = run.command(arguments, may_fail=True, seconds=seconds)
+    last = output.strip().rsplit("\n", 1)[-1]
+    counts = re.fullmatch(r"(\d+) passed, (\d+) failed, (\d+) skipped", last)
+    if not counts or (code != 0 and counts[2] == "0"):
+        raise Failure(f"exit code {code}")
+    show = [line for line in output.split("\n") if line.startswith("SKIP") or "; " in line]
+    return Verdict(*(int(count) for count in counts.groups()), "\n".join(show))
+
+
+def python(path, *arguments):
+    return ["/usr/bin/python3", "-B", path, *arguments]
+
+
+# ---- gates ----
+
+def gate(run, arguments):
+    run.command(arguments)
+    return Verdict(passed=1)
+
+
+def format_gate(run):
+    return gate(run, ["clang-format", "--dry-run", "-Werror", *sources(".c", ".h", ".def")])
+
+
+def tidy_gate(run):
+    """clang-tidy over every source that the clang build knows, two at a time."""
+    folder = os.path.join(BUILDS, "clang")
+    with open(os.path.join(ROOT, folder, "compile_commands.json"), encoding="utf-8") as file:
+        entries = json.load(file)
+    files = sorted({os.path.relpath(os.path.join(entry["directory"], entry["file"]), ROOT)
+                    for entry in entries})
+
+    def tidy(path):
+        done = subprocess.run(["clang-tidy", "--quiet", "-p", folder, path], cwd=ROOT, text=True,
+                              capture_output=True, stdin=subprocess.DEVNULL, check=False)
+        return path, done.returncode, done.stdout + done.stderr
+
+    failed = 0
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count() or 2) as pool:
+        for path, code, output in pool.map(tidy, files):
+            if code != 0:
+                failed += 1
+                run.write(f"$ clang-tidy {path}\n{output}\n")
+    if failed:
+        raise Failure(f"{failed} of {len(files)} files")
+    return Verdict(passed=1)
+
+
+def symbols_gate(run):
+    """Every symbol that a room exports carries the project's prefix."""
+    archives = glob.glob(os.path.join(ROOT, BUILDS, "gcc", "**", "lib*.a"), recursive=True)
+    if not archives:
+        raise Failure("no library was built")
+    _, output = run.command(["nm", "-g", "--defined-only", "--format=posix", *archives])
+    wrong = sorted({line.split()[0] for line in output.split("\n")
+                    if re.match(r"\w+ [A-Z] ", line) and not line.startswith("tly_")})
+    if wrong:
+        run.write("without tly_: " + " ".join(wrong) + "\n")
+        raise Failure(f"{len(wrong)} symbols")
+    return Verdict(passed=1)
+
+
+def shell_gate(run):
+    scripts = ["check", "quickstart", ".ci/run", "tools/install-packages"]
+    scripts += sorted(os.path.relpath(path, ROOT)
+                      for path in glob.glob(os.path.join(ROOT, "tests", "**", "*.sh"),
+                                            recursive=True))
+    return gate(run, ["shellcheck", *scripts])
+
+
+def documents_gate(run):
+    """docs/ that come from the option and family tables are as the binary writes them now."""
+    return gate(run, ["tools/generate-docs", "--check", agent("gcc")])
+
+
+def fuzz_run(run):
+    """A short run of each libFuzzer program from its corpus; finds go to a scratch folder."""
+    programs = sorted(path for path in glob.glob(os.path.join(ROOT, BUILDS, "clang", "tests",
+                                                              "fuzz", "fuzz_*"))
+                      if os.access(path, os.X_OK) and os.path.isfile(path))
+    if not programs:
+        raise Failure("no fuzz target was built")
+    failed = 0
+    with tempfile.TemporaryDirectory(prefix="tallyman-fuzz-") as scratch:
+        for program in programs:
+            name = os.path.basename(program).removeprefix("fuzz_")
+            grown = os.path.join(scratch, name)
+            os.mkdir(grown)
+            code, _ = run.command([program, f"-max_total_time={FUZZ_SECONDS}", "-timeout=5",
+                                   "-print_final_stats=1", "-verbosity=0",
+                                   f"-artifact_prefix={grown}/", grown,
+                                   os.path.join("tests", "fuzz", "corpus", name)], may_fail=True)
+            if code != 0:
+                failed += 1
+                for path in glob.glob(f"{grown}/*-*"):
+                    if os.path.basename(path).split("-")[0] in ("crash", "timeout", "oom", "leak"):
+                        with open(path, "rb") as file:
+                            run.write(f"{name} fails on {file.read(4096)!r}\n")
+    if failed:
+        return Verdict(len(programs) - failed, failed)
+    return Verdict(len(programs))
+
+
+# ---- the list ----
+
+class Step:
+    def __init__(self, name, what, action, needs=(), fast=False):
+        self.name, self.what, self.action = name, what, action
+        self.needs, self.fast = needs, fast
+
+
+STEPS = [
+    Step("rooms", "who includes whom, lengths, marks of unfinished work",
+         lambda run: gate(run, ["tools/check-rooms"]), fast=True),
+    Step("tools", "tests of the project's own tools",
+         lambda run: python_tests(run, python("tests/tools/test_check_rooms.py")), fast=True),
+    Step("format", "clang-format", format_gate, fast=True),
+    Step("shell", "shellcheck", shell_gate),
+    Step("build-gcc", "gcc, warnings are errors", lambda run: build(run, "gcc"), fast=True),
+    Step("symbols", "the prefix of every exported symbol", symbols_gate, ["build-gcc"], fast=True),
+    Step("documents", "generated documents are not stale", documents_gate, ["build-gcc"],
+         fast=True),
+    Step("unit", "unit tests", lambda run: meson_tests(run, "gcc", "unit"), ["build-gcc"],
+         fast=True),
+    Step("corpora", "each parser over its corpus", lambda run: meson_tests(run, "gcc", "fuzz"),
+         ["build-gcc"], fast=True),
+    Step("build-clang", "clang with ASan and UBSan, fuzz targets", lambda run: build(run, "clang")),
+    Step("unit-asan", "unit tests under ASan and UBSan",
+         lambda run: meson_tests(run, "clang", "unit"), ["build-clang"]),
+    Step("fuzz", f"{FUZZ_SECONDS} s of libFuzzer for each parser", fuzz_run, ["build-clang"]),
+    Step("tidy", "clang-tidy", tidy_gate, ["build-clang"]),
+    Step("build-tsan", "gcc with TSan", lambda run: build(run, "tsan")),
+    Step("unit-tsan", "unit tests under TSan", lambda run: meson_tests(run, "tsan", "unit"),
+         ["build-tsan"]),
+    Step("engine", "the whole chain on a real Docker engine and Prometheus",
+         lambda run: python_tests(run, as_root(python(
+             "tests/engine/run.py", "--agent", agent("gcc"), "--asan-agent", agent("clang")))),
+         ["build-gcc", "build-clang"]),
+    Step("readme", "every command in README.md",
+         lambda run: python_tests(run, python("tests/docs/test_readme.py"))),
+    Step("bare", "quickstart and check in a fresh minimal Debian",
+         lambda run: python_tests(run, as_root(python("tests/bare/run.py")))),
+]
+
+
+def chosen(names, fast):
+    """The steps to run, in the list's order, with the builds that they need."""
+    known = {step.name: step for step in STEPS}
+    for name in names:
+        if name not in known:
+            sys.exit(f"check: there is no step '{name}'; --list prints them")
+    wanted = set(names) or {step.name for step in STEPS if step.fast or not fast}
+    for step in STEPS:
+        if step.name in wanted:
+            wanted.update(step.needs)
+    return [step for step in STEPS if step.name in wanted]
+
+
+def perform(step, broken):
+    """Runs one step and prints its line; the verdict."""
+    started = time.monotonic()
+    with tempfile.NamedTemporaryFile(prefix="tallyman-check-", suffix=".log") as log:
+        run = Run(log)
+        lacking = [need for need in step.needs if need in broken]
+        try:
+            if lacking:
+                raise Failure(f"{', '.join(lacking)} failed")
+            verdict = step.action(run)
+            why = f"{verdict.failed} failed" if verdict.failed else ""
+        except (Failure, OSError) as error:
+            verdict, why = Verdict(failed=1), str(error)
+        seconds = time.monotonic() - started
+        if verdict.failed:
+            if not lacking:
+                print(run.text().rstrip())
+            print(f"FAIL {step.name:<12} {seconds:6.1f} s  {step.what}: {why}", flush=True)
+        else:
+            skipped = f", {verdict.skipped} skipped" if verdict.skipped else ""
+            print(f"ok   {step.name:<12} {seconds:6.1f} s  {step.what}: "
+                  f"{verdict.passed} passed{skipped}", flush=True)
+            for line in verdict.show.split("\n") if verdict.show else []:
+                print(f"       {line}", flush=True)
+    return verdict
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="./check", add_help=False)
+    parser.add_argument("--fast", action="store_true")
+    parser.add_argument("--no-packages", action="store_true")
+    parser.add_argument("--list", action="store_true")
+    parser.add_argument("steps", nargs="*", metavar="STEP")
+    options = parser.parse_args()
+    if options.list:
+        for step in STEPS:
+            print(f"{step.name:<12} {'fast  ' if step.fast else '      '}{step.what}")
+        return 0
+    signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))
+    started = time.monotonic()
+    totals = Verdict()
+    broken = set()
+    for step in chosen(options.steps, options.fast):
+        verdict = perform(step, broken)
+        totals.passed += verdict.passed
+        totals.failed += verdict.failed
+        totals.skipped += verdict.skipped
+        if verdict.failed:
+            broken.add(step.name)
+    minutes, seconds = divmod(int(time.monotonic() - started), 60)
+    print(f"{minutes} min {seconds} s; failed steps: {', '.join(sorted(broken)) or 'none'}")
+    print(f"{totals.passed} passed, {totals.failed} failed, {totals.skipped} skipped")
+    return 1 if totals.failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
