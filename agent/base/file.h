@@ -33,7 +33,8 @@ int tly_file_write_fd(int fd, const void *bytes, size_t len) TLY_CHECK;
 /*
  * Replaces `name` in the directory atomically: a temporary file beside it, written, synced,
  * renamed, the directory synced. After power loss the old or the new content stands there, never a
- * mix.
+ * mix. `name` holds no slash; the temporary file is `name`.new, so that one left by a crash is
+ * replaced by the next call. `mode` is set as it is, whatever the umask.
  */
 int tly_file_replace(int dir_fd, const char *name, mode_t mode, const void *bytes,
                      size_t len) TLY_CHECK;

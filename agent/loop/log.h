@@ -25,8 +25,8 @@ void tly_log(enum tly_log_level level, const char *who, const char *format, ...)
 
 /*
  * For what may repeat: returns true when it should be said now, at first at once, then at doubling
- * intervals from one minute to one hour; `ret_held` counts what was not said since.
- * Zero-initialise.
+ * intervals from one minute to one hour; `ret_held` counts what was not said since. After an hour
+ * of silence it starts anew. Zero-initialise.
  */
 struct tly_log_limit {
     int64_t next_ms;

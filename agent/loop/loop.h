@@ -14,9 +14,11 @@
 
 struct tly_loop; /* opaque */
 
+/* Also makes the process ignore SIGPIPE: a peer that went away is an error of that stream alone. */
 int tly_loop_new(struct tly_loop **ret_loop) TLY_CHECK;
 
-/* Runs until nothing is attached any more, or until `stop`. */
+/* Runs until nothing can happen any more (no handle is started, no job is under way), or until
+ * `stop`. */
 void tly_loop_run(struct tly_loop *loop);
 void tly_loop_stop(struct tly_loop *loop);
 

@@ -23,7 +23,8 @@ enum {
 struct tly_watcher; /* the inotify instance; one per loop is enough */
 struct tly_watch;   /* one directory */
 
-/* `name` is the entry's name inside the directory, borrowed, empty for ENDED and LOST. */
+/* `name` is the entry's name inside the directory, borrowed, empty for ENDED and LOST. Watches may
+ * be freed and made from inside the call. After ENDED the watch still has to be freed. */
 typedef void (*tly_watch_fn)(void *arg, unsigned events, struct tly_text name);
 
 int tly_watcher_new(struct tly_loop *loop, struct tly_watcher **ret_watcher) TLY_CHECK;
