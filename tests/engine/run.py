@@ -31,7 +31,6 @@ def main():
         os.environ.setdefault("TALLYMAN_TEST_STARTS", "10000")
         os.environ.setdefault("TALLYMAN_TEST_LINES", "1000000")
     host.enter()
-    host.prepare()
     names = options.tests or sorted(path.stem for path in HERE.glob("test_*.py"))
     return runner.run(unittest.defaultTestLoader.loadTestsFromNames(names))
 
