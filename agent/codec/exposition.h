@@ -1,0 +1,71 @@
+/*
+ * Metrics as Prometheus reads them: the text format 0.0.4 and OpenMetrics 1.0
+ * (prometheus.io/docs/instrumenting/exposition_formats, github.com/OpenObservability/OpenMetrics).
+ * The caller adds rows, each a text of base labels with the sample sets that bear them; `write`
+ * turns them round into families, in the order of the table. A scrape is read whole or not at all,
+ * so nothing that is written here can break it: no series comes twice, and label texts were escaped
+ * where they were made. Pure.
+ */
+#ifndef TLY_CODEC_EXPOSITION_H
+#define TLY_CODEC_EXPOSITION_H
+
+#include "agent/base/buf.h"
+#include "agent/base/error.h"
+#include "agent/base/text.h"
+#include "agent/model/family.h"
+#include "agent/model/sample.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+enum tly_exposition_format {
+    TLY_EXPOSITION_TEXT_0_0_4,
+    TLY_EXPOSITION_TEXT_1_0_0, /* the same bytes under another Content-Type */
+    TLY_EXPOSITION_OPENMETRICS_0_0_1,
+    TLY_EXPOSITION_OPENMETRICS_1_0_0,
+    TLY_EXPOSITION_FORMAT_COUNT
+};
+
+/* The Content-Type of each format. */
+extern const char *const tly_exposition_content_types[TLY_EXPOSITION_FORMAT_COUNT];
+
+/* The rows to be written. Embedded; everything added is borrowed until `clear` or `done`. */
+struct tly_exposition {
+    struct tly_exposition_row *rows;
+    size_t row_count, row_cap;
+    struct tly_exposition_cursor *cursors;
+    size_t cursor_count, cursor_cap;
+    bool hidden[TLY_FAMILY_COUNT]; /* families to leave out; the caller may set it */
+};
+
+struct tly_exposition_stats {
+    size_t families, samples, bytes; /* written */
+    size_t duplicates;               /* left out, being one series with an earlier sample */
+};
+
+void tly_exposition_init(struct tly_exposition *exposition);
+void tly_exposition_done(struct tly_exposition *exposition);
+void tly_exposition_clear(struct tly_exposition *exposition); /* memory and `hidden` kept */
+
+/* Adds `count` sets (NULL among them is fine) that bear `labels`: `id="..",name=".."`, escaped,
+ * without braces, or empty. A row of a snapshot is added so:
+ * tly_exposition_add(&exposition, row->labels, row->sets, snapshot->slots). -ENOMEM. */
+int tly_exposition_add(struct tly_exposition *exposition, struct tly_text labels,
+                       struct tly_sample_set *const *sets, size_t count) TLY_CHECK;
+
+/*
+ * Writes all families that have samples, and may be called again. The order of the rows inside the
+ * exposition may change. `ret_stats` may be NULL.
+ */
+
+/* Appends to `buf`. -ENOMEM; TLY_E_LIMIT at the buffer's maximum, with the buffer as it was. */
+int tly_exposition_write(struct tly_exposition *exposition, enum tly_exposition_format format,
+                         struct tly_buf *buf, struct tly_exposition_stats *ret_stats) TLY_CHECK;
+
+/* Hands the text over in blocks of whole lines, for compressing or sending it without ever holding
+ * all of it. -ENOMEM, or the first negative number that `sink` returned, which ends it. */
+int tly_exposition_stream(struct tly_exposition *exposition, enum tly_exposition_format format,
+                          int (*sink)(void *arg, struct tly_text block), void *arg,
+                          struct tly_exposition_stats *ret_stats) TLY_CHECK;
+
+#endif
