@@ -5,6 +5,7 @@
  */
 #include "agent/config/document.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <strings.h>
@@ -277,6 +278,7 @@ static int begin(struct builder *builder, const yaml_event_t *event, enum tly_no
 static void end(struct builder *builder)
 {
     struct tly_node *node = builder->open[--builder->depth];
+    assert(node); /* libyaml's events are balanced */
     node->open = false;
     if (builder->depth > 0) {
         /* It counted as one when it began. */

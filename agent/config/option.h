@@ -40,11 +40,11 @@ struct tly_list {
 struct tly_option {
     const char *key;
     enum tly_option_type type;
+    bool required; /* where the section or the list's item is written at all */
     size_t offset; /* offsetof(struct, member) */
     /* The default as written in YAML, read like the user's own text; NULL: none (empty list, NULL
      * string, 0). Never a secret. */
     const char *fallback;
-    bool required;                  /* where the section or the list's item is written at all */
     int64_t min, max;               /* for INT, SIZE, DURATION; max not above min: no upper bound */
     const char *const *choices;     /* for ENUM, ends in NULL */
     const struct tly_option *inner; /* for SECTION and LIST, ends in a row with key NULL */

@@ -241,7 +241,7 @@ int tly_expand(struct tly_text text, struct tly_buf *buf, struct tly_error *err)
         char next = before + 1 < text.len ? text.at[before + 1] : '\0';
         size_t used = before;
         int rc = tly_buf_append(buf, text.at, before);
-        if (rc == 0 && next == '{') {
+        if (rc == 0 && dollar && next == '{') {
             const char *close = memchr(dollar, '}', text.len - before);
             if (!close) {
                 return tly_error_set(err, TLY_E_MALFORMED,
