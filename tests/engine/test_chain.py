@@ -438,3 +438,34 @@ class Asking(Chain):
         self.assertEqual({method for method, _ in recorder.requests} - {"GET", "HEAD"}, set())
         self.assertFalse([path for _, path in recorder.requests if "/stats" in path])
         self.notes.append(f"{len(recorder.requests)} requests")
+
+    def test_a_proxy_that_forbids_endpoints(self):
+        """As a socket proxy does: 403 with a page of HTML. What it forbids is absent or found out
+        otherwise; all else goes on."""
+        recorder = proxy.Recorder(str(self.directory / "proxy.sock"), self.engine.socket,
+                                  deny="/events|/info|/version")
+        self.addCleanup(recorder.stop)
+        receiver = self.receiver()
+        agent = self.agent(SANITIZED, forward=receiver.address,
+                           docker={"host": f"unix://{recorder.path}",
+                                   "data_root": str(self.engine.data_root)}).start()
+        container = self.container("shielded", "echo shielded; exec sleep 1000")
+        host.await_that("it is listed at intervals", lambda: agent.value(
+            "container_state", name="shielded", state="running") == 1)
+        self.engine.post(f"/containers/{container}/kill")
+        host.await_that("its end is seen", lambda: agent.value(
+            "container_state", name="shielded", state="exited") == 1)
+        host.await_that("its line", lambda: receiver.lines(container) == ["shielded"])
+        self.assertGreater(agent.value("container_exit_code", name="shielded"), 0)
+
+    def test_valgrind_finds_nothing(self):
+        receiver = self.receiver()
+        agent = self.agent(forward=receiver.address)
+        agent.start(["valgrind", "--quiet", "--leak-check=full", "--errors-for-leak-kinds=definite",
+                     "--error-exitcode=99"])
+        container = self.container("careful", "for i in 1 2 3; do echo $i; done")
+        host.await_that("its lines", lambda: receiver.lines(container) == ["1", "2", "3"])
+        agent.metrics()
+        self.engine.remove(container)
+        host.await_that("gone", lambda: not agent.values("container_state", name="careful"))
+        self.assertEqual(agent.program.stop(60), 0, agent.program.said()[-4000:])
