@@ -1,0 +1,46 @@
+/*
+ * What unit tests share: cmocka with the headers that it wants before it, the length of a table of
+ * rows, comparison of texts, and a folder of the test's own.
+ */
+#ifndef TLY_TESTS_UNIT_H
+#define TLY_TESTS_UNIT_H
+
+#include "agent/base/text.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#define ROWS(table) (sizeof(table) / sizeof((table)[0]))
+
+/* Says both texts where they differ; `text` may hold any byte. */
+static inline void expect_text(struct tly_text text, const char *expected)
+{
+    if (!tly_text_equal(text, tly_text_of(expected))) {
+        fail_msg("\"%.*s\" is not \"%s\"", (int)text.len, text.len > 0 ? text.at : "", expected);
+    }
+}
+
+#define TEMP_DIR_MAX 64
+
+/* Makes an empty folder; its name goes to `to`. */
+static inline void temp_dir_make(char to[TEMP_DIR_MAX])
+{
+    (void)snprintf(to, TEMP_DIR_MAX, "/tmp/tally-unit-XXXXXX");
+    assert_non_null(mkdtemp(to));
+}
+
+/* Removes the folder with all that is in it. */
+static inline void temp_dir_remove(const char *path)
+{
+    char command[TEMP_DIR_MAX + sizeof("rm -rf -- ")];
+    (void)snprintf(command, sizeof(command), "rm -rf -- %s", path);
+    assert_int_equal(system(command), 0);
+}
+
+#endif
