@@ -3,8 +3,9 @@
  * record of the forward protocol needs. Each value takes its shortest form.
  *
  * Two layers. `tly_record_put_…` write to memory that the caller has made room for and return the
- * byte behind what they wrote: for the hot path. `tly_record_…` append to a buffer and fail, leaving
- * it as it was, when that has no room for the longest form of the value (TLY_E_LIMIT, -ENOMEM).
+ * byte behind what they wrote: for the hot path. `tly_record_…` append to a buffer and fail,
+ * leaving it as it was, when that has no room for the longest form of the value (TLY_E_LIMIT,
+ * -ENOMEM).
  */
 #ifndef TLY_CODEC_RECORD_H
 #define TLY_CODEC_RECORD_H
