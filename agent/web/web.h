@@ -1,8 +1,8 @@
 /*
- * The HTTP server: libmicrohttpd driven from the loop, with listening sockets and limits of our own.
- * Outputs offer it routes (agent/web/route.h). It answers GET and HEAD, closes what is slow or idle
- * before a newcomer is refused, and never lets one client delay another. All functions are for the
- * loop's thread.
+ * The HTTP server: libmicrohttpd driven from the loop, with listening sockets and limits of our
+ * own. Outputs offer it routes (agent/web/route.h). It answers GET and HEAD, closes what is slow or
+ * idle before a newcomer is refused, and never lets one client delay another. All functions are for
+ * the loop's thread.
  */
 #ifndef TLY_WEB_WEB_H
 #define TLY_WEB_WEB_H

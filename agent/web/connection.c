@@ -1,0 +1,269 @@
+/*
+ * Connections: accepting them, and who has to go. The server owns a struct for each as long as the
+ * daemon has the socket. A client proves itself by sending a whole request soon; at a limit the one
+ * that has waited longest without any goes, so that ten thousand idle or dribbling connections only
+ * push each other out, and never the one whose request is there.
+ */
+#include "agent/base/file.h"
+#include "agent/web/server.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* From connecting to the end of the first request's header. */
+#define HEADER_MS 10000
+/* From one answer to the end of the next request's header; longer than any usual scrape interval.
+ */
+#define IDLE_MS 120000
+/* For taking an answer: longer than any usual scrape time-out. */
+#define SENDING_MS 60000
+/* A client that takes this long over an answer may be closed where room is needed. */
+#define STALLED_MS 2000
+/* Answers in memory, in all. One alone may be longer. */
+#define ANSWER_BYTES_MAX (256U << 20)
+/* Taken from one listener before the others have their turn. */
+#define ACCEPTS_PER_TURN 32
+/* How long accepting pauses when descriptors or memory are short. */
+#define ACCEPT_PAUSE_MS 1000
+
+static struct tly_web_peer peer_of(const struct sockaddr *address)
+{
+    struct tly_web_peer peer = {.family = AF_UNSPEC};
+    if (address->sa_family == AF_INET) {
+        const struct sockaddr_in *v4 = (const struct sockaddr_in *)(const void *)address;
+        peer.family = AF_INET;
+        memcpy(peer.address, &v4->sin_addr, sizeof(v4->sin_addr));
+    } else if (address->sa_family == AF_INET6) {
+        const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)(const void *)address;
+        const uint8_t *bytes = v6->sin6_addr.s6_addr;
+        if (IN6_IS_ADDR_V4MAPPED(&v6->sin6_addr)) {
+            peer.family = AF_INET;
+            memcpy(peer.address, bytes + 12, 4);
+        } else {
+            peer.family = AF_INET6;
+            memcpy(peer.address, bytes, sizeof(peer.address));
+        }
+    }
+    return peer;
+}
+
+static bool same_peer(const struct tly_web_peer *a, const struct tly_web_peer *b)
+{
+    return a->family == b->family && memcmp(a->address, b->address, sizeof(a->address)) == 0;
+}
+
+void tly_web_connection_cut(struct tly_web_connection *connection)
+{
+    if (connection->closing) {
+        return;
+    }
+    connection->closing = true;
+    connection->web->live--;
+    (void)shutdown(connection->fd, SHUT_RDWR); /* fails when the peer was faster: as good */
+}
+
+void tly_web_connection_enter(struct tly_web_connection *connection, enum tly_web_phase phase)
+{
+    struct tly_web *web = connection->web;
+    connection->phase = phase;
+    connection->since_ms = tly_loop_now_ms(web->loop);
+    TAILQ_REMOVE(&web->connections, connection, link);
+    TAILQ_INSERT_TAIL(&web->connections, connection, link);
+}
+
+/* ---- limits ---- */
+
+/* The connection that has to go first: the longest waiting, else the slowest taker. `peer` NULL:
+ * of any peer. NULL: all are being served. */
+static struct tly_web_connection *victim(struct tly_web *web, const struct tly_web_peer *peer)
+{
+    int64_t stalled_ms = tly_loop_now_ms(web->loop) - STALLED_MS;
+    struct tly_web_connection *taker = NULL;
+    struct tly_web_connection *at;
+    TAILQ_FOREACH(at, &web->connections, link)
+    {
+        if (at->closing || (peer != NULL && !same_peer(&at->peer, peer))) {
+            continue;
+        }
+        if (at->phase == TLY_WEB_WAITING) {
+            return at;
+        }
+        if (taker == NULL && at->phase == TLY_WEB_SENDING && at->since_ms <= stalled_ms) {
+            taker = at;
+        }
+    }
+    return taker;
+}
+
+static size_t peer_count(const struct tly_web *web, const struct tly_web_peer *peer)
+{
+    size_t count = 0;
+    const struct tly_web_connection *at;
+    TAILQ_FOREACH(at, &web->connections, link)
+    {
+        count += !at->closing && same_peer(&at->peer, peer);
+    }
+    return count;
+}
+
+/* No peer may have more than half of all connections: the other half is for the others. */
+static bool room_make(struct tly_web *web, const struct tly_web_peer *peer)
+{
+    size_t peer_max = (web->connections_max + 1) / 2;
+    bool peer_full = peer->family != AF_UNSPEC && peer_count(web, peer) >= peer_max;
+    if (!peer_full && web->live < web->connections_max) {
+        return true;
+    }
+    struct tly_web_connection *out = victim(web, peer_full ? peer : NULL);
+    if (out == NULL) {
+        return false;
+    }
+    tly_web_connection_cut(out);
+    web->cut[TLY_WEB_CUT_LIMIT]++;
+    return true;
+}
+
+bool tly_web_answer_fits(struct tly_web *web, size_t bytes)
+{
+    int64_t stalled_ms = tly_loop_now_ms(web->loop) - STALLED_MS;
+    size_t held = web->answer_bytes;
+    struct tly_web_connection *at;
+    TAILQ_FOREACH(at, &web->connections, link)
+    {
+        if (held == 0 || held + bytes <= ANSWER_BYTES_MAX) {
+            break;
+        }
+        if (at->phase == TLY_WEB_SENDING && at->since_ms <= stalled_ms) {
+            if (!at->closing) {
+                tly_web_connection_cut(at);
+                web->cut[TLY_WEB_CUT_SLOW]++;
+            }
+            held -= at->answer_bytes; /* freed in the daemon's next run */
+        }
+    }
+    return held == 0 || held + bytes <= ANSWER_BYTES_MAX;
+}
+
+void tly_web_sweep(struct tly_web *web)
+{
+    int64_t now_ms = tly_loop_now_ms(web->loop);
+    bool any = false;
+    struct tly_web_connection *at;
+    TAILQ_FOREACH(at, &web->connections, link)
+    {
+        if (at->closing || at->phase == TLY_WEB_HANDLING) {
+            continue;
+        }
+        bool idle = at->phase == TLY_WEB_WAITING && at->served;
+        int64_t most_ms = at->phase == TLY_WEB_SENDING ? SENDING_MS : HEADER_MS;
+        most_ms = idle ? IDLE_MS : most_ms;
+        if (now_ms - at->since_ms >= most_ms) {
+            tly_web_connection_cut(at);
+            web->cut[idle ? TLY_WEB_CUT_IDLE : TLY_WEB_CUT_SLOW]++;
+            any = true;
+        }
+    }
+    if (TAILQ_EMPTY(&web->connections)) {
+        tly_timer_stop(web->sweep_timer);
+    }
+    if (any) {
+        tly_web_run(web);
+    }
+}
+
+/* ---- beginning and end ---- */
+
+void tly_web_notify_connection(void *cls, struct MHD_Connection *mhd, void **socket_context,
+                               enum MHD_ConnectionNotificationCode code)
+{
+    (void)mhd;
+    struct tly_web *web = cls;
+    if (code == MHD_CONNECTION_NOTIFY_STARTED) {
+        struct tly_web_connection *connection = web->adopting;
+        web->adopting = NULL;
+        *socket_context = connection;
+        connection->since_ms = tly_loop_now_ms(web->loop);
+        TAILQ_INSERT_TAIL(&web->connections, connection, link);
+        web->live++;
+        return;
+    }
+    struct tly_web_connection *connection = *socket_context;
+    TAILQ_REMOVE(&web->connections, connection, link);
+    web->live -= connection->closing ? 0 : 1;
+    free(connection);
+    if (web->stopping && TAILQ_EMPTY(&web->connections)) {
+        tly_defer_call(web->stopped_defer);
+    }
+}
+
+void tly_web_adopt(struct tly_web *web, int fd, const struct sockaddr *address,
+                   socklen_t address_len)
+{
+    struct tly_web_peer peer = peer_of(address);
+    struct tly_web_connection *connection = NULL;
+    if (room_make(web, &peer)) {
+        connection = calloc(1, sizeof(*connection));
+    }
+    if (connection == NULL) {
+        web->refused++;
+        tly_fd_close(&fd);
+        return;
+    }
+    *connection = (struct tly_web_connection){
+        .web = web, .fd = fd, .peer = peer, .phase = TLY_WEB_WAITING};
+    web->adopting = connection;
+    if (MHD_add_connection(web->daemon, fd, address, address_len) != MHD_YES) {
+        web->refused++;
+        free(web->adopting); /* NULL if the daemon had told us of it, and of its end */
+        web->adopting = NULL;
+        return;
+    }
+    web->accepted++;
+    if (!tly_timer_active(web->sweep_timer)) {
+        tly_timer_start(web->sweep_timer, HEADER_MS / 10, HEADER_MS / 10);
+    }
+}
+
+/* Without descriptors accept fails, and the listener stays readable: a pause, and one idle client
+ * less. */
+static void accept_pause(struct tly_web *web, int code)
+{
+    struct tly_web_connection *out = victim(web, NULL);
+    if (out != NULL) {
+        tly_web_connection_cut(out);
+        web->cut[TLY_WEB_CUT_LIMIT]++;
+    }
+    for (size_t i = 0; i < web->listener_count; i++) {
+        tly_poll_stop(web->listeners[i].poll);
+    }
+    tly_timer_start(web->accept_timer, ACCEPT_PAUSE_MS, 0);
+    uint64_t held;
+    if (tly_log_limit_pass(&web->accept_failures, tly_loop_now_ms(web->loop), &held)) {
+        tly_log_warn("web", "can't accept connections: %s; waiting a second before the next try",
+                     tly_error_name(code));
+    }
+}
+
+void tly_web_accept(struct tly_web_listener *listener)
+{
+    for (int i = 0; i < ACCEPTS_PER_TURN; i++) {
+        struct sockaddr_storage address = {0};
+        socklen_t len = sizeof(address);
+        int fd = accept4(listener->fd, (struct sockaddr *)&address, &len,
+                         SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (fd >= 0) {
+            tly_web_adopt(listener->web, fd, (const struct sockaddr *)&address, len);
+            continue;
+        }
+        int code = -errno;
+        if (code == -EMFILE || code == -ENFILE || code == -ENOBUFS || code == -ENOMEM) {
+            accept_pause(listener->web, code);
+        }
+        if (code != -EINTR && code != -ECONNABORTED) {
+            break;
+        }
+    }
+    tly_web_run(listener->web);
+}

@@ -1,0 +1,344 @@
+/*
+ * Requests: from the daemon to a route's handler and back. A request that is not answered at once
+ * suspends its connection, and the answer resumes it. It has two owners, the daemon's connection
+ * and the handler; whoever lets go last frees it, so that a client that left, or a server that
+ * stopped, does the handler no harm.
+ */
+#include "agent/web/server.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define ANSWER_HEADERS_MAX 8
+
+const unsigned tly_web_codes[TLY_WEB_CODES] = {200, 400, 404, 405, 429, 500, 503, 0};
+
+struct answer_header {
+    char *name, *value; /* owned */
+};
+
+struct tly_http_request {
+    struct tly_web *web;
+    struct MHD_Connection *mhd; /* NULL: the connection is gone, or was taken away */
+    struct tly_web_connection *connection;
+    const char *path;              /* the daemon's, while `mhd` is there */
+    const struct tly_route *route; /* NULL: none yet, or refused before it came to one */
+    void *self;
+    struct answer_header headers[ANSWER_HEADERS_MAX];
+    size_t header_count;
+    bool dispatched; /* it was given to a handler */
+    bool suspended;
+    bool answered;
+    bool cut; /* the connection is to be closed without an answer */
+    unsigned status;
+    struct MHD_Response *response; /* answered, and not yet given to the daemon */
+};
+
+static void request_free(struct tly_http_request *request)
+{
+    for (size_t i = 0; i < request->header_count; i++) {
+        free(request->headers[i].name);
+        free(request->headers[i].value);
+    }
+    if (request->response != NULL) {
+        MHD_destroy_response(request->response);
+    }
+    free(request);
+}
+
+/* ---- what handlers may ask ---- */
+
+static struct tly_text lookup(const struct tly_http_request *request, enum MHD_ValueKind kind,
+                              const char *name)
+{
+    const char *value = NULL;
+    size_t len = 0;
+    if (request->mhd == NULL ||
+        MHD_lookup_connection_value_n(request->mhd, kind, name, strlen(name), &value, &len) !=
+            MHD_YES) {
+        return (struct tly_text){NULL, 0};
+    }
+    return (struct tly_text){value, value == NULL ? 0 : len};
+}
+
+struct tly_text tly_http_path(const struct tly_http_request *request)
+{
+    return tly_text_of(request->mhd == NULL ? NULL : request->path);
+}
+
+struct tly_text tly_http_header(const struct tly_http_request *request, const char *name)
+{
+    return lookup(request, MHD_HEADER_KIND, name);
+}
+
+struct tly_text tly_http_query(const struct tly_http_request *request, const char *name)
+{
+    return lookup(request, MHD_GET_ARGUMENT_KIND, name);
+}
+
+struct each {
+    struct tly_text name;
+    void (*fn)(void *arg, struct tly_text value);
+    void *arg;
+};
+
+static enum MHD_Result each_value(void *cls, enum MHD_ValueKind kind, const char *key,
+                                  size_t key_size, const char *value, size_t value_size)
+{
+    (void)kind;
+    const struct each *each = cls;
+    if (tly_text_equal(each->name, (struct tly_text){key, key_size})) {
+        each->fn(each->arg, (struct tly_text){value, value == NULL ? 0 : value_size});
+    }
+    return MHD_YES;
+}
+
+void tly_http_query_each(const struct tly_http_request *request, const char *name,
+                         void (*fn)(void *arg, struct tly_text value), void *arg)
+{
+    struct each each = {.name = tly_text_of(name), .fn = fn, .arg = arg};
+    if (request->mhd != NULL) {
+        (void)MHD_get_connection_values_n(request->mhd, MHD_GET_ARGUMENT_KIND, each_value, &each);
+    }
+}
+
+/* ---- answering ---- */
+
+int tly_http_answer_header(struct tly_http_request *request, const char *name, const char *value)
+{
+    if (request->header_count == ANSWER_HEADERS_MAX) {
+        return TLY_E_LIMIT;
+    }
+    struct answer_header header = {strdup(name), strdup(value)};
+    if (header.name == NULL || header.value == NULL) {
+        free(header.name);
+        free(header.value);
+        return -ENOMEM;
+    }
+    request->headers[request->header_count++] = header;
+    return 0;
+}
+
+/* NULL when memory is out; the bytes are freed then. */
+static struct MHD_Response *response_new(const struct tly_http_request *request,
+                                         const char *content_type, char *bytes, size_t len)
+{
+    struct MHD_Response *response = MHD_create_response_from_buffer(len, bytes,
+                                                                    MHD_RESPMEM_MUST_FREE);
+    if (response == NULL) {
+        free(bytes);
+        return NULL;
+    }
+    bool ok = MHD_add_response_header(response, "X-Content-Type-Options", "nosniff") == MHD_YES;
+    if (content_type != NULL) {
+        ok = ok && MHD_add_response_header(response, "Content-Type", content_type) == MHD_YES;
+    }
+    if (request->web->stopping) {
+        ok = ok && MHD_add_response_header(response, "Connection", "close") == MHD_YES;
+    }
+    for (size_t i = 0; i < request->header_count; i++) {
+        ok = ok && MHD_add_response_header(response, request->headers[i].name,
+                                           request->headers[i].value) == MHD_YES;
+    }
+    if (!ok) {
+        MHD_destroy_response(response);
+        return NULL;
+    }
+    return response;
+}
+
+static void answer_count(struct tly_web *web, unsigned status)
+{
+    size_t i = 0;
+    while (tly_web_codes[i] != 0 && tly_web_codes[i] != status) {
+        i++;
+    }
+    web->answered[i]++;
+}
+
+void tly_http_answer(struct tly_http_request *request, unsigned status, const char *content_type,
+                     struct tly_buf *body)
+{
+    assert(!request->answered);
+    size_t len = 0;
+    char *bytes = body == NULL ? NULL : tly_buf_take(body, &len);
+    request->answered = true;
+    if (request->mhd == NULL) {
+        free(bytes);
+        request_free(request);
+        return;
+    }
+    struct tly_web *web = request->web;
+    if (!tly_web_answer_fits(web, len)) {
+        static const char busy[] = "too many answers are being sent\n";
+        free(bytes);
+        bytes = strdup(busy);
+        len = bytes == NULL ? 0 : strlen(busy);
+        status = MHD_HTTP_SERVICE_UNAVAILABLE;
+        content_type = "text/plain; charset=utf-8";
+    }
+    request->status = status;
+    request->response = response_new(request, content_type, bytes, len);
+    if (request->response == NULL) {
+        request->cut = true;
+    } else {
+        request->connection->answer_bytes = len;
+        web->answer_bytes += len;
+    }
+    tly_web_connection_enter(request->connection, TLY_WEB_SENDING);
+    if (request->suspended) {
+        request->suspended = false;
+        MHD_resume_connection(request->mhd); /* the daemon calls tly_web_handle in its next run */
+    }
+}
+
+void tly_web_request_cut(struct tly_http_request *request)
+{
+    request->cut = true;
+    if (request->suspended) {
+        request->suspended = false;
+        MHD_resume_connection(request->mhd);
+    }
+}
+
+/* ---- the daemon's side ---- */
+
+static enum MHD_Result response_queue(struct tly_http_request *request)
+{
+    enum MHD_Result result = MHD_queue_response(request->mhd, request->status, request->response);
+    MHD_destroy_response(request->response); /* the daemon has its own reference */
+    request->response = NULL;
+    answer_count(request->web, request->status);
+    return result;
+}
+
+/* The route of this path; one that ends in `*` stands for all below it. */
+static bool route_find(struct tly_web *web, struct tly_http_request *request)
+{
+    struct tly_text path = tly_text_of(request->path);
+    size_t best = 0;
+    for (size_t i = 0; i < web->route_count; i++) {
+        struct tly_text pattern = tly_text_of(web->routes[i].route->path);
+        bool prefix = tly_text_ends(pattern, TLY_TEXT("*"));
+        pattern.len -= prefix ? 1 : 0;
+        bool fits = prefix ? tly_text_starts(path, pattern) : tly_text_equal(path, pattern);
+        if (fits && (!prefix || pattern.len >= best)) {
+            request->route = web->routes[i].route;
+            request->self = web->routes[i].self;
+            best = prefix ? pattern.len : SIZE_MAX;
+        }
+    }
+    return request->route != NULL;
+}
+
+/* The header is whole: what can be refused without reading on is refused here. Answers from here
+ * make the daemon close the connection, because it has not looked for a body yet. */
+static void request_check(struct tly_http_request *request, const char *method)
+{
+    if (strcmp(method, "GET") != 0 && strcmp(method, "HEAD") != 0) {
+        if (tly_http_answer_header(request, "Allow", "GET, HEAD") < 0) {
+            request->cut = true;
+            return;
+        }
+        tly_web_refuse(request, MHD_HTTP_METHOD_NOT_ALLOWED, "only GET and HEAD are understood\n");
+        return;
+    }
+    struct tly_text length = tly_http_header(request, "Content-Length");
+    if ((length.len > 0 && !tly_text_equal(length, TLY_TEXT("0"))) ||
+        tly_http_header(request, "Transfer-Encoding").len > 0) {
+        tly_web_refuse(request, MHD_HTTP_BAD_REQUEST, "a request here has no body\n");
+    }
+}
+
+/* The first call for a request. */
+static struct tly_http_request *request_new(struct tly_web *web, struct MHD_Connection *mhd,
+                                            const char *url)
+{
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(
+        mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    struct tly_http_request *request = calloc(1, sizeof(*request));
+    if (request == NULL || info == NULL) {
+        free(request);
+        return NULL;
+    }
+    request->web = web;
+    request->mhd = mhd;
+    request->connection = info->socket_context;
+    request->path = url;
+    request->connection->request = request;
+    tly_web_connection_enter(request->connection, TLY_WEB_HANDLING);
+    return request;
+}
+
+static void request_dispatch(struct tly_web *web, struct tly_http_request *request)
+{
+    if (!route_find(web, request)) {
+        tly_web_refuse(request, MHD_HTTP_NOT_FOUND, "no such page; / lists what there is\n");
+        return;
+    }
+    request->dispatched = true;
+    request->route->handle(request->self, request);
+}
+
+enum MHD_Result tly_web_handle(void *cls, struct MHD_Connection *mhd, const char *url,
+                               const char *method, const char *version, const char *upload,
+                               size_t *upload_size, void **context)
+{
+    (void)version;
+    (void)upload;
+    struct tly_web *web = cls;
+    struct tly_http_request *request = *context;
+    bool first = request == NULL;
+    if (first) {
+        request = request_new(web, mhd, url);
+        if (request == NULL) {
+            return MHD_NO;
+        }
+        *context = request;
+        request_check(request, method);
+        if (!request->answered && !request->cut) {
+            return MHD_YES; /* to be called again when the daemon has seen that no body comes */
+        }
+    } else if (!request->dispatched && !request->answered && !request->cut) {
+        *upload_size = 0;
+        request_dispatch(web, request);
+    }
+    if (request->cut) {
+        return MHD_NO;
+    }
+    if (request->response != NULL) {
+        return response_queue(request);
+    }
+    MHD_suspend_connection(mhd);
+    request->suspended = true;
+    return MHD_YES;
+}
+
+void tly_web_notify_completed(void *cls, struct MHD_Connection *mhd, void **context,
+                              enum MHD_RequestTerminationCode code)
+{
+    (void)mhd;
+    (void)code;
+    struct tly_web *web = cls;
+    struct tly_http_request *request = *context;
+    if (request == NULL) {
+        return;
+    }
+    *context = NULL;
+    struct tly_web_connection *connection = request->connection;
+    connection->request = NULL;
+    web->answer_bytes -= connection->answer_bytes;
+    connection->answer_bytes = 0;
+    connection->served = true;
+    tly_web_connection_enter(connection, TLY_WEB_WAITING);
+    if (web->stopping) {
+        tly_web_connection_cut(connection);
+    }
+    request->mhd = NULL;
+    request->connection = NULL;
+    if (!request->dispatched || request->answered) {
+        request_free(request);
+    }
+}

@@ -1,0 +1,155 @@
+/*
+ * Private to this room: the server and what hangs on it. One libmicrohttpd daemon serves all
+ * listeners; it has no listening socket and no time-outs of its own. We accept, so that at a limit
+ * somebody slow or idle goes instead of the newcomer; we close by shutting the socket down, upon
+ * which the daemon ends the connection in its own order.
+ */
+#ifndef TLY_WEB_SERVER_H
+#define TLY_WEB_SERVER_H
+
+#include "agent/base/error.h"
+#include "agent/loop/log.h"
+#include "agent/loop/loop.h"
+#include "agent/loop/stream.h"
+#include "agent/web/route.h"
+#include "agent/web/web.h"
+
+#include <microhttpd.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/queue.h>
+#include <sys/socket.h>
+
+#define TLY_WEB_LISTENERS_MAX 16
+#define TLY_WEB_ROUTES_MAX    32
+
+/* Where a connection stands. */
+enum tly_web_phase {
+    TLY_WEB_WAITING,  /* for a whole request header: new, slow, or kept alive */
+    TLY_WEB_HANDLING, /* a handler has the request */
+    TLY_WEB_SENDING,  /* the client takes the answer */
+};
+
+/* One client, as far as limits go: an IPv4 address, or the /64 of an IPv6 one. */
+struct tly_web_peer {
+    sa_family_t family; /* AF_UNSPEC: local, without a limit per peer */
+    uint8_t address[8];
+};
+
+struct tly_web_connection {
+    TAILQ_ENTRY(tly_web_connection) link;
+    struct tly_web *web;
+    int fd; /* the daemon's */
+    struct tly_web_peer peer;
+    enum tly_web_phase phase;
+    int64_t since_ms; /* when the phase began */
+    bool served;      /* had an answer before */
+    bool closing;     /* shut down; the daemon will end it in its next run */
+    size_t answer_bytes;
+    struct tly_http_request *request; /* in HANDLING and SENDING */
+};
+
+struct tly_web_listener {
+    struct tly_web *web;
+    struct tly_address address;
+    int fd; /* -1: not open */
+    uint16_t port;
+    struct tly_poll *poll;
+};
+
+/* Why a connection was closed by us. */
+enum tly_web_cut { TLY_WEB_CUT_LIMIT, TLY_WEB_CUT_SLOW, TLY_WEB_CUT_IDLE, TLY_WEB_CUT_COUNT };
+
+/* The status codes that are counted one by one; all others together. */
+enum { TLY_WEB_CODES = 8 };
+extern const unsigned tly_web_codes[TLY_WEB_CODES]; /* the last one is 0: any other */
+
+struct tly_web {
+    struct tly_loop *loop;
+    size_t connections_max;
+    struct tly_web_listener listeners[TLY_WEB_LISTENERS_MAX];
+    size_t listener_count;
+    struct {
+        const struct tly_route *route;
+        void *self;
+    } routes[TLY_WEB_ROUTES_MAX];
+    size_t route_count;
+    bool (*ready)(void *arg, struct tly_buf *missing);
+    void *ready_arg;
+
+    struct MHD_Daemon *daemon; /* NULL: not started */
+    struct tly_poll *daemon_poll;
+    struct tly_timer *run_timer;    /* the daemon wants to run again at once */
+    struct tly_timer *sweep_timer;  /* runs while there are connections */
+    struct tly_timer *accept_timer; /* accepting goes on after a lack of descriptors */
+    struct tly_timer *stop_timer;
+
+    /* The phase that began longest ago comes first. */
+    TAILQ_HEAD(tly_web_connections, tly_web_connection) connections;
+    size_t live;                         /* of them, those that are not closing */
+    struct tly_web_connection *adopting; /* to be taken over by the daemon's call back */
+    size_t answer_bytes;                 /* of all answers being sent */
+
+    bool stopping;
+    struct tly_defer *stopped_defer;
+    void (*stopped)(void *arg);
+    void *stopped_arg;
+
+    uint64_t accepted, refused;
+    uint64_t cut[TLY_WEB_CUT_COUNT];
+    uint64_t answered[TLY_WEB_CODES];
+    struct tly_log_limit accept_failures;
+};
+
+/* ---- web.c ---- */
+
+/* Lets the daemon work off what is ready. Not from inside its own calls. */
+void tly_web_run(struct tly_web *web);
+
+/* ---- listen.c ---- */
+
+/* A listening socket, non-blocking. The error says what to do about it. */
+int tly_web_listen(const struct tly_address *address, int *ret_fd, uint16_t *ret_port,
+                   struct tly_error *err) TLY_CHECK;
+/* Whether only programs on this host can connect. */
+bool tly_web_is_local(int fd);
+/* Closes the socket; a Unix socket's name goes too. */
+void tly_web_unlisten(struct tly_web_listener *listener);
+
+/* ---- connection.c ---- */
+
+/* Takes a connected, non-blocking socket over; where there is no room it is closed and counted as
+ * refused. The daemon has to run afterwards. */
+void tly_web_adopt(struct tly_web *web, int fd, const struct sockaddr *address,
+                   socklen_t address_len);
+/* Accepts what waits at the listener. */
+void tly_web_accept(struct tly_web_listener *listener);
+/* Closes connections whose phase has lasted too long. */
+void tly_web_sweep(struct tly_web *web);
+/* Shuts the socket down; the daemon ends the connection in its next run. */
+void tly_web_connection_cut(struct tly_web_connection *connection);
+void tly_web_connection_enter(struct tly_web_connection *connection, enum tly_web_phase phase);
+/* Makes room for an answer; false when there is none. */
+bool tly_web_answer_fits(struct tly_web *web, size_t bytes);
+/* MHD_OPTION_NOTIFY_CONNECTION */
+void tly_web_notify_connection(void *cls, struct MHD_Connection *mhd, void **socket_context,
+                               enum MHD_ConnectionNotificationCode code);
+
+/* ---- request.c ---- */
+
+/* The daemon's access handler, and MHD_OPTION_NOTIFY_COMPLETED. */
+enum MHD_Result tly_web_handle(void *cls, struct MHD_Connection *mhd, const char *url,
+                               const char *method, const char *version, const char *upload,
+                               size_t *upload_size, void **context);
+void tly_web_notify_completed(void *cls, struct MHD_Connection *mhd, void **context,
+                              enum MHD_RequestTerminationCode code);
+/* Takes the request's connection away: whoever handles it may still answer, for nobody. */
+void tly_web_request_cut(struct tly_http_request *request);
+
+/* ---- page.c ---- */
+
+extern const struct tly_route tly_web_pages[]; /* the server's own; ends in a row with path NULL */
+void tly_web_refuse(struct tly_http_request *request, unsigned status, const char *text);
+
+#endif

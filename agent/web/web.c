@@ -1,0 +1,382 @@
+/*
+ * The server's life: made, given routes, started, stopped. The daemon runs on the loop's thread:
+ * its epoll descriptor is watched, and whenever that is ready, or a connection has been handed to
+ * it, the daemon works off what it can without waiting.
+ */
+#include "agent/web/web.h"
+
+#include "agent/base/file.h"
+#include "agent/web/server.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define DEFAULT_PORT 10191
+
+/* Per connection, for the request's header and the answer's: a longer request gets 431 or 414. */
+#define CONNECTION_BYTES (32U << 10)
+/* Connections that are closing still count for the daemon, which must not refuse newcomers for
+ * their sake. */
+#define CLOSING_MAX 1024
+/* Runs of the daemon in a row before the loop has its turn. */
+#define RUNS_MAX 8
+
+int tly_web_new(struct tly_loop *loop, const struct tly_web_settings *settings,
+                struct tly_web **ret_web, struct tly_error *err)
+{
+    if (settings->config_file != NULL) {
+        return tly_error_set(err, -ENOTSUP,
+                             "web.config_file: this version of the agent knows neither TLS nor "
+                             "authentication; leave it out, listen on 127.0.0.1 and put a proxy in "
+                             "front");
+    }
+    if (settings->listen.count > TLY_WEB_LISTENERS_MAX) {
+        return tly_error_set(err, TLY_E_LIMIT, "web.listen: at most %d addresses",
+                             TLY_WEB_LISTENERS_MAX);
+    }
+    struct tly_web *web = calloc(1, sizeof(*web));
+    if (web == NULL) {
+        return tly_error_set(err, -ENOMEM, "no memory for the web server");
+    }
+    web->loop = loop;
+    web->connections_max = settings->connections_max > 0 ? (size_t)settings->connections_max : 1;
+    TAILQ_INIT(&web->connections);
+    int rc = 0;
+    for (size_t i = 0; i < settings->listen.count && rc == 0; i++) {
+        struct tly_web_listener *listener = &web->listeners[web->listener_count++];
+        *listener = (struct tly_web_listener){.web = web, .fd = -1};
+        rc = tly_address_parse(tly_text_of(settings->listen.at[i]), DEFAULT_PORT,
+                               &listener->address, err);
+        if (rc < 0) {
+            tly_error_prefix(err, "web.listen: %.100s", settings->listen.at[i]);
+        }
+    }
+    for (const struct tly_route *page = tly_web_pages; page->path != NULL && rc == 0; page++) {
+        rc = tly_web_add(web, page, web);
+    }
+    if (rc < 0) {
+        tly_web_free(web);
+        return rc;
+    }
+    *ret_web = web;
+    return 0;
+}
+
+int tly_web_add(struct tly_web *web, const struct tly_route *route, void *self)
+{
+    for (size_t i = 0; i < web->route_count; i++) {
+        if (strcmp(web->routes[i].route->path, route->path) == 0) {
+            return -EEXIST;
+        }
+    }
+    if (web->route_count == TLY_WEB_ROUTES_MAX) {
+        return TLY_E_LIMIT;
+    }
+    web->routes[web->route_count].route = route;
+    web->routes[web->route_count].self = self;
+    web->route_count++;
+    return 0;
+}
+
+void tly_web_set_ready(struct tly_web *web, bool (*ready)(void *arg, struct tly_buf *missing),
+                       void *arg)
+{
+    web->ready = ready;
+    web->ready_arg = arg;
+}
+
+uint16_t tly_web_port(const struct tly_web *web, size_t listener)
+{
+    return listener < web->listener_count ? web->listeners[listener].port : 0;
+}
+
+/* ---- the daemon on the loop ---- */
+
+void tly_web_run(struct tly_web *web)
+{
+    for (int i = 0; i < RUNS_MAX; i++) {
+        (void)MHD_run(web->daemon); /* MHD_NO only for a daemon with threads, or stopped */
+        MHD_UNSIGNED_LONG_LONG wait_ms;
+        if (MHD_get_timeout(web->daemon, &wait_ms) != MHD_YES) {
+            return; /* nothing to do until the descriptor is ready */
+        }
+    }
+    tly_timer_start(web->run_timer, 0, 0);
+}
+
+static void run_due(void *arg)
+{
+    tly_web_run(arg);
+}
+
+static void daemon_ready(void *arg, int error, int events)
+{
+    (void)error; /* the daemon finds out itself */
+    (void)events;
+    tly_web_run(arg);
+}
+
+static void sweep_due(void *arg)
+{
+    tly_web_sweep(arg);
+}
+
+static void listener_ready(void *arg, int error, int events)
+{
+    (void)error; /* accept says it too */
+    (void)events;
+    tly_web_accept(arg);
+}
+
+static int listeners_poll(struct tly_web *web)
+{
+    for (size_t i = 0; i < web->listener_count; i++) {
+        int rc = tly_poll_start(web->listeners[i].poll, TLY_READABLE);
+        if (rc < 0) {
+            return rc;
+        }
+    }
+    return 0;
+}
+
+/* The pause after a lack of descriptors is over. */
+static void accept_due(void *arg)
+{
+    struct tly_web *web = arg;
+    int rc = listeners_poll(web);
+    if (rc < 0) {
+        tly_log_error("web", "can't watch the listening sockets: %s; trying again in a second",
+                      tly_error_name(rc));
+        tly_timer_start(web->accept_timer, 1000, 0);
+    }
+}
+
+/* What the daemon has to say concerns single connections: for debugging. */
+static void daemon_log(void *arg, const char *format, va_list args) TLY_PRINTF(2, 0);
+
+static void daemon_log(void *arg, const char *format, va_list args)
+{
+    (void)arg;
+    if (tly_log_get_level() > TLY_LOG_DEBUG) {
+        return;
+    }
+    char text[256];
+    int len = vsnprintf(text, sizeof(text), format, args);
+    if (len > 0) {
+        struct tly_text line = tly_text_trim(tly_text_of(text));
+        tly_log_debug("web", "libmicrohttpd: %.*s", (int)line.len, line.at);
+    }
+}
+
+/* ---- start ---- */
+
+static void stop_due(void *arg);
+static void stopped_due(void *arg);
+
+/* Gives everything back that start took; what is not there is left out. */
+static void close_all(struct tly_web *web)
+{
+    for (size_t i = 0; i < web->listener_count; i++) {
+        tly_web_unlisten(&web->listeners[i]);
+    }
+    tly_poll_free(web->daemon_poll);
+    tly_timer_free(web->run_timer);
+    tly_timer_free(web->sweep_timer);
+    tly_timer_free(web->accept_timer);
+    tly_timer_free(web->stop_timer);
+    tly_defer_free(web->stopped_defer);
+    web->daemon_poll = NULL;
+    web->run_timer = NULL;
+    web->sweep_timer = NULL;
+    web->accept_timer = NULL;
+    web->stop_timer = NULL;
+    web->stopped_defer = NULL;
+    if (web->daemon != NULL) {
+        MHD_stop_daemon(web->daemon);
+        web->daemon = NULL;
+    }
+}
+
+static int daemon_start(struct tly_web *web)
+{
+    web->daemon = MHD_start_daemon(
+        MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0,
+        NULL, NULL, tly_web_handle, web, MHD_OPTION_EXTERNAL_LOGGER, daemon_log, NULL,
+        MHD_OPTION_NOTIFY_CONNECTION, tly_web_notify_connection, web, MHD_OPTION_NOTIFY_COMPLETED,
+        tly_web_notify_completed, web, MHD_OPTION_CONNECTION_LIMIT,
+        (unsigned)web->connections_max + CLOSING_MAX, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+        (size_t)CONNECTION_BYTES, MHD_OPTION_CONNECTION_TIMEOUT, 0U, MHD_OPTION_END);
+    if (web->daemon == NULL) {
+        return -ENOMEM;
+    }
+    const union MHD_DaemonInfo *info = MHD_get_daemon_info(web->daemon, MHD_DAEMON_INFO_EPOLL_FD);
+    if (info == NULL) {
+        return -ENOTSUP;
+    }
+    int rc = tly_poll_new(web->loop, info->epoll_fd, daemon_ready, web, &web->daemon_poll);
+    return rc < 0 ? rc : tly_poll_start(web->daemon_poll, TLY_READABLE);
+}
+
+static int handles_new(struct tly_web *web)
+{
+    int rc = tly_timer_new(web->loop, run_due, web, &web->run_timer);
+    if (rc == 0) {
+        rc = tly_timer_new(web->loop, sweep_due, web, &web->sweep_timer);
+    }
+    if (rc == 0) {
+        rc = tly_timer_new(web->loop, accept_due, web, &web->accept_timer);
+    }
+    if (rc == 0) {
+        rc = tly_timer_new(web->loop, stop_due, web, &web->stop_timer);
+    }
+    if (rc == 0) {
+        rc = tly_defer_new(web->loop, stopped_due, web, &web->stopped_defer);
+    }
+    return rc < 0 ? rc : daemon_start(web);
+}
+
+static int listener_start(struct tly_web_listener *listener, struct tly_error *err)
+{
+    int rc = tly_web_listen(&listener->address, &listener->fd, &listener->port, err);
+    if (rc < 0) {
+        tly_error_prefix(err, "web.listen");
+        return rc;
+    }
+    rc = tly_poll_new(listener->web->loop, listener->fd, listener_ready, listener, &listener->poll);
+    return rc < 0 ? tly_error_set(err, rc, "can't watch a listening socket: %s", tly_error_name(rc))
+                  : 0;
+}
+
+static void listener_announce(const struct tly_web_listener *listener)
+{
+    struct tly_address address = listener->address;
+    address.port = listener->port;
+    char text[TLY_ADDRESS_TEXT_MAX];
+    tly_address_format(&address, text);
+    tly_log_info("web", "listening on %s", text);
+    if (!tly_web_is_local(listener->fd)) {
+        tly_log_warn("web",
+                     "%s can be reached from other hosts, without TLS and authentication: whoever "
+                     "connects can read the names, images and figures of all containers; listen on "
+                     "127.0.0.1 if that is not wanted",
+                     text);
+    }
+}
+
+int tly_web_start(struct tly_web *web, struct tly_error *err)
+{
+    int rc = handles_new(web);
+    if (rc < 0) {
+        rc = tly_error_set(err, rc, "can't start the web server: %s", tly_error_name(rc));
+    }
+    for (size_t i = 0; i < web->listener_count && rc == 0; i++) {
+        rc = listener_start(&web->listeners[i], err);
+    }
+    if (rc == 0) {
+        rc = listeners_poll(web);
+        if (rc < 0) {
+            rc = tly_error_set(err, rc, "can't watch the listening sockets: %s",
+                               tly_error_name(rc));
+        }
+    }
+    if (rc < 0) {
+        close_all(web);
+        return rc;
+    }
+    for (size_t i = 0; i < web->listener_count; i++) {
+        listener_announce(&web->listeners[i]);
+    }
+    if (web->listener_count == 0) {
+        tly_log_info("web", "web.listen is empty: nothing is served");
+    }
+    return 0;
+}
+
+/* ---- stop ---- */
+
+/* Nothing is under way any more. */
+static void stopped_due(void *arg)
+{
+    struct tly_web *web = arg;
+    void (*stopped)(void *arg) = web->stopped;
+    void *stopped_arg = web->stopped_arg;
+    close_all(web);
+    stopped(stopped_arg);
+}
+
+/* The time for requests under way has passed. */
+static void stop_due(void *arg)
+{
+    struct tly_web *web = arg;
+    struct tly_web_connection *at;
+    TAILQ_FOREACH(at, &web->connections, link)
+    {
+        tly_web_connection_cut(at);
+        if (at->phase == TLY_WEB_HANDLING) {
+            tly_web_request_cut(at->request);
+        }
+    }
+    tly_web_run(web);
+}
+
+void tly_web_stop(struct tly_web *web, void (*stopped)(void *arg), void *arg)
+{
+    web->stopping = true;
+    web->stopped = stopped;
+    web->stopped_arg = arg;
+    tly_timer_stop(web->accept_timer);
+    for (size_t i = 0; i < web->listener_count; i++) {
+        tly_web_unlisten(&web->listeners[i]);
+    }
+    struct tly_web_connection *at;
+    TAILQ_FOREACH(at, &web->connections, link)
+    {
+        if (at->phase == TLY_WEB_WAITING) {
+            tly_web_connection_cut(at);
+        }
+    }
+    tly_timer_start(web->stop_timer, TLY_WEB_STOP_MS, 0);
+    if (TAILQ_EMPTY(&web->connections)) {
+        tly_defer_call(web->stopped_defer);
+    }
+}
+
+void tly_web_free(struct tly_web *web)
+{
+    if (web == NULL) {
+        return;
+    }
+    close_all(web);
+    free(web);
+}
+
+/* ---- figures ---- */
+
+void tly_web_meter(void *arg, struct tly_samples *samples)
+{
+    static const char *const cuts[TLY_WEB_CUT_COUNT] = {
+        [TLY_WEB_CUT_LIMIT] = "limit", [TLY_WEB_CUT_SLOW] = "slow", [TLY_WEB_CUT_IDLE] = "idle"};
+    const struct tly_web *web = arg;
+    tly_samples_add(samples, TLY_F_tallyman_http_connections, TLY_DIM_NONE, (int64_t)web->live);
+    tly_samples_add(samples, TLY_F_tallyman_http_connections_max, TLY_DIM_NONE,
+                    (int64_t)web->connections_max);
+    tly_samples_add(samples, TLY_F_tallyman_http_connections_accepted_total, TLY_DIM_NONE,
+                    (int64_t)web->accepted);
+    tly_samples_add(samples, TLY_F_tallyman_http_connections_refused_total, TLY_DIM_NONE,
+                    (int64_t)web->refused);
+    for (size_t i = 0; i < TLY_WEB_CUT_COUNT; i++) {
+        tly_samples_add(samples, TLY_F_tallyman_http_connections_cut_total,
+                        tly_samples_dim1(samples, "reason", tly_text_of(cuts[i])),
+                        (int64_t)web->cut[i]);
+    }
+    for (size_t i = 0; i < TLY_WEB_CODES; i++) {
+        char code[8];
+        (void)snprintf(code, sizeof(code), "%u", tly_web_codes[i]); /* three digits */
+        tly_samples_add(
+            samples, TLY_F_tallyman_http_requests_total,
+            tly_samples_dim1(samples, "code", tly_text_of(tly_web_codes[i] == 0 ? "other" : code)),
+            (int64_t)web->answered[i]);
+    }
+}
