@@ -1,0 +1,293 @@
+/*
+ * A scrape: ask for fresh readings, wait for them as long as the scraper's patience allows, take a
+ * snapshot, write it on a worker, answer. Scrapes may overlap; those that come while readings are
+ * under way share them. The loop never waits: a slow collector costs the scrape's freshness, a slow
+ * scraper only its own connection.
+ */
+#include "outputs/prometheus/scrape.h"
+
+#include "agent/base/buf.h"
+#include "agent/base/clock.h"
+#include "agent/codec/accept.h"
+#include "agent/codec/gzip.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+
+#define HTTP_OK           200
+#define HTTP_SERVER_ERROR 500
+#define HTTP_UNAVAILABLE  503
+
+/* Readings younger than this are fresh: two Prometheus servers share them, a rate is not blurred.
+ */
+#define FRESH_MS 1000
+/* What is left of the scraper's time-out for writing and sending. */
+#define RESERVE_MS 500
+/* Prometheus's default, for a scraper that does not name its own, and bounds for one that does. */
+#define TIMEOUT_DEFAULT_MS 10000
+#define TIMEOUT_MAX_MS     300000
+/* On workers at a time: other work needs the pool too. */
+#define RENDERING_MAX 2
+/* A host with 10,000 containers and long labels stays below this. */
+#define BODY_MAX (512U << 20)
+/* The fastest: level 6 takes three times as long for a body a third smaller. */
+#define GZIP_LEVEL 1
+
+struct tly_scrape {
+    TAILQ_ENTRY(tly_scrape) link;
+    struct tly_prometheus *prometheus; /* NULL: answered, only the refresh calls back yet */
+    struct tly_http_request *request;
+    enum tly_exposition_format format;
+    bool gzip;
+    bool refreshing; /* the inventory will call back */
+    bool waiting;    /* in the list of that name */
+    int64_t start_ns;
+    struct tly_timer *deadline;
+
+    /* The worker's, while it renders. */
+    struct tly_snapshot *snapshot;
+    struct tly_buf body;
+    struct tly_exposition_stats stats;
+    int64_t render_ns;
+    int rc;
+};
+
+/* The request was answered; the memory stays as long as the refresh may call back. */
+static void scrape_end(struct tly_scrape *scrape)
+{
+    struct tly_prometheus *prometheus = scrape->prometheus;
+    tly_timer_free(scrape->deadline);
+    scrape->deadline = NULL;
+    tly_snapshot_unref(scrape->snapshot);
+    scrape->snapshot = NULL;
+    tly_buf_done(&scrape->body);
+    scrape->request = NULL;
+    prometheus->count--;
+    if (!scrape->refreshing) {
+        free(scrape);
+    }
+    tly_prometheus_settle(prometheus);
+}
+
+static void refuse(struct tly_http_request *request, unsigned status, const char *text)
+{
+    struct tly_buf body;
+    tly_buf_init(&body, TLY_ERROR_TEXT_MAX);
+    if (tly_buf_append_text(&body, tly_text_of(text)) < 0) {
+        tly_buf_clear(&body); /* the status alone has to do */
+    }
+    tly_http_answer(request, status, "text/plain; charset=utf-8", &body);
+    tly_buf_done(&body);
+}
+
+static void scrape_fail(struct tly_scrape *scrape, unsigned status, const char *text)
+{
+    scrape->prometheus->failed++;
+    refuse(scrape->request, status, text);
+    scrape_end(scrape);
+}
+
+/* ---- rendering ---- */
+
+static int gzip_sink(void *arg, struct tly_text block)
+{
+    return tly_gzip_add(arg, block);
+}
+
+static int render_gzip(struct tly_scrape *scrape, struct tly_exposition *exposition)
+{
+    struct tly_gzip *gzip;
+    int rc = tly_gzip_new(&scrape->body, GZIP_LEVEL, &gzip);
+    if (rc < 0) {
+        return rc;
+    }
+    rc = tly_exposition_stream(exposition, scrape->format, gzip_sink, gzip, &scrape->stats);
+    if (rc == 0) {
+        rc = tly_gzip_finish(gzip);
+    }
+    tly_gzip_free(gzip);
+    return rc;
+}
+
+/* On a worker. */
+static void render(void *arg)
+{
+    struct tly_scrape *scrape = arg;
+    const struct tly_snapshot *snapshot = scrape->snapshot;
+    int64_t start_ns = tly_clock_monotonic_ns();
+    struct tly_exposition exposition;
+    tly_exposition_init(&exposition);
+    int rc = 0;
+    for (size_t i = 0; i < snapshot->count && rc == 0; i++) {
+        const struct tly_snapshot_row *row = &snapshot->rows[i];
+        rc = tly_exposition_add(&exposition, row->labels, row->sets, snapshot->slots);
+    }
+    if (rc == 0) {
+        rc = scrape->gzip
+                 ? render_gzip(scrape, &exposition)
+                 : tly_exposition_write(&exposition, scrape->format, &scrape->body, &scrape->stats);
+    }
+    tly_exposition_done(&exposition);
+    scrape->rc = rc;
+    scrape->render_ns = tly_clock_monotonic_ns() - start_ns;
+}
+
+static void queue_work_off(struct tly_prometheus *prometheus);
+
+static int headers_add(struct tly_http_request *request, bool gzip)
+{
+    int rc = tly_http_answer_header(request, "Vary", "Accept, Accept-Encoding");
+    if (rc == 0 && gzip) {
+        rc = tly_http_answer_header(request, "Content-Encoding", "gzip");
+    }
+    return rc;
+}
+
+static void rendered(void *arg)
+{
+    struct tly_scrape *scrape = arg;
+    struct tly_prometheus *prometheus = scrape->prometheus;
+    prometheus->rendering--;
+    if (scrape->rc == 0) {
+        scrape->rc = headers_add(scrape->request, scrape->gzip);
+    }
+    if (scrape->rc < 0) {
+        uint64_t held;
+        if (tly_log_limit_pass(&prometheus->failures, tly_loop_now_ms(prometheus->loop), &held)) {
+            tly_log_error("prometheus",
+                          "a scrape could not be written: %s; it was answered with "
+                          "500 (%llu more since the last such line)",
+                          tly_error_name(scrape->rc), (unsigned long long)held);
+        }
+        scrape_fail(scrape, HTTP_SERVER_ERROR, "the metrics could not be written\n");
+    } else {
+        prometheus->scrapes++;
+        prometheus->last = scrape->stats;
+        prometheus->duplicates += scrape->stats.duplicates;
+        prometheus->last_render_ns = scrape->render_ns;
+        prometheus->last_duration_ns = tly_clock_monotonic_ns() - scrape->start_ns;
+        tly_http_answer(scrape->request, HTTP_OK, tly_exposition_content_types[scrape->format],
+                        &scrape->body);
+        scrape_end(scrape);
+    }
+    queue_work_off(prometheus);
+}
+
+/* Gives a worker to those whose turn it is. The snapshot is taken at the last moment. */
+static void queue_work_off(struct tly_prometheus *prometheus)
+{
+    while (prometheus->rendering < RENDERING_MAX && !TAILQ_EMPTY(&prometheus->queued)) {
+        struct tly_scrape *scrape = TAILQ_FIRST(&prometheus->queued);
+        TAILQ_REMOVE(&prometheus->queued, scrape, link);
+        scrape->snapshot = tly_inventory_snapshot(prometheus->inventory);
+        if (scrape->snapshot == NULL ||
+            tly_worker_submit(prometheus->loop, render, rendered, scrape) < 0) {
+            scrape_fail(scrape, HTTP_UNAVAILABLE, "out of memory\n");
+            continue;
+        }
+        prometheus->rendering++;
+    }
+}
+
+/* ---- waiting for fresh readings ---- */
+
+static void readings_done(struct tly_scrape *scrape)
+{
+    struct tly_prometheus *prometheus = scrape->prometheus;
+    TAILQ_REMOVE(&prometheus->waiting, scrape, link);
+    scrape->waiting = false;
+    TAILQ_INSERT_TAIL(&prometheus->queued, scrape, link);
+    queue_work_off(prometheus);
+}
+
+static void refreshed(void *arg)
+{
+    struct tly_scrape *scrape = arg;
+    struct tly_prometheus *prometheus = scrape->prometheus;
+    scrape->refreshing = false;
+    prometheus->refreshing--;
+    if (scrape->request == NULL) {
+        free(scrape);
+        tly_prometheus_settle(prometheus);
+    } else if (scrape->waiting) {
+        readings_done(scrape);
+    }
+}
+
+static void deadline_passed(void *arg)
+{
+    struct tly_scrape *scrape = arg;
+    if (scrape->waiting) {
+        scrape->prometheus->late++;
+        readings_done(scrape);
+    }
+}
+
+/* How long the readings may take, from what the scraper says of its own time-out. */
+static int64_t patience_ms(const struct tly_http_request *request)
+{
+    struct tly_text text = tly_http_header(request, "X-Prometheus-Scrape-Timeout-Seconds");
+    char copy[32];
+    int64_t timeout_ms = TIMEOUT_DEFAULT_MS;
+    if (text.len > 0 && text.len < sizeof(copy)) {
+        memcpy(copy, text.at, text.len);
+        copy[text.len] = '\0';
+        char *end;
+        double seconds = strtod(copy, &end);
+        if (*end == '\0' && isfinite(seconds) && seconds > 0) {
+            timeout_ms = seconds < TIMEOUT_MAX_MS / 1000.0 ? (int64_t)(seconds * 1000)
+                                                           : TIMEOUT_MAX_MS;
+        }
+    }
+    /* Of a short time-out half stays for the readings. */
+    return timeout_ms > 2 * RESERVE_MS ? timeout_ms - RESERVE_MS : timeout_ms / 2;
+}
+
+void tly_scrape_handle(void *self, struct tly_http_request *request)
+{
+    struct tly_prometheus *prometheus = self;
+    if (prometheus->stopping || prometheus->count >= TLY_SCRAPES_MAX) {
+        prometheus->failed++;
+        refuse(request, HTTP_UNAVAILABLE,
+               prometheus->stopping ? "the agent is stopping\n" : "too many scrapes at a time\n");
+        return;
+    }
+    struct tly_scrape *scrape = calloc(1, sizeof(*scrape));
+    if (scrape == NULL ||
+        tly_timer_new(prometheus->loop, deadline_passed, scrape, &scrape->deadline) < 0) {
+        free(scrape);
+        prometheus->failed++;
+        refuse(request, HTTP_UNAVAILABLE, "out of memory\n");
+        return;
+    }
+    scrape->prometheus = prometheus;
+    scrape->request = request;
+    scrape->format = tly_accept_format(tly_http_header(request, "Accept"));
+    scrape->gzip = tly_accept_gzip(tly_http_header(request, "Accept-Encoding"));
+    scrape->start_ns = tly_clock_monotonic_ns();
+    tly_buf_init(&scrape->body, BODY_MAX);
+    prometheus->count++;
+    TAILQ_INSERT_TAIL(&prometheus->waiting, scrape, link);
+    scrape->waiting = true;
+    tly_timer_start(scrape->deadline, patience_ms(request), 0);
+    scrape->refreshing = true;
+    prometheus->refreshing++;
+    if (tly_inventory_refresh(prometheus->inventory, FRESH_MS, refreshed, scrape) < 0) {
+        refreshed(scrape); /* no memory to wait: with the readings that there are */
+    }
+}
+
+void tly_scrapes_refuse(struct tly_prometheus *prometheus)
+{
+    struct tly_scrape *scrape;
+    while ((scrape = TAILQ_FIRST(&prometheus->waiting)) != NULL) {
+        TAILQ_REMOVE(&prometheus->waiting, scrape, link);
+        scrape->waiting = false;
+        scrape_fail(scrape, HTTP_UNAVAILABLE, "the agent is stopping\n");
+    }
+    while ((scrape = TAILQ_FIRST(&prometheus->queued)) != NULL) {
+        TAILQ_REMOVE(&prometheus->queued, scrape, link);
+        scrape_fail(scrape, HTTP_UNAVAILABLE, "the agent is stopping\n");
+    }
+}

@@ -1,0 +1,54 @@
+/*
+ * Private to this output: its instance, and one scrape from request to answer.
+ */
+#ifndef TLY_OUTPUTS_PROMETHEUS_SCRAPE_H
+#define TLY_OUTPUTS_PROMETHEUS_SCRAPE_H
+
+#include "agent/codec/exposition.h"
+#include "agent/inventory/inventory.h"
+#include "agent/loop/log.h"
+#include "agent/loop/loop.h"
+#include "agent/web/route.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+/* More than any sane number of Prometheus servers; each costs a connection and little else. */
+#define TLY_SCRAPES_MAX 64
+
+struct tly_scrape;
+TAILQ_HEAD(tly_scrapes, tly_scrape);
+
+struct tly_prometheus {
+    struct tly_loop *loop;
+    struct tly_inventory *inventory;
+
+    struct tly_scrapes waiting; /* for fresh readings */
+    struct tly_scrapes queued;  /* for their turn on a worker */
+    size_t count;               /* of scrapes not answered yet */
+    size_t rendering;           /* of them, those on a worker */
+    size_t refreshing;          /* refreshes that will still call back */
+
+    bool stopping;
+    void (*stopped)(void *arg); /* NULL: called already */
+    void *stopped_arg;
+    struct tly_timer *stop_timer;
+    struct tly_defer *stopped_defer;
+
+    uint64_t scrapes, failed, late, duplicates;
+    struct tly_exposition_stats last;
+    int64_t last_duration_ns, last_render_ns;
+    struct tly_log_limit failures;
+};
+
+/* The handler of /metrics. */
+void tly_scrape_handle(void *self, struct tly_http_request *request);
+
+/* Answers all that have not come to a worker yet. */
+void tly_scrapes_refuse(struct tly_prometheus *prometheus);
+
+/* Called when a scrape or a refresh has ended. */
+void tly_prometheus_settle(struct tly_prometheus *prometheus);
+
+#endif
