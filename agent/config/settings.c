@@ -136,6 +136,22 @@ static const struct tly_option collect_rows[] = {
      .max = 100000,
      .help = "Most containers that are taken in, stopped ones included; more are refused and "
              "counted in tallyman_inventory_containers_refused_total."},
+    {.key = "labels_max",
+     .type = TLY_OPTION_INT,
+     .offset = offsetof(struct tly_collect_settings, labels_max),
+     .fallback = "64",
+     .min = 1,
+     .max = 512,
+     .help = "Most labels of one container that become metric labels; more are left out and "
+             "counted in tallyman_inventory_labels_dropped."},
+    {.key = "label_value_max",
+     .type = TLY_OPTION_SIZE,
+     .offset = offsetof(struct tly_collect_settings, label_value_bytes_max),
+     .fallback = "1KiB",
+     .min = 16,
+     .max = 64 * 1024,
+     .help = "Longest value of a metric label; longer ones are cut and counted in "
+             "tallyman_inventory_label_values_cut."},
     {.key = NULL},
 };
 

@@ -1,0 +1,134 @@
+/*
+ * `tallyman check`: whether configuration files are right, and the documents that come from the
+ * same tables.
+ */
+#include "agent/command/command.h"
+#include "agent/command/family_reference.h"
+#include "agent/config/nearest.h"
+#include "agent/config/reference.h"
+#include "agent/registry.h"
+
+#include <getopt.h>
+#include <string.h>
+
+#define DOCUMENT_BYTES_MAX (1024 * 1024)
+
+/* ---- documents ---- */
+
+static int print_configuration(struct tly_buf *buf)
+{
+    size_t count = 0;
+    const struct tly_section *const *sections = tly_sections(&count);
+    return tly_reference_markdown(sections, count, buf);
+}
+
+static int print_defaults(struct tly_buf *buf)
+{
+    size_t count = 0;
+    const struct tly_section *const *sections = tly_sections(&count);
+    return tly_reference_yaml(sections, count, buf);
+}
+
+static const struct {
+    const char *name;
+    int (*write)(struct tly_buf *buf);
+} documents[] = {
+    {"defaults", print_defaults},
+    {"configuration", print_configuration},
+    {"metrics", tly_family_reference},
+};
+
+static int print_document(const struct tly_command *command, const char *name)
+{
+    struct tly_nearest nearest;
+    tly_nearest_init(&nearest, tly_text_of(name));
+    for (size_t i = 0; i < sizeof(documents) / sizeof(documents[0]); i++) {
+        tly_nearest_try(&nearest, documents[i].name);
+        if (strcmp(documents[i].name, name) != 0) {
+            continue;
+        }
+        struct tly_buf buf;
+        tly_buf_init(&buf, DOCUMENT_BYTES_MAX);
+        int rc = documents[i].write(&buf);
+        if (rc == 0) {
+            (void)fwrite(buf.at, 1, buf.len, stdout); /* tly_command_finish looks */
+        }
+        tly_buf_done(&buf);
+        return rc == 0 ? tly_command_finish(command, TLY_EXIT_DONE)
+                       : tly_command_fail(command, "cannot print: %s", tly_error_name(rc));
+    }
+    return tly_command_fail(command,
+                            "`%s` cannot be printed%s%s%s; there are defaults, configuration and "
+                            "metrics",
+                            name, nearest.name ? ", did you mean `" : "",
+                            nearest.name ? nearest.name : "", nearest.name ? "`" : "");
+}
+
+/* ---- files ---- */
+
+static int check_file(const struct tly_command *command, const char *path)
+{
+    size_t count = 0;
+    const struct tly_section *const *sections = tly_sections(&count);
+    struct tly_complaints complaints;
+    struct tly_config *config = NULL;
+    struct tly_error err = {0};
+    int rc = tly_config_load(sections, count, path, &complaints, &config, &err);
+    if (rc == TLY_E_MALFORMED) {
+        tly_command_complain(stdout, path, &complaints);
+        return TLY_EXIT_NO;
+    }
+    if (rc < 0) {
+        return tly_command_fail(command, "%s", err.text);
+    }
+    tly_config_free(config);
+    (void)printf("%s: valid\n", path);
+    return TLY_EXIT_DONE;
+}
+
+static const struct tly_argument arguments[] = {
+    {'p', "print", "WHAT",
+     "Print a document instead: `defaults` (a file with every option at its default), "
+     "`configuration` or `metrics` (the pages in docs/)."},
+    {0},
+};
+
+static int run(const struct tly_command *command, int argc, char **argv)
+{
+    const char *document = NULL;
+    for (int letter; (letter = tly_arguments_next(command, argc, argv)) != TLY_ARGUMENTS_END;) {
+        switch (letter) {
+        case 'p':
+            document = optarg;
+            break;
+        default:
+            return tly_arguments_exit(letter);
+        }
+    }
+    if (document && optind < argc) {
+        return tly_command_fail(command, "either --print or files, not both");
+    }
+    if (document) {
+        return print_document(command, document);
+    }
+    if (optind == argc) {
+        return tly_command_fail(command, "which file? Usage: tallyman check FILE...");
+    }
+    /* The worst of the files decides, but each is looked at. */
+    int code = TLY_EXIT_DONE;
+    for (int i = optind; i < argc; i++) {
+        int file_code = check_file(command, argv[i]);
+        code = file_code > code ? file_code : code;
+    }
+    return tly_command_finish(command, code);
+}
+
+const struct tly_command tly_command_check = {
+    .name = "check",
+    .summary = "Say whether configuration files are right",
+    .operands = "FILE...",
+    .help = "Reads configuration files as `tallyman run` would, and prints each mistake as\n"
+            "file:line:column: what is wrong, and what to write instead.",
+    .arguments = arguments,
+    .run = run,
+};

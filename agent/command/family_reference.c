@@ -1,0 +1,107 @@
+/*
+ * Writes docs/metrics.md. The families stand in the table in the order of the exposition; the page
+ * keeps that order and puts a heading wherever the scope or the group changes.
+ */
+#include "agent/command/family_reference.h"
+
+#include "agent/model/family.h"
+
+#include <string.h>
+
+static const char preamble[] =
+    "# Metrics\n"
+    "\n"
+    "<!-- Written by `tallyman check --print metrics` from the table in the source. -->\n"
+    "\n"
+    "Every container family carries `id` (the path of its cgroup), `name` and `image`, and as "
+    "`container_label_...` those labels of the container that `collect.labels` chooses. The column "
+    "*labels* names what a family has beyond these. A value without a source is absent, never 0; "
+    "no "
+    "sample has a timestamp.\n"
+    "\n"
+    "Families marked **c** have cAdvisor's name, labels, type and unit. Where the value differs "
+    "from what cAdvisor shows on cgroup v2, the difference is said. Families marked **t** are "
+    "totals that the agent carries on when the kernel begins anew with a container's next run.\n";
+
+static const char *const scope_titles[] = {
+    [TLY_PER_CONTAINER] = "Containers",
+    [TLY_PER_HOST] = "The host",
+    [TLY_PER_AGENT] = "The agent itself",
+};
+
+static const char *const type_names[] = {
+    [TLY_COUNTER] = "counter", [TLY_GAUGE] = "gauge", [TLY_INFO] = "info"};
+
+static int put(struct tly_buf *buf, const char *text)
+{
+    return tly_buf_append_text(buf, tly_text_of(text));
+}
+
+/* Inside a table's cell a bar would end it. */
+static int put_cell(struct tly_buf *buf, const char *text)
+{
+    int rc = 0;
+    for (struct tly_text rest = tly_text_of(text); rest.at && rc == 0;) {
+        rc = tly_buf_append_text(buf, tly_text_cut(&rest, '|'));
+        if (rc == 0 && rest.at) {
+            rc = put(buf, "\\|");
+        }
+    }
+    return rc;
+}
+
+static int put_labels(struct tly_buf *buf, const char *labels)
+{
+    int rc = 0;
+    struct tly_text rest = tly_text_of(labels);
+    for (const char *between = ""; rest.at && rest.len > 0 && rc == 0; between = ", ") {
+        struct tly_text label = tly_text_cut(&rest, ',');
+        rc = tly_buf_printf(buf, "%s`%.*s`", between, (int)label.len, label.at);
+    }
+    return rc;
+}
+
+static int put_family(struct tly_buf *buf, const struct tly_family *family)
+{
+    const bool cadvisor = (family->flags & TLY_FAMILY_CADVISOR) != 0;
+    const bool carried = (family->flags & TLY_FAMILY_CARRIED) != 0;
+    int rc = tly_buf_printf(buf, "| `%s` | %s%s%s%s | ", family->name, type_names[family->type],
+                            cadvisor || carried ? " " : "", cadvisor ? "**c**" : "",
+                            carried ? "**t**" : "");
+    rc = rc < 0 ? rc : put_labels(buf, family->labels);
+    rc = rc < 0 ? rc : put(buf, " | ");
+    rc = rc < 0 ? rc : put_cell(buf, family->help);
+    rc = rc < 0 ? rc : put(buf, ".");
+    if (rc == 0 && *family->note) {
+        rc = put(buf, cadvisor ? " *Unlike cAdvisor:* " : " ");
+        rc = rc < 0 ? rc : put_cell(buf, family->note);
+        rc = rc < 0 ? rc : put(buf, ".");
+    }
+    rc = rc < 0 ? rc : put(buf, " | ");
+    rc = rc < 0 ? rc : put_cell(buf, family->source);
+    return rc < 0 ? rc : put(buf, " |\n");
+}
+
+int tly_family_reference(struct tly_buf *buf)
+{
+    int rc = put(buf, preamble);
+    const struct tly_family *before = NULL;
+    for (size_t i = 0; i < TLY_FAMILY_COUNT && rc == 0; i++) {
+        const struct tly_family *family = &tly_families[i];
+        const bool new_scope = !before || before->scope != family->scope;
+        if (new_scope) {
+            rc = tly_buf_printf(buf, "\n## %s\n", scope_titles[family->scope]);
+        }
+        if (rc == 0 && (new_scope || strcmp(before->group, family->group) != 0)) {
+            rc = strcmp(family->group, "always") == 0
+                     ? put(buf, "\nAlways there:\n")
+                     : tly_buf_printf(buf, "\nGroup `%s`:\n", family->group);
+            rc = rc < 0 ? rc
+                        : put(buf, "\n| name | type | labels | what it says | source |\n"
+                                   "| --- | --- | --- | --- | --- |\n");
+        }
+        rc = rc < 0 ? rc : put_family(buf, family);
+        before = family;
+    }
+    return rc;
+}

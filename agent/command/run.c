@@ -1,0 +1,170 @@
+/*
+ * `tallyman run`: the agent itself, until a signal ends it.
+ */
+#include "agent/command/command.h"
+#include "agent/config/settings.h"
+#include "agent/loop/log.h"
+#include "agent/loop/loop.h"
+#include "agent/runner.h"
+#include "agent/state_dir.h"
+
+#include <getopt.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* Kernel files are held open, a dozen for each container. Kernels allow far more than this, but
+ * tables of descriptors cost memory. */
+#define DESCRIPTORS_MAX 262144
+
+struct agent {
+    struct tly_loop *loop;
+    struct tly_runner *runner;
+    struct tly_signal *terminate, *interrupt;
+    bool stopping;
+    bool clean;
+};
+
+static void raise_descriptor_limit(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0) {
+        return;
+    }
+    rlim_t most = limit.rlim_max < DESCRIPTORS_MAX ? limit.rlim_max : DESCRIPTORS_MAX;
+    if (limit.rlim_cur < most) {
+        limit.rlim_cur = most;
+        (void)setrlimit(RLIMIT_NOFILE, &limit); /* then it stays at what it was */
+    }
+}
+
+static void stopped(void *arg, bool clean)
+{
+    struct agent *agent = arg;
+    agent->clean = clean;
+    tly_loop_stop(agent->loop);
+}
+
+static void begin_stop(struct agent *agent)
+{
+    if (!agent->stopping) {
+        agent->stopping = true;
+        tly_runner_stop(agent->runner, stopped, agent);
+    }
+}
+
+static void caught(void *arg, int signum)
+{
+    struct agent *agent = arg;
+    const char *name = signum == SIGINT ? "SIGINT" : "SIGTERM";
+    if (agent->stopping) {
+        /* What is acknowledged is kept on disk already; the rest is sent once more. */
+        tly_log_warn("agent", "%s again: stopping at once", name);
+        _exit(TLY_EXIT_NO);
+    }
+    tly_log_info("agent", "%s: stopping", name);
+    begin_stop(agent);
+}
+
+static int start(struct agent *agent, struct tly_error *err)
+{
+    int rc = tly_signal_new(agent->loop, SIGTERM, caught, agent, &agent->terminate);
+    if (rc == 0) {
+        rc = tly_signal_new(agent->loop, SIGINT, caught, agent, &agent->interrupt);
+    }
+    if (rc < 0) {
+        return tly_error_set(err, rc, "cannot wait for signals: %s", tly_error_name(rc));
+    }
+    rc = tly_runner_start_outputs(agent->runner, err);
+    return rc < 0 ? rc : tly_runner_start_collectors(agent->runner, err);
+}
+
+/* From the first start to the last stop; the exit code. */
+static int serve(const struct tly_command *command, struct agent *agent, const char *state_dir)
+{
+    struct tly_error err = {0};
+    int code = TLY_EXIT_DONE;
+    if (start(agent, &err) < 0) {
+        code = tly_command_fail(command, "%s", err.text);
+        begin_stop(agent);
+    } else {
+        tly_log_info("agent", "tallyman %s runs; its state is in %s", TLY_VERSION, state_dir);
+    }
+    tly_loop_run(agent->loop);
+    if (!agent->clean) {
+        /* Something still runs and holds what would have to be freed. */
+        _exit(code == TLY_EXIT_DONE ? TLY_EXIT_NO : code);
+    }
+    if (code == TLY_EXIT_DONE) {
+        tly_log_info("agent", "stopped");
+    }
+    return code;
+}
+
+static int run_agent(const struct tly_command *command, const struct tly_config *config)
+{
+    const struct tly_settings *settings = tly_config_section(config, &tly_settings_section);
+    const struct tly_log_settings *log = tly_config_section(config, &tly_log_section);
+    struct tly_error err = {0};
+    struct tly_state_dir state = TLY_STATE_DIR_NONE;
+    tly_log_set_level((enum tly_log_level)log->level);
+    (void)umask(027); /* returns the old one, and never fails */
+    raise_descriptor_limit();
+    if (tly_state_dir_open(settings->state_dir, &state, &err) < 0) {
+        return tly_command_fail(command, "%s", err.text);
+    }
+    struct agent agent = {0};
+    int code;
+    int rc = tly_loop_new(&agent.loop);
+    if (rc < 0) {
+        code = tly_command_fail(command, "cannot make the event loop: %s", tly_error_name(rc));
+    } else if (tly_runner_new(agent.loop, config, state.dir_fd, &agent.runner, &err) < 0) {
+        code = tly_command_fail(command, "%s", err.text);
+    } else {
+        code = serve(command, &agent, settings->state_dir);
+    }
+    tly_signal_free(agent.terminate);
+    tly_signal_free(agent.interrupt);
+    tly_runner_free(agent.runner);
+    tly_loop_free(agent.loop);
+    tly_state_dir_close(&state);
+    return code;
+}
+
+static const struct tly_argument arguments[] = {
+    {'c', "config", "FILE",
+     "The configuration; without it " TLY_CONFIG_PATH_DEFAULT " if that exists, else the "
+     "defaults."},
+    {0},
+};
+
+static int run(const struct tly_command *command, int argc, char **argv)
+{
+    const char *path = NULL;
+    for (int letter; (letter = tly_arguments_next(command, argc, argv)) != TLY_ARGUMENTS_END;) {
+        switch (letter) {
+        case 'c':
+            path = optarg;
+            break;
+        default:
+            return tly_arguments_exit(letter);
+        }
+    }
+    struct tly_config *config = NULL;
+    int code = tly_command_config(command, path, &config);
+    if (code == TLY_EXIT_DONE) {
+        code = run_agent(command, config);
+        tly_config_free(config);
+    }
+    return code;
+}
+
+const struct tly_command tly_command_run = {
+    .name = "run",
+    .summary = "Run the agent in the foreground",
+    .help = "Watches the containers of this host until SIGTERM or SIGINT. Then logs under way get\n"
+            "5 seconds to be delivered; a second signal ends it at once.",
+    .arguments = arguments,
+    .run = run,
+};

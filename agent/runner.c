@@ -1,0 +1,417 @@
+/*
+ * The order of things. Everything here runs on the loop; a stop goes through its stages by a
+ * deferred call, so that a module may say "stopped" from inside the call that asks it to, and each
+ * stage has a guard, so that one module that hangs cannot keep the others from ending well.
+ */
+#include "agent/runner.h"
+
+#include "agent/loop/log.h"
+#include "agent/process.h"
+#include "agent/registry.h"
+#include "agent/web/web.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+/* What an output may take beyond its deadline to put itself away, and the web server beyond its. */
+#define STOP_GRACE_MS 1000
+
+enum stage { STAGE_RUNNING, STAGE_COLLECTORS, STAGE_OUTPUTS, STAGE_WEB, STAGE_STOPPED };
+
+/* One module that was started. */
+struct unit {
+    struct tly_runner *runner;
+    const struct tly_collector *collector; /* either this */
+    const struct tly_output *output;       /* or this */
+    void *self;
+    bool stopped;
+};
+
+struct tly_runner {
+    struct tly_context context;
+    struct tly_process process;
+    struct tly_web *web; /* NULL: no address is configured */
+    struct unit *units;  /* owned; outputs first */
+    size_t unit_count;
+    bool web_started;
+
+    enum stage stage;
+    struct tly_defer *advance; /* to the next stage, once nothing of this one is pending */
+    struct tly_timer *guard;
+    bool web_pending;
+    bool left_behind;
+    void (*stopped)(void *arg, bool clean);
+    void *stopped_arg;
+};
+
+/* ---- the agent's own samples ---- */
+
+static void meter(void *arg, struct tly_samples *samples)
+{
+    const struct tly_runner *runner = arg;
+    uint16_t version = tly_samples_dim1(samples, "version", TLY_TEXT(TLY_VERSION));
+    tly_samples_add(samples, TLY_F_tallyman_build_info, version, 1);
+    for (size_t i = 0; i < runner->unit_count; i++) {
+        const struct unit *unit = &runner->units[i];
+        if (!unit->collector || unit->stopped) {
+            continue;
+        }
+        const struct tly_run_stats *stats = unit->collector->stats(unit->self);
+        uint16_t dim = tly_samples_dim1(samples, "collector", tly_text_of(unit->collector->name));
+        tly_samples_add(samples, TLY_F_tallyman_collector_duration_seconds, dim,
+                        stats->duration_ns);
+        tly_samples_add(samples, TLY_F_tallyman_collector_success, dim, stats->success);
+        tly_samples_add(samples, TLY_F_tallyman_collector_errors_total, dim,
+                        (int64_t)stats->errors);
+    }
+}
+
+/* ---- making ---- */
+
+static void advance(void *arg);
+static void give_up(void *arg);
+
+static int fail(int rc, const char *what, struct tly_error *err)
+{
+    return tly_error_set(err, rc, "cannot start %s: %s", what, tly_error_name(rc));
+}
+
+static int make_inventory(struct tly_context *context, struct tly_error *err)
+{
+    const struct tly_collect_settings *collect = context->collect;
+    const struct tly_inventory_limits limits = {
+        .containers_max = (size_t)collect->containers_max,
+        .label_value_bytes_max = (size_t)collect->label_value_bytes_max,
+        .labels_max = (size_t)collect->labels_max,
+    };
+    int rc = tly_inventory_new(&limits, (const char *const *)collect->labels.at,
+                               collect->labels.count, &context->inventory);
+    return rc < 0 ? fail(rc, "the inventory", err) : 0;
+}
+
+static int make_watcher(struct tly_context *context, struct tly_error *err)
+{
+    int rc = tly_watcher_new(context->loop, &context->watcher);
+    if (rc == -EMFILE) {
+        return tly_error_set(err, rc,
+                             "cannot watch files: this user's inotify instances are used up; "
+                             "raise fs.inotify.max_user_instances by sysctl");
+    }
+    return rc < 0 ? fail(rc, "the file watch", err) : 0;
+}
+
+static int make_rooms(struct tly_runner *runner, int state_dir_fd, struct tly_error *err)
+{
+    struct tly_context *context = &runner->context;
+    int rc = make_inventory(context, err);
+    if (rc == 0) {
+        rc = make_watcher(context, err);
+    }
+    if (rc < 0) {
+        return rc;
+    }
+    rc = tly_delivery_new(context->loop, state_dir_fd, &context->delivery, err);
+    if (rc < 0) {
+        return rc;
+    }
+    rc = tly_defer_new(context->loop, advance, runner, &runner->advance);
+    if (rc == 0) {
+        rc = tly_timer_new(context->loop, give_up, runner, &runner->guard);
+    }
+    if (rc == 0) {
+        rc = tly_inventory_meter(context->inventory, meter, runner);
+    }
+    if (rc == 0) {
+        rc = tly_inventory_meter(context->inventory, tly_process_meter, &runner->process);
+    }
+    if (rc == 0) {
+        rc = tly_inventory_meter(context->inventory, tly_delivery_meter, context->delivery);
+    }
+    return rc < 0 ? fail(rc, "the agent's own metrics", err) : 0;
+}
+
+static size_t count_modules(void)
+{
+    size_t count = 0;
+    for (size_t i = 0; tly_collectors[i]; i++) {
+        count++;
+    }
+    for (size_t i = 0; tly_outputs[i]; i++) {
+        count++;
+    }
+    return count;
+}
+
+int tly_runner_new(struct tly_loop *loop, const struct tly_config *config, int state_dir_fd,
+                   struct tly_runner **ret_runner, struct tly_error *err)
+{
+    struct tly_runner *runner = calloc(1, sizeof(*runner));
+    struct unit *units = calloc(count_modules(), sizeof(struct unit));
+    if (!runner || !units) {
+        free(runner);
+        free(units);
+        return fail(-ENOMEM, "the agent", err);
+    }
+    runner->units = units;
+    runner->context = (struct tly_context){
+        .loop = loop,
+        .config = config,
+        .settings = tly_config_section(config, &tly_settings_section),
+        .docker = tly_config_section(config, &tly_docker_section),
+        .collect = tly_config_section(config, &tly_collect_section),
+    };
+    tly_process_init(&runner->process);
+    int rc = make_rooms(runner, state_dir_fd, err);
+    if (rc < 0) {
+        tly_runner_free(runner);
+        return rc;
+    }
+    *ret_runner = runner;
+    return 0;
+}
+
+void tly_runner_free(struct tly_runner *runner)
+{
+    if (!runner) {
+        return;
+    }
+    tly_web_free(runner->web);
+    tly_inventory_free(runner->context.inventory);
+    if (runner->context.delivery) {
+        tly_delivery_free(runner->context.delivery);
+    }
+    if (runner->context.watcher) {
+        tly_watcher_free(runner->context.watcher);
+    }
+    tly_timer_free(runner->guard);
+    tly_defer_free(runner->advance);
+    free(runner->units);
+    free(runner);
+}
+
+struct tly_inventory *tly_runner_inventory(const struct tly_runner *runner)
+{
+    return runner->context.inventory;
+}
+
+/* ---- starting ---- */
+
+static bool ready(void *arg, struct tly_buf *missing)
+{
+    return tly_runner_ready(arg, missing);
+}
+
+static int make_web(struct tly_runner *runner, struct tly_error *err)
+{
+    const struct tly_web_settings *settings = tly_config_section(runner->context.config,
+                                                                 &tly_web_section);
+    if (settings->listen.count == 0) {
+        return 0;
+    }
+    int rc = tly_web_new(runner->context.loop, settings, &runner->web, err);
+    if (rc < 0) {
+        return rc;
+    }
+    tly_web_set_ready(runner->web, ready, runner);
+    rc = tly_inventory_meter(runner->context.inventory, tly_web_meter, runner->web);
+    return rc < 0 ? fail(rc, "the web server's metrics", err) : 0;
+}
+
+static int add_routes(struct tly_runner *runner, const struct unit *unit, struct tly_error *err)
+{
+    const struct tly_route *route = runner->web ? unit->output->routes : NULL;
+    for (; route && route->path; route++) {
+        int rc = tly_web_add(runner->web, route, unit->self);
+        if (rc < 0) {
+            return tly_error_set(err, rc, "output %s cannot serve %s: %s", unit->output->name,
+                                 route->path, tly_error_name(rc));
+        }
+    }
+    return 0;
+}
+
+int tly_runner_start_outputs(struct tly_runner *runner, struct tly_error *err)
+{
+    int rc = make_web(runner, err);
+    for (size_t i = 0; rc == 0 && tly_outputs[i]; i++) {
+        struct unit *unit = &runner->units[runner->unit_count];
+        *unit = (struct unit){.runner = runner, .output = tly_outputs[i]};
+        rc = unit->output->start(&runner->context, &unit->self, err);
+        if (rc < 0) {
+            tly_error_prefix(err, "output %s", unit->output->name);
+        } else {
+            runner->unit_count++;
+            rc = add_routes(runner, unit, err);
+        }
+    }
+    if (rc == 0 && runner->web) {
+        rc = tly_web_start(runner->web, err);
+        runner->web_started = rc == 0;
+    }
+    return rc;
+}
+
+int tly_runner_start_collectors(struct tly_runner *runner, struct tly_error *err)
+{
+    for (size_t i = 0; tly_collectors[i]; i++) {
+        struct unit *unit = &runner->units[runner->unit_count];
+        *unit = (struct unit){.runner = runner, .collector = tly_collectors[i]};
+        int rc = unit->collector->start(&runner->context, &unit->self, err);
+        if (rc < 0) {
+            tly_error_prefix(err, "collector %s", unit->collector->name);
+            return rc;
+        }
+        runner->unit_count++;
+    }
+    return 0;
+}
+
+bool tly_runner_ready(const struct tly_runner *runner, struct tly_buf *missing)
+{
+    bool all = runner->stage == STAGE_RUNNING;
+    if (!all) {
+        (void)tly_buf_printf(missing, "the agent is stopping\n"); /* as below */
+    }
+    for (size_t i = 0; i < runner->unit_count; i++) {
+        const struct unit *unit = &runner->units[i];
+        if (!unit->collector || unit->stopped || unit->collector->ready(unit->self)) {
+            continue;
+        }
+        all = false;
+        /* A line that finds no room is missed by nobody. */
+        (void)tly_buf_printf(missing, "collector %s has not finished its first look\n",
+                             unit->collector->name);
+    }
+    return all;
+}
+
+/* ---- stopping ---- */
+
+static const char *unit_kind(const struct unit *unit)
+{
+    return unit->collector ? "collector" : "output";
+}
+
+static const char *unit_name(const struct unit *unit)
+{
+    return unit->collector ? unit->collector->name : unit->output->name;
+}
+
+/* Whether the unit belongs to the stage under way and has not stopped. */
+static bool pending(const struct unit *unit)
+{
+    return !unit->stopped && (unit->collector ? unit->runner->stage == STAGE_COLLECTORS
+                                              : unit->runner->stage == STAGE_OUTPUTS);
+}
+
+static bool stage_done(const struct tly_runner *runner)
+{
+    for (size_t i = 0; i < runner->unit_count; i++) {
+        if (pending(&runner->units[i])) {
+            return false;
+        }
+    }
+    return !runner->web_pending;
+}
+
+static void unit_stopped(void *arg)
+{
+    struct unit *unit = arg;
+    unit->stopped = true;
+    tly_defer_call(unit->runner->advance);
+}
+
+static void web_stopped(void *arg)
+{
+    struct tly_runner *runner = arg;
+    runner->web_pending = false;
+    tly_defer_call(runner->advance);
+}
+
+/* The guard's time is over: whoever has not stopped by now is left behind. */
+static void give_up(void *arg)
+{
+    struct tly_runner *runner = arg;
+    for (size_t i = 0; i < runner->unit_count; i++) {
+        struct unit *unit = &runner->units[i];
+        if (pending(unit)) {
+            tly_log_warn("runner", "%s %s does not stop; going on without it", unit_kind(unit),
+                         unit_name(unit));
+            unit->stopped = true;
+            runner->left_behind = true;
+        }
+    }
+    if (runner->web_pending) {
+        tly_log_warn("runner", "the web server does not stop; going on without it");
+        runner->web_pending = false;
+        runner->left_behind = true;
+    }
+    tly_defer_call(runner->advance);
+}
+
+static void stop_collectors(struct tly_runner *runner)
+{
+    tly_timer_start(runner->guard, TLY_RUNNER_COLLECTORS_STOP_MS, 0);
+    for (size_t i = 0; i < runner->unit_count; i++) {
+        struct unit *unit = &runner->units[i];
+        if (unit->collector) {
+            unit->collector->stop(unit->self, unit_stopped, unit);
+        }
+    }
+}
+
+static void stop_outputs(struct tly_runner *runner)
+{
+    tly_delivery_flush(runner->context.delivery);
+    tly_timer_start(runner->guard, TLY_RUNNER_OUTPUTS_STOP_MS + STOP_GRACE_MS, 0);
+    int64_t deadline_ms = tly_loop_now_ms(runner->context.loop) + TLY_RUNNER_OUTPUTS_STOP_MS;
+    for (size_t i = 0; i < runner->unit_count; i++) {
+        struct unit *unit = &runner->units[i];
+        if (unit->output) {
+            unit->output->stop(unit->self, deadline_ms, unit_stopped, unit);
+        }
+    }
+}
+
+static void stop_web(struct tly_runner *runner)
+{
+    if (runner->web_started) {
+        runner->web_pending = true;
+        tly_timer_start(runner->guard, TLY_WEB_STOP_MS + STOP_GRACE_MS, 0);
+        tly_web_stop(runner->web, web_stopped, runner);
+    }
+}
+
+/* To the next stage, if nothing of this one is pending. */
+static void advance(void *arg)
+{
+    struct tly_runner *runner = arg;
+    if (runner->stage == STAGE_STOPPED || !stage_done(runner)) {
+        return;
+    }
+    tly_timer_stop(runner->guard);
+    runner->stage++;
+    switch (runner->stage) {
+    case STAGE_COLLECTORS:
+        stop_collectors(runner);
+        break;
+    case STAGE_OUTPUTS:
+        stop_outputs(runner);
+        break;
+    case STAGE_WEB:
+        stop_web(runner);
+        break;
+    default:
+        runner->stopped(runner->stopped_arg, !runner->left_behind);
+        return;
+    }
+    /* A stage without members is over at once. */
+    tly_defer_call(runner->advance);
+}
+
+void tly_runner_stop(struct tly_runner *runner, void (*stopped)(void *arg, bool clean), void *arg)
+{
+    runner->stopped = stopped;
+    runner->stopped_arg = arg;
+    tly_defer_call(runner->advance);
+}
