@@ -250,7 +250,7 @@ def symbols_gate(run):
 
 
 def shell_gate(run):
-    scripts = ["check", "quickstart", ".ci/run", "tools/install-packages"]
+    scripts = ["check", "quickstart", ".ci/run", "tools/generate-docs", "tools/install-packages"]
     scripts += sorted(os.path.relpath(path, ROOT)
                       for path in glob.glob(os.path.join(ROOT, "tests", "**", "*.sh"),
                                             recursive=True))
