@@ -216,8 +216,31 @@ static uv_buf_t buf_of(struct tly_text text)
     return uv_buf_init(bytes.at, (unsigned)text.len);
 }
 
-int tly_stream_write(struct tly_stream *stream, struct tly_text head, struct tly_text body,
-                     void (*written)(void *arg, int code), void *arg)
+/* The runs that are not empty; at least one, so that an empty write is one too. */
+static int bufs_of(const struct tly_text *runs, size_t count, uv_buf_t bufs[TLY_STREAM_RUNS_MAX],
+                   unsigned *ret_count)
+{
+    unsigned used = 0;
+    if (count > TLY_STREAM_RUNS_MAX) {
+        return -EINVAL;
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (runs[i].len > UINT32_MAX) {
+            return TLY_E_LIMIT; /* more than uv_buf_init can say */
+        }
+        if (runs[i].len > 0) {
+            bufs[used++] = buf_of(runs[i]);
+        }
+    }
+    if (used == 0) {
+        bufs[used++] = buf_of((struct tly_text){0});
+    }
+    *ret_count = used;
+    return 0;
+}
+
+int tly_stream_write_runs(struct tly_stream *stream, const struct tly_text *runs, size_t count,
+                          void (*written)(void *arg, int code), void *arg)
 {
     if (stream->state == TLY_STREAM_CONNECTING) {
         return -ENOTCONN;
@@ -225,8 +248,11 @@ int tly_stream_write(struct tly_stream *stream, struct tly_text head, struct tly
     if (stream->state != TLY_STREAM_OPEN) {
         return TLY_E_CLOSED;
     }
-    if (head.len > UINT32_MAX || body.len > UINT32_MAX) {
-        return TLY_E_LIMIT; /* more than uv_buf_init can say */
+    uv_buf_t bufs[TLY_STREAM_RUNS_MAX];
+    unsigned buf_count;
+    int rc = bufs_of(runs, count, bufs, &buf_count);
+    if (rc < 0) {
+        return rc;
     }
     struct tly_write *write = take_write(stream->loop);
     if (!write) {
@@ -235,12 +261,9 @@ int tly_stream_write(struct tly_stream *stream, struct tly_text head, struct tly
     *write = (struct tly_write){.stream = stream, .written = written, .arg = arg};
     write->uv.data = write;
 
-    uv_buf_t bufs[2] = {buf_of(head), buf_of(body)};
-    const uv_buf_t *from = head.len > 0 ? bufs : bufs + 1;
-    unsigned count = head.len > 0 && body.len > 0 ? 2 : 1;
     /* With nothing queued before it, uv_write tries the socket at once and queues only the rest;
-     * its callback comes in a later turn either way, and two buffers need no allocation. */
-    int rc = uv_write(&write->uv, &stream->handle.stream, from, count, write_done);
+     * its callback comes in a later turn either way, and four buffers need no allocation. */
+    rc = uv_write(&write->uv, &stream->handle.stream, bufs, buf_count, write_done);
     if (rc < 0) {
         give_write_back(stream->loop, write);
         return rc;
@@ -248,6 +271,13 @@ int tly_stream_write(struct tly_stream *stream, struct tly_text head, struct tly
     *stream->last_write_at = write;
     stream->last_write_at = &write->next;
     return 0;
+}
+
+int tly_stream_write(struct tly_stream *stream, struct tly_text head, struct tly_text body,
+                     void (*written)(void *arg, int code), void *arg)
+{
+    const struct tly_text runs[] = {head, body};
+    return tly_stream_write_runs(stream, runs, sizeof(runs) / sizeof(runs[0]), written, arg);
 }
 
 size_t tly_stream_queued(const struct tly_stream *stream)

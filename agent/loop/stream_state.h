@@ -3,7 +3,7 @@
  * connect.c (how it comes to stand) and listener.c (how it is accepted). A stream counts its
  * references: one of its owner, one for the open libuv handle, one for a lookup under way, one for
  * each of our own frames that calls back. Bytes cross the handle in two places only, `stream_read`
- * and tly_stream_write: that is where a filter, TLS, will stand between wire and owner.
+ * and tly_stream_write_runs: that is where a filter, TLS, will stand between wire and owner.
  */
 #ifndef TLY_LOOP_STREAM_STATE_H
 #define TLY_LOOP_STREAM_STATE_H
