@@ -69,7 +69,7 @@ class Documents(unittest.TestCase):
         process.wait(SECONDS_MAX)
         return process.returncode, "".join(said), interrupted
 
-    def test_every_command_runs(self):
+    def test_a_every_command_runs(self):
         count = 0
         for page in PAGES:
             for script in blocks(page, "sh"):
@@ -83,10 +83,10 @@ class Documents(unittest.TestCase):
         self.assertGreaterEqual(count, 5)
         self.notes.append(f"{count} blocks")
 
-    def test_every_configuration_is_valid(self):
+    def test_b_every_configuration_is_valid(self):
         configurations = [(page, text) for page in PAGES for text in blocks(page, "yaml")]
         self.assertTrue(configurations)
-        agent = ROOT / "build-check/gcc/agent/tallyman"
+        agent = self.copy / "build/agent/tallyman"  # as the commands before have built it
         for page, text in configurations:
             with self.subTest(page=page, text=text):
                 file = pathlib.Path(self.scratch.name) / "tallyman.yml"
@@ -95,7 +95,7 @@ class Documents(unittest.TestCase):
                                       check=False)
                 self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
 
-    def test_every_link_leads_somewhere(self):
+    def test_c_every_link_leads_somewhere(self):
         pages = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
         for page in pages:
             for target in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text(encoding="utf-8")):
