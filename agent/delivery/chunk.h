@@ -40,7 +40,8 @@ struct tly_chunk {
     int state;
 };
 
-/* How many bytes a source may write behind payload.len without asking tly_destination_open again. */
+/* How many bytes a source may write behind payload.len without asking tly_destination_open again.
+ */
 static inline size_t tly_chunk_room(const struct tly_chunk *chunk)
 {
     size_t most = chunk->payload.cap < chunk->bytes_max ? chunk->payload.cap : chunk->bytes_max;
@@ -58,7 +59,7 @@ struct tly_position {
     uint64_t device, inode; /* of the file as it was open */
     uint64_t head_hash;     /* of its first bytes: tells a reused inode from the file itself */
     uint32_t head_len;      /* how many bytes were hashed; 0: none yet */
-    uint32_t held;  /* 0, or the source's number of the stream whose line waits at `offset` */
+    uint32_t held;   /* 0, or the source's number of the stream whose line waits at `offset` */
     uint64_t offset; /* the next byte to read, from the start of the (uncompressed) file */
     /* With `held`: all other streams are delivered up to this many bytes behind `offset`, counted
      * on through the following files. */

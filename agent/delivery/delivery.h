@@ -13,9 +13,9 @@
 struct tly_delivery;
 
 /*
- * Reads the positions that are kept in `state_dir_fd`, which is borrowed for the life of the object;
- * -1: nothing is kept (`tallyman metrics`). A directory that can't be read or written is said in the
- * log and tried again; it is no error. -ENOMEM.
+ * Reads the positions that are kept in `state_dir_fd`, which is borrowed for the life of the
+ * object; -1: nothing is kept (`tallyman metrics`). A directory that can't be read or written is
+ * said in the log and tried again; it is no error. -ENOMEM.
  */
 int tly_delivery_new(struct tly_loop *loop, int state_dir_fd, struct tly_delivery **ret_delivery,
                      struct tly_error *err) TLY_CHECK;
@@ -64,8 +64,8 @@ void tly_delivery_each_position(
     const struct tly_delivery *delivery, const struct tly_destination *destination,
     void (*fn)(void *arg, struct tly_text key, const struct tly_position *position), void *arg);
 
-/* Drops, for every destination that ever was, the keys that start with `prefix` and for which `keep`
- * answers false. Returns how many went. */
+/* Drops, for every destination that ever was, the keys that start with `prefix` and for which
+ * `keep` answers false. Returns how many went. */
 size_t tly_delivery_prune(struct tly_delivery *delivery, struct tly_text prefix,
                           bool (*keep)(void *arg, struct tly_text key), void *arg);
 

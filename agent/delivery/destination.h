@@ -25,10 +25,10 @@
 struct tly_destination_limits {
     size_t chunk_bytes_max; /* a chunk is sealed before it would pass this; 0: the default. A single
                              * record may be longer than that and then fills a chunk alone */
-    int64_t chunk_age_ms;   /* a chunk is sealed when its first record is this old; 0: the default */
-    size_t bytes_max;       /* open, queued and under way together, by the memory that they take;
-                             * 0: the default. Only a record that is longer than all of it may pass
-                             * it, alone. The last eighth is left to tly_delivery_emit */
+    int64_t chunk_age_ms; /* a chunk is sealed when its first record is this old; 0: the default */
+    size_t bytes_max;     /* open, queued and under way together, by the memory that they take;
+                           * 0: the default. Only a record that is longer than all of it may pass
+                           * it, alone. The last eighth is left to tly_delivery_emit */
 };
 
 /* appended = acked + dropped + queued, at every moment, in records and in bytes. */
@@ -82,7 +82,8 @@ int tly_destination_open(struct tly_destination *destination, struct tly_text ta
 /*
  * Counts `records` that the source has written to chunk->payload since `open` (whose len it has
  * advanced). `cursor` and `position`: how far the source is delivered once these are acknowledged;
- * NULL for what cannot be read again. -ENOMEM: the records are taken back, the payload is as it was.
+ * NULL for what cannot be read again. -ENOMEM: the records are taken back, the payload is as it
+ * was.
  */
 int tly_destination_commit(struct tly_destination *destination, struct tly_chunk *chunk,
                            uint32_t records, struct tly_cursor *cursor,

@@ -1,0 +1,182 @@
+/*
+ * Cursors and the spans by which chunks move them. A cursor's spans stand in the order in which the
+ * source committed; an acknowledgement may come in any order, but the cursor only ever passes spans
+ * at the head of that queue. So what is kept never runs ahead of what is delivered.
+ */
+#include "agent/delivery/chunk.h"
+
+#include "agent/delivery/state.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct tly_cursor {
+    struct tly_destination *destination;
+    struct tly_span *first, *last; /* in the order of commits */
+    bool owned;                    /* the source still holds it */
+    bool ended;                    /* the source is gone: drop the key when all is acknowledged */
+    size_t key_len;
+    char key[];
+};
+
+static struct tly_text cursor_key(const struct tly_cursor *cursor)
+{
+    return (struct tly_text){cursor->key, cursor->key_len};
+}
+
+static struct tly_text cursor_destination(const struct tly_cursor *cursor)
+{
+    return tly_text_of(cursor->destination->name);
+}
+
+int tly_cursor_new(struct tly_destination *destination, struct tly_text key,
+                   struct tly_cursor **ret_cursor)
+{
+    struct tly_cursor *cursor = calloc(1, sizeof(*cursor) + key.len);
+    if (!cursor) {
+        return -ENOMEM;
+    }
+    cursor->destination = destination;
+    cursor->owned = true;
+    cursor->key_len = key.len;
+    memcpy(cursor->key, key.at, key.len);
+    *ret_cursor = cursor;
+    return 0;
+}
+
+bool tly_cursor_idle(const struct tly_cursor *cursor)
+{
+    return !cursor->first;
+}
+
+static void keep(struct tly_cursor *cursor, const struct tly_position *position)
+{
+    /* One that can't be kept is logged there; it costs a repeat after a restart. */
+    (void)tly_positions_keep(cursor->destination->positions, cursor_destination(cursor),
+                             cursor_key(cursor), position);
+}
+
+void tly_cursor_advance(struct tly_cursor *cursor, const struct tly_position *position)
+{
+    if (cursor->last) {
+        cursor->last->position = *position;
+    } else {
+        keep(cursor, position);
+    }
+}
+
+/* Frees a cursor that nobody needs any more. */
+static void cursor_settle(struct tly_cursor *cursor)
+{
+    if (cursor->owned || cursor->first) {
+        return;
+    }
+    if (cursor->ended) {
+        tly_positions_drop(cursor->destination->positions, cursor_destination(cursor),
+                           cursor_key(cursor));
+    }
+    free(cursor);
+}
+
+void tly_cursor_detach(struct tly_cursor *cursor)
+{
+    cursor->owned = false;
+    cursor_settle(cursor);
+}
+
+void tly_cursor_end(struct tly_cursor *cursor)
+{
+    cursor->owned = false;
+    cursor->ended = true;
+    cursor_settle(cursor);
+}
+
+int tly_chunk_mark(struct tly_chunk *chunk, struct tly_cursor *cursor,
+                   const struct tly_position *position)
+{
+    struct tly_span *last = cursor->last;
+    if (last && last->chunk == chunk && !last->acked) {
+        last->position = *position;
+        return 0;
+    }
+    struct tly_span *span = malloc(sizeof(*span));
+    if (!span) {
+        return -ENOMEM;
+    }
+    *span = (struct tly_span){
+        .cursor = cursor, .chunk = chunk, .position = *position, .next_of_chunk = chunk->spans};
+    chunk->spans = span;
+    if (last) {
+        last->next = span;
+    } else {
+        cursor->first = span;
+    }
+    cursor->last = span;
+    return 0;
+}
+
+/* Passes what is acknowledged at the head of the queue. */
+static void cursor_progress(struct tly_cursor *cursor)
+{
+    struct tly_position reached;
+    bool moved = false;
+    while (cursor->first && cursor->first->acked) {
+        struct tly_span *span = cursor->first;
+        reached = span->position;
+        moved = true;
+        cursor->first = span->next;
+        if (!cursor->first) {
+            cursor->last = NULL;
+        }
+        free(span);
+    }
+    if (moved) {
+        keep(cursor, &reached);
+    }
+    cursor_settle(cursor);
+}
+
+void tly_chunk_delivered(struct tly_chunk *chunk)
+{
+    struct tly_span *span = chunk->spans;
+    chunk->spans = NULL;
+    while (span) {
+        struct tly_span *next = span->next_of_chunk;
+        span->acked = true;
+        span->chunk = NULL; /* the chunk's memory will be another chunk's */
+        if (span->cursor->first == span) {
+            cursor_progress(span->cursor); /* frees the span */
+        }
+        span = next;
+    }
+}
+
+static void cursor_remove(struct tly_cursor *cursor, struct tly_span *span)
+{
+    struct tly_span **link = &cursor->first;
+    struct tly_span *previous = NULL;
+    while (*link != span) {
+        previous = *link;
+        link = &previous->next;
+    }
+    *link = span->next;
+    if (cursor->last == span) {
+        cursor->last = previous;
+    }
+    free(span);
+}
+
+void tly_chunk_forget(struct tly_chunk *chunk)
+{
+    struct tly_span *span = chunk->spans;
+    chunk->spans = NULL;
+    while (span) {
+        struct tly_span *next = span->next_of_chunk;
+        struct tly_cursor *cursor = span->cursor;
+        cursor->ended = false; /* not all was delivered: the position stays for the next start */
+        cursor_remove(cursor, span);
+        cursor_settle(cursor);
+        span = next;
+    }
+}
