@@ -1,7 +1,7 @@
 /*
  * What the Docker engine says of a container, as JSON: the replies to `inspect` and `list` of API
- * 1.24 to 1.55 and of Podman's compatible API, and the two files that the engine keeps per container
- * under data_root. Pure; a field that is absent or has another type stays unknown.
+ * 1.24 to 1.55 and of Podman's compatible API, and the two files that the engine keeps per
+ * container under data_root. Pure; a field that is absent or has another type stays unknown.
  *
  * Engine API: https://docs.docker.com/reference/api/engine/ (ContainerInspect, ContainerList).
  */
@@ -39,8 +39,9 @@ struct tly_container_row {
     /* Changes when the row shows another name, state, health or exit code, and not merely because
      * time passed ("Up 2 minutes", "Up 3 minutes"). */
     uint64_t fingerprint;
-    /* The state began so short a time ago that a restart since the last look can't be ruled out. */
-    bool young;
+    /* The state can't have begun longer ago than this: 180 for "Up 2 minutes". Tells a restart
+     * that happened between two looks. TLY_UNKNOWN where the row says nothing of it. */
+    int64_t age_max_s;
 };
 
 /* Errors as above; `ret_row` is to be given to tly_container_row_done. */
