@@ -41,7 +41,7 @@ void tly_delivery_flush(struct tly_delivery *delivery);
 
 /* The samples of the tallyman_destination_* and tallyman_positions_* families: a tly_meter_fn whose
  * argument is the delivery. */
-void tly_delivery_meter(void *delivery, struct tly_samples *samples);
+void tly_delivery_meter(void *arg, struct tly_samples *samples);
 
 /* ---- positions ---- */
 

@@ -94,6 +94,6 @@ void tly_destination_chunk_free(struct tly_destination *destination, struct tly_
 void tly_destination_spares_free(struct tly_destination *destination);
 /* Starts the timer for the oldest open chunk, or for giving up the spares. */
 void tly_destination_age(struct tly_destination *destination);
-void tly_destination_aged(void *destination); /* the timer's call */
+void tly_destination_aged(void *arg); /* the timer's call */
 
 #endif
