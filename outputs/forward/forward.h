@@ -1,0 +1,12 @@
+/*
+ * The forward output: sends the records of every destination in the section `forward:` to a
+ * receiver of the Fluentd forward protocol.
+ */
+#ifndef TLY_OUTPUT_FORWARD_FORWARD_H
+#define TLY_OUTPUT_FORWARD_FORWARD_H
+
+#include "agent/registry.h"
+
+extern const struct tly_output tly_output_forward;
+
+#endif

@@ -1,0 +1,337 @@
+/*
+ * The link's flights: chunks on their way, oldest first. A flight ends when its chunk is
+ * acknowledged and the kernel has taken all its bytes, which an odd receiver may bring about in
+ * either order. The watch is on the oldest: it alone decides that a receiver has gone silent.
+ */
+#include "outputs/forward/link.h"
+
+#include "agent/base/clock.h"
+#include "agent/codec/forward.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* Frame head and options. The tag is the only part without a bound of its own: a longer one than
+ * this, and no receiver would know what to do with it. */
+#define AROUND_BYTES_MAX (64UL * 1024)
+
+struct flight {
+    struct tly_forward_link *link;
+    struct tly_chunk *chunk; /* ours until acked or given back */
+    struct tly_buf around;   /* what stands before and behind the payload, in a row */
+    int64_t sent_ns;         /* monotonic */
+    bool written;            /* the kernel has all of it */
+    bool acked;
+    struct flight *next;
+};
+
+struct tly_forward_link {
+    struct tly_forward_link_spec spec;
+    struct tly_forward_link_events events;
+    void *arg;
+    struct tly_stream *stream;
+    bool open;
+    bool ended; /* the owner was told */
+    struct tly_value_feed acks;
+    struct tly_timer *watch;
+    int64_t waiting_since_ms; /* for the oldest flight, or for movement in the queue */
+    uint64_t submitted;       /* bytes handed to the stream */
+    uint64_t taken;           /* of these by the kernel, when the watch last looked */
+    struct flight *oldest, **newest_at;
+    struct flight *spare;
+    size_t in_flight;
+    struct flight flights[]; /* in_flight_max of them */
+};
+
+const char *const tly_forward_reason_names[TLY_FORWARD_REASONS] = {
+    [TLY_FORWARD_CONNECT] = "connect", [TLY_FORWARD_CLOSED] = "closed",
+    [TLY_FORWARD_TIMEOUT] = "timeout", [TLY_FORWARD_PROTOCOL] = "protocol",
+    [TLY_FORWARD_REFUSED] = "refused", [TLY_FORWARD_LOCAL] = "local",
+};
+
+static void tell_ended(struct tly_forward_link *link, enum tly_forward_reason reason,
+                       const char *text)
+{
+    if (!link->ended) {
+        link->ended = true;
+        link->open = false;
+        link->events.ended(link->arg, reason, text); /* may free the link */
+    }
+}
+
+/* ---- flights ---- */
+
+static struct flight *flight_begin(struct tly_forward_link *link, struct tly_chunk *chunk)
+{
+    struct flight *flight = link->spare;
+    link->spare = flight->next;
+    tly_buf_clear(&flight->around);
+    flight->chunk = chunk;
+    flight->written = false;
+    flight->acked = false;
+    flight->next = NULL;
+    return flight;
+}
+
+static void flight_end(struct flight *flight)
+{
+    flight->chunk = NULL;
+    flight->next = flight->link->spare;
+    flight->link->spare = flight;
+}
+
+static void flight_queue(struct flight *flight)
+{
+    struct tly_forward_link *link = flight->link;
+    if (!link->oldest) {
+        link->waiting_since_ms = tly_loop_now_ms(link->spec.loop);
+        tly_timer_start(link->watch, link->spec.ack_timeout_ms, 0);
+    }
+    *link->newest_at = flight;
+    link->newest_at = &flight->next;
+    link->in_flight++;
+}
+
+static void flight_unqueue(struct flight *flight)
+{
+    struct tly_forward_link *link = flight->link;
+    struct flight **at = &link->oldest;
+    while (*at != flight) {
+        at = &(*at)->next;
+    }
+    if (at == &link->oldest) { /* the next one is watched from now on */
+        link->waiting_since_ms = tly_loop_now_ms(link->spec.loop);
+    }
+    *at = flight->next;
+    if (!flight->next) {
+        link->newest_at = at;
+    }
+    link->in_flight--;
+    if (!link->oldest) {
+        tly_timer_stop(link->watch);
+    }
+}
+
+/* Acknowledged, and no longer borrowed by the stream: it is through. */
+static bool flight_finish(struct flight *flight)
+{
+    if (!flight->acked || !flight->written) {
+        return false;
+    }
+    struct tly_forward_link *link = flight->link;
+    struct tly_chunk *chunk = flight->chunk;
+    flight_unqueue(flight);
+    flight_end(flight);
+    tly_destination_ack(link->spec.destination, chunk);
+    return true;
+}
+
+static void flight_written(void *arg, int code)
+{
+    struct flight *flight = arg;
+    struct tly_forward_link *link = flight->link;
+    if (code < 0) {
+        return; /* the end of the stream, which is told on its own, or of the link */
+    }
+    flight->written = true;
+    link->spec.counts->sent_bytes += flight->around.len + flight->chunk->payload.len;
+    if (flight == link->oldest) {
+        link->waiting_since_ms = tly_loop_now_ms(link->spec.loop);
+    }
+    if (!link->spec.require_ack) {
+        flight->acked = true;
+    }
+    if (flight_finish(flight)) {
+        link->events.delivered(link->arg);
+    }
+}
+
+/* ---- what the stream tells ---- */
+
+static void stream_connected(void *arg)
+{
+    struct tly_forward_link *link = arg;
+    link->open = true;
+    link->events.opened(link->arg);
+}
+
+static int acked(void *arg, struct tly_text id)
+{
+    struct tly_forward_link *link = arg;
+    struct flight *flight = link->oldest;
+    while (flight && (flight->acked || !tly_text_equal(id, tly_text_of(flight->chunk->id)))) {
+        flight = flight->next;
+    }
+    if (!flight) {
+        return TLY_E_MALFORMED;
+    }
+    flight->acked = true;
+    link->spec.counts->acks++;
+    link->spec.counts->ack_ns += tly_clock_monotonic_ns() - flight->sent_ns;
+    (void)flight_finish(flight); /* else it ends when it is written */
+    return 0;
+}
+
+static void stream_received(void *arg, struct tly_text bytes)
+{
+    struct tly_forward_link *link = arg;
+    struct tly_error err = {0};
+    size_t before = link->in_flight;
+    int rc = tly_forward_acks_read(&link->acks, bytes, acked, link, &err);
+    if (rc == 0) {
+        if (link->in_flight < before) {
+            link->events.delivered(link->arg);
+        }
+        return;
+    }
+    char text[TLY_ADDRESS_TEXT_MAX + TLY_ERROR_TEXT_MAX];
+    (void)snprintf(text, sizeof(text), "%s: %s", tly_stream_peer(link->stream),
+                   err.code < 0 ? err.text : "an acknowledgement of a chunk that was not sent");
+    tell_ended(link,
+               rc == TLY_E_REFUSED ? TLY_FORWARD_REFUSED
+               : rc == -ENOMEM     ? TLY_FORWARD_LOCAL
+                                   : TLY_FORWARD_PROTOCOL,
+               text);
+}
+
+static void stream_ended(void *arg, int code, const char *text)
+{
+    struct tly_forward_link *link = arg;
+    (void)code; /* said in `text` */
+    tell_ended(link, link->open ? TLY_FORWARD_CLOSED : TLY_FORWARD_CONNECT, text);
+}
+
+/*
+ * The oldest flight has waited long. While it is not written, every byte that the kernel takes is a
+ * sign of life, so that a slow line is no reason to begin again; once it is, only its
+ * acknowledgement counts.
+ */
+static void watch_due(void *arg)
+{
+    struct tly_forward_link *link = arg;
+    int64_t now_ms = tly_loop_now_ms(link->spec.loop);
+    uint64_t taken = link->submitted - tly_stream_queued(link->stream);
+    if (!link->oldest->written && taken != link->taken) {
+        link->taken = taken;
+        link->waiting_since_ms = now_ms;
+    }
+    int64_t left_ms = link->waiting_since_ms + link->spec.ack_timeout_ms - now_ms;
+    if (left_ms > 0) {
+        tly_timer_start(link->watch, left_ms, 0);
+        return;
+    }
+    char text[TLY_ADDRESS_TEXT_MAX + TLY_ERROR_TEXT_MAX];
+    (void)snprintf(text, sizeof(text), "%s: %s within %.1f s", tly_stream_peer(link->stream),
+                   link->oldest->written ? "a chunk was not acknowledged" : "nothing was taken",
+                   (double)link->spec.ack_timeout_ms / 1000);
+    tell_ended(link, TLY_FORWARD_TIMEOUT, text);
+}
+
+/* ---- the owner's side ---- */
+
+int tly_forward_link_new(const struct tly_forward_link_spec *spec,
+                         const struct tly_forward_link_events *events, void *arg,
+                         struct tly_forward_link **ret_link)
+{
+    struct tly_forward_link *link = calloc(1, sizeof(*link) +
+                                                  spec->in_flight_max * sizeof(link->flights[0]));
+    if (!link) {
+        return -ENOMEM;
+    }
+    link->spec = *spec;
+    link->events = *events;
+    link->arg = arg;
+    link->newest_at = &link->oldest;
+    tly_forward_acks_init(&link->acks);
+    for (size_t i = spec->in_flight_max; i > 0; i--) {
+        struct flight *flight = &link->flights[i - 1];
+        flight->link = link;
+        tly_buf_init(&flight->around, AROUND_BYTES_MAX);
+        flight_end(flight);
+    }
+    static const struct tly_stream_events stream_events = {
+        .connected = stream_connected, .received = stream_received, .ended = stream_ended};
+    int rc = tly_timer_new(spec->loop, watch_due, link, &link->watch);
+    if (rc == 0) {
+        rc = tly_stream_connect(spec->loop, &spec->address, spec->connect_timeout_ms,
+                                &stream_events, link, &link->stream);
+    }
+    if (rc < 0) {
+        tly_forward_link_free(link);
+        return rc;
+    }
+    *ret_link = link;
+    return 0;
+}
+
+void tly_forward_link_free(struct tly_forward_link *link)
+{
+    if (!link) {
+        return;
+    }
+    link->ended = true;
+    tly_stream_free(link->stream); /* from here on no payload is borrowed */
+    tly_timer_free(link->watch);
+    for (struct flight *flight = link->oldest; flight; flight = flight->next) {
+        if (flight->acked) {
+            tly_destination_ack(link->spec.destination, flight->chunk);
+        } else {
+            tly_destination_give_back(link->spec.destination, flight->chunk);
+        }
+    }
+    for (size_t i = 0; i < link->spec.in_flight_max; i++) {
+        tly_buf_done(&link->flights[i].around);
+    }
+    tly_value_feed_done(&link->acks);
+    free(link);
+}
+
+bool tly_forward_link_open(const struct tly_forward_link *link)
+{
+    return link->open;
+}
+
+bool tly_forward_link_has_room(const struct tly_forward_link *link)
+{
+    return link->open && link->spare;
+}
+
+size_t tly_forward_link_in_flight(const struct tly_forward_link *link)
+{
+    return link->in_flight;
+}
+
+static int write_frame(struct flight *flight)
+{
+    struct tly_forward_link *link = flight->link;
+    struct tly_chunk *chunk = flight->chunk;
+    struct tly_text id = tly_text_of(link->spec.require_ack ? chunk->id : "");
+    int rc = tly_forward_head(&flight->around, tly_text_of(chunk->tag), chunk->payload.len);
+    size_t head_len = flight->around.len;
+    rc = rc < 0 ? rc : tly_forward_tail(&flight->around, id, chunk->records);
+    if (rc < 0) {
+        return rc;
+    }
+    const struct tly_text runs[] = {
+        {flight->around.at, head_len},
+        tly_buf_text(&chunk->payload),
+        {flight->around.at + head_len, flight->around.len - head_len},
+    };
+    return tly_stream_write_runs(link->stream, runs, sizeof(runs) / sizeof(runs[0]), flight_written,
+                                 flight);
+}
+
+int tly_forward_link_send(struct tly_forward_link *link, struct tly_chunk *chunk)
+{
+    struct flight *flight = flight_begin(link, chunk);
+    flight->sent_ns = tly_clock_monotonic_ns();
+    int rc = write_frame(flight);
+    if (rc < 0) {
+        flight_end(flight);
+        return rc;
+    }
+    link->submitted += flight->around.len + chunk->payload.len;
+    flight_queue(flight);
+    return 0;
+}

@@ -1,0 +1,38 @@
+/*
+ * The section `forward:` of the configuration: a list of destinations, each with its servers.
+ */
+#ifndef TLY_OUTPUT_FORWARD_SETTINGS_H
+#define TLY_OUTPUT_FORWARD_SETTINGS_H
+
+#include "agent/base/error.h"
+#include "agent/config/option.h"
+#include "agent/loop/stream.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct tly_forward_server_settings {
+    char *host; /* or host:port, or unix:///path */
+    int64_t port;
+    bool standby;
+};
+
+enum tly_forward_compression { TLY_FORWARD_UNCOMPRESSED };
+
+struct tly_forward_settings {
+    char *name;
+    struct tly_list servers; /* of struct tly_forward_server_settings, at least one */
+    bool require_ack;
+    int compression; /* enum tly_forward_compression */
+    int64_t chunk_bytes, flush_interval_ms, buffer_bytes_max;
+    int64_t connect_timeout_ms, ack_timeout_ms;
+    int64_t in_flight_max;
+};
+
+extern const struct tly_section tly_forward_section;
+
+/* Where a server listens. Fails for nothing that the section has accepted. */
+int tly_forward_server_address(const struct tly_forward_server_settings *server,
+                               struct tly_address *ret_address, struct tly_error *err) TLY_CHECK;
+
+#endif
