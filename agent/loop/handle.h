@@ -22,6 +22,7 @@ struct tly_loop {
     size_t attached;
     size_t alive;
     size_t jobs; /* submitted to a worker, `done` not yet called */
+    bool running;
 
     struct tly_write *spare_writes; /* owned; used again, so that writing does not allocate */
     size_t spare_write_count;

@@ -5,6 +5,7 @@
  */
 #include "agent/loop/loop.h"
 
+#include "agent/base/clock.h"
 #include "agent/loop/handle.h"
 #include "agent/loop/stream_state.h"
 
@@ -34,7 +35,9 @@ int tly_loop_new(struct tly_loop **ret_loop)
 
 void tly_loop_run(struct tly_loop *loop)
 {
+    loop->running = true;
     (void)uv_run(&loop->uv, UV_RUN_DEFAULT); /* tells whether it was stopped, which is no news */
+    loop->running = false;
 }
 
 void tly_loop_stop(struct tly_loop *loop)
@@ -62,7 +65,8 @@ void tly_loop_free(struct tly_loop *loop)
 
 int64_t tly_loop_now_ms(const struct tly_loop *loop)
 {
-    return (int64_t)uv_now(&loop->uv);
+    /* Between runs libuv's own clock stands still. */
+    return (int64_t)(loop->running ? uv_now(&loop->uv) : uv_hrtime() / TLY_NS_PER_MS);
 }
 
 void tly_loop_code_text(int code, char to[TLY_CODE_TEXT_MAX])
@@ -127,6 +131,9 @@ void tly_timer_start(struct tly_timer *timer, int64_t after_ms, int64_t repeat_m
 {
     uint64_t after = after_ms > 0 ? (uint64_t)after_ms : 0;
     uint64_t repeat = repeat_ms > 0 ? (uint64_t)repeat_ms : 0;
+    if (!timer->loop->running) {
+        uv_update_time(&timer->loop->uv); /* or a slow start would count as waiting */
+    }
     (void)uv_timer_start(&timer->uv, timer_fired, after, repeat); /* fails only when closing */
 }
 

@@ -4,6 +4,7 @@
  */
 #include "running.h"
 
+#include "agent/base/clock.h"
 #include "agent/base/file.h"
 
 #include <errno.h>
@@ -70,6 +71,23 @@ static void a_timer_fires_once(void **state)
     run();
     assert_int_equal(counting.fired, 2);
     tly_timer_free(counting.timer);
+}
+
+static void a_timer_waits_from_its_start_on(void **state)
+{
+    (void)state;
+    /* What passes before the loop runs, as at a slow start of the agent, is no part of the wait. */
+    int64_t made_ns = tly_clock_monotonic_ns();
+    while (tly_clock_monotonic_ns() - made_ns < 50 * TLY_NS_PER_MS) {
+    }
+    struct counting counting = {.most = 1};
+    assert_int_equal(tly_timer_new(loop, count_up_to_most, &counting, &counting.timer), 0);
+    int64_t before_ns = tly_clock_monotonic_ns();
+    int64_t apart_ms = tly_loop_now_ms(loop) - before_ns / TLY_NS_PER_MS;
+    assert_in_range(apart_ms + 5, 0, 10);
+    tly_timer_start(counting.timer, 40, 0);
+    tly_loop_run(loop);
+    assert_true(tly_clock_monotonic_ns() - before_ns >= 35 * TLY_NS_PER_MS);
 }
 
 static void free_the_other(void *arg)
@@ -386,6 +404,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         ON_LOOP(a_timer_repeats_until_freed),
         ON_LOOP(a_timer_fires_once),
+        ON_LOOP(a_timer_waits_from_its_start_on),
         ON_LOOP(a_freed_timer_is_silent),
         ON_LOOP(polls_a_pipe),
         ON_LOOP(a_stopped_poll_is_silent),
