@@ -202,7 +202,7 @@ static bool answer(void *arg, struct http_talk *talk, const struct http_request 
         memset(echo, 'x', sizeof(echo));
         return http_reply_bytes(talk, 200, "", echo, len);
     }
-    (void)snprintf(echo, sizeof(echo), "%s|%.900s", request->body, request->head);
+    (void)snprintf(echo, sizeof(echo), "%.50s|%.900s", request->body, request->head);
     return http_reply(talk, 200, "content-type:  text/plain \r\nApi-Version: 1.41\r\n", echo);
 }
 
