@@ -1,0 +1,246 @@
+/*
+ * Numbers to samples. The order of the calls is that of families.def, which saves sorting the set.
+ */
+#include "collectors/cgroup/samples.h"
+
+#include <stdio.h>
+
+struct writer {
+    struct tly_samples *samples;
+    bool root;
+    uint16_t plain; /* the dimension of samples that have none of their own */
+};
+
+static void add(const struct writer *writer, enum tly_family_id family, uint16_t dim, int64_t value)
+{
+    if (value != TLY_CGROUP_ABSENT) {
+        tly_samples_add(writer->samples, family, dim, value);
+    }
+}
+
+/* A sample that makes sense only with its labels: left out where there was no room for them. */
+static void labelled(const struct writer *writer, enum tly_family_id family, uint16_t dim,
+                     int64_t value)
+{
+    if (dim != TLY_DIM_NONE) {
+        add(writer, family, dim, value);
+    }
+}
+
+static void plain(const struct writer *writer, enum tly_family_id family, int64_t value)
+{
+    add(writer, family, writer->plain, value);
+}
+
+/* A limit, with cAdvisor's 0 where there is none. */
+static void limit(const struct writer *writer, enum tly_family_id family, int64_t value)
+{
+    plain(writer, family, value == TLY_CGROUP_MAX ? 0 : value);
+}
+
+/* More names than any family has beside the root's id. */
+#define NAMES_MAX 5
+
+static uint16_t dimension(const struct writer *writer, const char *const *names,
+                          const struct tly_text *values, size_t count)
+{
+    if (!writer->root) {
+        return tly_samples_dim(writer->samples, names, values, count);
+    }
+    const char *all_names[NAMES_MAX] = {"id"};
+    struct tly_text all_values[NAMES_MAX] = {TLY_TEXT("/")};
+    for (size_t i = 0; i < count && i + 1 < NAMES_MAX; i++) {
+        all_names[i + 1] = names[i];
+        all_values[i + 1] = values[i];
+    }
+    return tly_samples_dim(writer->samples, all_names, all_values, count + 1);
+}
+
+static void cpu_write(const struct writer *writer, const struct tly_cgroup_cpu *cpu,
+                      const struct tly_cgroup_limits *limits)
+{
+    static const char *const names[] = {"cpu"};
+    const struct tly_text values[] = {TLY_TEXT("total")};
+    labelled(writer, TLY_F_container_cpu_usage_seconds_total, dimension(writer, names, values, 1),
+             cpu->usage_us);
+    plain(writer, TLY_F_container_cpu_user_seconds_total, cpu->user_us);
+    plain(writer, TLY_F_container_cpu_system_seconds_total, cpu->system_us);
+    if (limits->cpu_quota_us == TLY_CGROUP_ABSENT || limits->cpu_quota_us == TLY_CGROUP_MAX) {
+        return; /* nothing is enforced */
+    }
+    plain(writer, TLY_F_container_cpu_cfs_periods_total, cpu->periods);
+    plain(writer, TLY_F_container_cpu_cfs_throttled_periods_total, cpu->throttled);
+    plain(writer, TLY_F_container_cpu_cfs_throttled_seconds_total, cpu->throttled_us);
+    plain(writer, TLY_F_container_cpu_cfs_burst_periods_total, cpu->bursts);
+    plain(writer, TLY_F_container_cpu_cfs_burst_seconds_total, cpu->burst_us);
+}
+
+/* memory.current less the page cache that is easy to give back; as cAdvisor and the kubelet. */
+static int64_t working_set(const struct tly_cgroup_memory *memory)
+{
+    if (memory->current == TLY_CGROUP_ABSENT || memory->inactive_file == TLY_CGROUP_ABSENT) {
+        return TLY_CGROUP_ABSENT;
+    }
+    return memory->current > memory->inactive_file ? memory->current - memory->inactive_file : 0;
+}
+
+static void memory_use_write(const struct writer *writer, const struct tly_cgroup_memory *memory)
+{
+    plain(writer, TLY_F_container_memory_usage_bytes, memory->current);
+    plain(writer, TLY_F_container_memory_max_usage_bytes, memory->peak);
+    plain(writer, TLY_F_container_memory_working_set_bytes, working_set(memory));
+    plain(writer, TLY_F_container_memory_cache, memory->file);
+    plain(writer, TLY_F_container_memory_rss, memory->anon);
+    plain(writer, TLY_F_container_memory_kernel_usage, memory->kernel);
+    plain(writer, TLY_F_container_memory_mapped_file, memory->file_mapped);
+    plain(writer, TLY_F_container_memory_swap, memory->swap_current);
+    plain(writer, TLY_F_container_memory_failcnt, memory->max);
+    plain(writer, TLY_F_container_memory_total_active_file_bytes, memory->active_file);
+    plain(writer, TLY_F_container_memory_total_inactive_file_bytes, memory->inactive_file);
+    plain(writer, TLY_F_container_memory_file_dirty_bytes, memory->file_dirty);
+    plain(writer, TLY_F_container_memory_file_writeback_bytes, memory->file_writeback);
+    plain(writer, TLY_F_container_memory_kernel_stack_bytes, memory->kernel_stack);
+    plain(writer, TLY_F_container_memory_page_tables_bytes, memory->page_tables);
+    plain(writer, TLY_F_container_memory_sock_bytes, memory->sock);
+    plain(writer, TLY_F_container_memory_shmem_bytes, memory->shmem);
+    plain(writer, TLY_F_container_memory_slab_bytes, memory->slab);
+    plain(writer, TLY_F_container_memory_slab_reclaimable_bytes, memory->slab_reclaimable);
+    plain(writer, TLY_F_container_memory_swap_max_usage_bytes, memory->swap_peak);
+    plain(writer, TLY_F_container_memory_zswap_bytes, memory->zswap);
+    plain(writer, TLY_F_container_memory_zswapped_bytes, memory->zswapped);
+}
+
+static void faults_write(const struct writer *writer, const char *type, int64_t value)
+{
+    static const char *const names[] = {"failure_type", "scope"};
+    static const char *const scopes[] = {"container", "hierarchy"};
+    if (value == TLY_CGROUP_ABSENT) {
+        return;
+    }
+    for (size_t i = 0; i < sizeof(scopes) / sizeof(scopes[0]); i++) {
+        const struct tly_text values[] = {tly_text_of(type), tly_text_of(scopes[i])};
+        labelled(writer, TLY_F_container_memory_failures_total, dimension(writer, names, values, 2),
+                 value);
+    }
+}
+
+static void memory_events_write(const struct writer *writer, const struct tly_cgroup_memory *memory)
+{
+    faults_write(writer, "pgfault", memory->pgfault);
+    faults_write(writer, "pgmajfault", memory->pgmajfault);
+    plain(writer, TLY_F_container_memory_events_low_total, memory->low);
+    plain(writer, TLY_F_container_memory_events_high_total, memory->high);
+    plain(writer, TLY_F_container_memory_events_max_total, memory->max);
+    plain(writer, TLY_F_container_memory_events_oom_total, memory->oom);
+    plain(writer, TLY_F_container_memory_events_oom_kill_total, memory->oom_kill);
+    plain(writer, TLY_F_container_memory_events_oom_group_kill_total, memory->oom_group_kill);
+    plain(writer, TLY_F_container_memory_swap_events_high_total, memory->swap_high);
+    plain(writer, TLY_F_container_memory_swap_events_max_total, memory->swap_max);
+    plain(writer, TLY_F_container_memory_swap_events_fail_total, memory->swap_fail);
+    plain(writer, TLY_F_container_memory_pgscan_total, memory->pgscan);
+    plain(writer, TLY_F_container_memory_pgsteal_total, memory->pgsteal);
+    plain(writer, TLY_F_container_memory_workingset_refault_anon_total, memory->refault_anon);
+    plain(writer, TLY_F_container_memory_workingset_refault_file_total, memory->refault_file);
+    plain(writer, TLY_F_container_oom_events_total, memory->oom_kill);
+}
+
+static void pressure_write(const struct writer *writer, const struct tly_cgroup_numbers *numbers)
+{
+    plain(writer, TLY_F_container_pressure_cpu_waiting_seconds_total,
+          numbers->cpu_pressure.some_us);
+    plain(writer, TLY_F_container_pressure_cpu_stalled_seconds_total,
+          numbers->cpu_pressure.full_us);
+    plain(writer, TLY_F_container_pressure_memory_waiting_seconds_total,
+          numbers->memory_pressure.some_us);
+    plain(writer, TLY_F_container_pressure_memory_stalled_seconds_total,
+          numbers->memory_pressure.full_us);
+    plain(writer, TLY_F_container_pressure_io_waiting_seconds_total, numbers->io_pressure.some_us);
+    plain(writer, TLY_F_container_pressure_io_stalled_seconds_total, numbers->io_pressure.full_us);
+}
+
+/* The families with the label `device` alone, in their order, and where their numbers lie. */
+static const struct {
+    enum tly_family_id family;
+    size_t offset;
+} device_families[] = {
+    {TLY_F_container_fs_reads_bytes_total, offsetof(struct tly_cgroup_io, rbytes)},
+    {TLY_F_container_fs_reads_total, offsetof(struct tly_cgroup_io, rios)},
+    {TLY_F_container_fs_writes_bytes_total, offsetof(struct tly_cgroup_io, wbytes)},
+    {TLY_F_container_fs_writes_total, offsetof(struct tly_cgroup_io, wios)},
+    {TLY_F_container_fs_discards_bytes_total, offsetof(struct tly_cgroup_io, dbytes)},
+    {TLY_F_container_fs_discards_total, offsetof(struct tly_cgroup_io, dios)},
+    {TLY_F_container_fs_io_cost_usage_seconds_total, offsetof(struct tly_cgroup_io, cost_usage_us)},
+    {TLY_F_container_fs_io_cost_wait_seconds_total, offsetof(struct tly_cgroup_io, cost_wait_us)},
+    {TLY_F_container_fs_io_cost_indebt_seconds_total,
+     offsetof(struct tly_cgroup_io, cost_indebt_us)},
+    {TLY_F_container_fs_io_cost_indelay_seconds_total,
+     offsetof(struct tly_cgroup_io, cost_indelay_us)},
+};
+
+static void operation_write(const struct writer *writer, const struct tly_cgroup_io *io,
+                            struct tly_text device, const char *operation, int64_t bytes)
+{
+    static const char *const names[] = {"device", "major", "minor", "operation"};
+    if (bytes == TLY_CGROUP_ABSENT) {
+        return;
+    }
+    char major[16];
+    char minor[16];
+    (void)snprintf(major, sizeof(major), "%u", io->major); /* ten digits at most */
+    (void)snprintf(minor, sizeof(minor), "%u", io->minor);
+    const struct tly_text values[] = {device, tly_text_of(major), tly_text_of(minor),
+                                      tly_text_of(operation)};
+    labelled(writer, TLY_F_container_blkio_device_usage_total, dimension(writer, names, values, 4),
+             bytes);
+}
+
+static void disk_write(const struct writer *writer, const struct tly_cgroup_numbers *numbers,
+                       struct tly_devices *devices)
+{
+    static const char *const names[] = {"device"};
+    struct tly_text device[TLY_CGROUP_DEVICES_MAX];
+    uint16_t dims[TLY_CGROUP_DEVICES_MAX];
+    for (size_t i = 0; i < numbers->io_count; i++) {
+        device[i] = tly_devices_name(devices, numbers->io[i].major, numbers->io[i].minor);
+        dims[i] = dimension(writer, names, &device[i], 1);
+    }
+    for (size_t at = 0; at < sizeof(device_families) / sizeof(device_families[0]); at++) {
+        for (size_t i = 0; i < numbers->io_count; i++) {
+            const char *number = (const char *)&numbers->io[i] + device_families[at].offset;
+            labelled(writer, device_families[at].family, dims[i],
+                     *(const int64_t *)(const void *)number);
+        }
+    }
+    for (size_t i = 0; i < numbers->io_count; i++) {
+        operation_write(writer, &numbers->io[i], device[i], "Read", numbers->io[i].rbytes);
+        operation_write(writer, &numbers->io[i], device[i], "Write", numbers->io[i].wbytes);
+    }
+}
+
+void tly_cgroup_samples_write(struct tly_samples *samples, const struct tly_cgroup_subject *subject,
+                              const struct tly_cgroup_numbers *numbers, struct tly_devices *devices)
+{
+    const struct tly_cgroup_limits *limits = subject->limits;
+    struct writer writer = {.samples = samples, .root = subject->root, .plain = TLY_DIM_NONE};
+    if (subject->root) {
+        writer.plain = dimension(&writer, NULL, NULL, 0);
+        if (writer.plain == TLY_DIM_NONE) {
+            return;
+        }
+    }
+    plain(&writer, TLY_F_container_last_seen, subject->seen_ms);
+    plain(&writer, TLY_F_container_spec_memory_min_bytes, limits->memory_min);
+    limit(&writer, TLY_F_container_spec_memory_high_bytes, limits->memory_high);
+    cpu_write(&writer, &numbers->cpu, limits);
+    memory_use_write(&writer, &numbers->memory);
+    memory_events_write(&writer, &numbers->memory);
+    pressure_write(&writer, numbers);
+    disk_write(&writer, numbers, devices);
+    plain(&writer, TLY_F_container_threads, numbers->pids_current);
+    limit(&writer, TLY_F_container_threads_max, limits->pids_max);
+    plain(&writer, TLY_F_container_pids_limit_hits_total, numbers->pids_refused);
+    plain(&writer, TLY_F_container_cgroup_descendants, numbers->descendants);
+    plain(&writer, TLY_F_container_cgroup_dying_descendants, numbers->dying_descendants);
+    plain(&writer, TLY_F_container_cgroup_populated, numbers->populated);
+    plain(&writer, TLY_F_container_cgroup_frozen, numbers->frozen);
+}
