@@ -36,6 +36,7 @@ SANITIZERS = {
 }
 FUZZ_SECONDS = 4  # for each target; longer campaigns are run by hand
 STEP_SECONDS_MAX = 900
+COMMAND_SHOWN = 300  # characters; the formatter is given every file by name
 
 
 class Verdict:
@@ -61,7 +62,8 @@ class Run:
     def command(self, arguments, env=None, may_fail=False, seconds=STEP_SECONDS_MAX):
         """Runs a command to its end; its exit code and what it printed."""
         start = self.log.tell()
-        self.write(f"$ {' '.join(arguments)}\n")
+        said = " ".join(map(str, arguments))
+        self.write(f"$ {said if len(said) < COMMAND_SHOWN else said[:COMMAND_SHOWN] + ' …'}\n")
         process = subprocess.Popen(arguments, stdin=subprocess.DEVNULL, stdout=self.log,
                                    stderr=subprocess.STDOUT, cwd=ROOT, start_new_session=True,
                                    env={**os.environ, **SANITIZERS, **(env or {})})
@@ -211,25 +213,32 @@ def format_gate(run):
     return gate(run, ["clang-format", "--dry-run", "-Werror", *sources(".c", ".h", ".def")])
 
 
+def side_by_side(run, commands):
+    """Runs commands as many at a time as there are CPUs; how many failed. Only what a failed one
+    printed is kept."""
+    def perform_one(arguments):
+        done = subprocess.run(arguments, cwd=ROOT, stdin=subprocess.DEVNULL, text=True,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, errors="replace",
+                              env={**os.environ, **SANITIZERS}, check=False)
+        return arguments, done.returncode, done.stdout
+
+    failed = 0
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count() or 2) as pool:
+        for arguments, code, output in pool.map(perform_one, commands):
+            if code != 0:
+                failed += 1
+                run.write(f"$ {' '.join(arguments)}\n{output}\n")
+    return failed
+
+
 def tidy_gate(run):
-    """clang-tidy over every source that the clang build knows, two at a time."""
+    """clang-tidy over every source that the clang build knows."""
     folder = os.path.join(BUILDS, "clang")
     with open(os.path.join(ROOT, folder, "compile_commands.json"), encoding="utf-8") as file:
         entries = json.load(file)
     files = sorted({os.path.relpath(os.path.join(entry["directory"], entry["file"]), ROOT)
                     for entry in entries})
-
-    def tidy(path):
-        done = subprocess.run(["clang-tidy", "--quiet", "-p", folder, path], cwd=ROOT, text=True,
-                              capture_output=True, stdin=subprocess.DEVNULL, check=False)
-        return path, done.returncode, done.stdout + done.stderr
-
-    failed = 0
-    with concurrent.futures.ThreadPoolExecutor(os.cpu_count() or 2) as pool:
-        for path, code, output in pool.map(tidy, files):
-            if code != 0:
-                failed += 1
-                run.write(f"$ clang-tidy {path}\n{output}\n")
+    failed = side_by_side(run, [["clang-tidy", "--quiet", "-p", folder, path] for path in files])
     if failed:
         raise Failure(f"{failed} of {len(files)} files")
     return Verdict(passed=1)
@@ -263,31 +272,24 @@ def documents_gate(run):
 
 
 def fuzz_run(run):
-    """A short run of each libFuzzer program from its corpus; finds go to a scratch folder."""
+    """A short run of each libFuzzer program from its corpus; finds go to a scratch folder, and the
+    output has their bytes."""
     programs = sorted(path for path in glob.glob(os.path.join(ROOT, BUILDS, "clang", "tests",
                                                               "fuzz", "fuzz_*"))
                       if os.access(path, os.X_OK) and os.path.isfile(path))
     if not programs:
         raise Failure("no fuzz target was built")
-    failed = 0
     with tempfile.TemporaryDirectory(prefix="tallyman-fuzz-") as scratch:
+        commands = []
         for program in programs:
             name = os.path.basename(program).removeprefix("fuzz_")
             grown = os.path.join(scratch, name)
             os.mkdir(grown)
-            code, _ = run.command([program, f"-max_total_time={FUZZ_SECONDS}", "-timeout=5",
-                                   "-print_final_stats=1", "-verbosity=0",
-                                   f"-artifact_prefix={grown}/", grown,
-                                   os.path.join("tests", "fuzz", "corpus", name)], may_fail=True)
-            if code != 0:
-                failed += 1
-                for path in glob.glob(f"{grown}/*-*"):
-                    if os.path.basename(path).split("-")[0] in ("crash", "timeout", "oom", "leak"):
-                        with open(path, "rb") as file:
-                            run.write(f"{name} fails on {file.read(4096)!r}\n")
-    if failed:
-        return Verdict(len(programs) - failed, failed)
-    return Verdict(len(programs))
+            commands.append([program, f"-max_total_time={FUZZ_SECONDS}", "-timeout=5",
+                             "-verbosity=0", f"-artifact_prefix={grown}/", grown,
+                             os.path.join("tests", "fuzz", "corpus", name)])
+        failed = side_by_side(run, commands)
+    return Verdict(len(programs) - failed, failed)
 
 
 # ---- the list ----
