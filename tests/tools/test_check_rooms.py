@@ -1,16 +1,11 @@
-#!/usr/bin/python3
 """tools/check-rooms must find each kind of breach, and nothing in sources that keep the order."""
 
 import os
 import subprocess
-import sys
 import tempfile
 import unittest
 
-sys.dont_write_bytecode = True
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-sys.path.insert(0, os.path.join(ROOT, "tests"))
-import runner
 
 HEAD = "/* What it is. */\n"
 
@@ -86,7 +81,3 @@ class CheckRooms(unittest.TestCase):
                 self.assertEqual(len(lines), 1, lines)
                 self.assertTrue(lines[0].startswith(f"{path}:{line}: "), lines)
                 self.assertIn(expected, lines[0])
-
-
-if __name__ == "__main__":
-    runner.main()
