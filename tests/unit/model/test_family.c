@@ -1,0 +1,85 @@
+/*
+ * The table of families: what exporters, rules and documents rely on in every row.
+ */
+#include "agent/model/family.h"
+#include "tests/unit/unit.h"
+
+#include <ctype.h>
+
+static void every_row_is_whole(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < TLY_FAMILY_COUNT; i++) {
+        const struct tly_family *family = &tly_families[i];
+        assert_non_null(family->name);
+        if (family->exponent < -9 || family->exponent > 0) {
+            fail_msg("%s: exponent %d", family->name, family->exponent);
+        }
+        if (family->group[0] == '\0' || family->source[0] == '\0' || family->help[0] == '\0') {
+            fail_msg("%s: group, source or help is empty", family->name);
+        }
+        if (tly_text_ends(tly_text_of(family->help), TLY_TEXT(".")) ||
+            strchr(family->help, '\n') != NULL || !isupper((unsigned char)family->help[0])) {
+            fail_msg("%s: the help is not one sentence without a full stop: %s", family->name,
+                     family->help);
+        }
+    }
+}
+
+/* Counters end in _total, gauges don't: but for the names that cAdvisor has given. */
+static void types_and_names_agree(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < TLY_FAMILY_COUNT; i++) {
+        const struct tly_family *family = &tly_families[i];
+        bool total = tly_text_ends(tly_text_of(family->name), TLY_TEXT("_total"));
+        if (total != (family->type == TLY_COUNTER) &&
+            strcmp(family->name, "container_memory_failcnt") != 0 &&
+            !tly_text_starts(tly_text_of(family->name), TLY_TEXT("process_"))) {
+            fail_msg("%s: name and type disagree", family->name);
+        }
+        if ((family->flags & TLY_FAMILY_CARRIED) != 0 && family->type != TLY_COUNTER) {
+            fail_msg("%s: only a counter can be carried", family->name);
+        }
+        if ((family->flags & TLY_FAMILY_CARRIED) != 0 && family->scope != TLY_PER_CONTAINER) {
+            fail_msg("%s: only a container's counter can be carried", family->name);
+        }
+    }
+}
+
+static void scope_follows_from_the_name(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < TLY_FAMILY_COUNT; i++) {
+        const struct tly_family *family = &tly_families[i];
+        struct tly_text name = tly_text_of(family->name);
+        if ((tly_text_starts(name, TLY_TEXT("tallyman_")) ||
+             tly_text_starts(name, TLY_TEXT("process_"))) != (family->scope == TLY_PER_AGENT)) {
+            fail_msg("%s: scope", family->name);
+        }
+        if (tly_text_starts(name, TLY_TEXT("machine_")) && family->scope != TLY_PER_HOST) {
+            fail_msg("%s: scope", family->name);
+        }
+    }
+}
+
+static void names_are_unique(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < TLY_FAMILY_COUNT; i++) {
+        for (size_t j = i + 1; j < TLY_FAMILY_COUNT; j++) {
+            assert_string_not_equal(tly_families[i].name, tly_families[j].name);
+        }
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_row_is_whole),
+        cmocka_unit_test(types_and_names_agree),
+        cmocka_unit_test(scope_follows_from_the_name),
+        cmocka_unit_test(names_are_unique),
+    };
+    return cmocka_run_group_tests_name("family", tests, NULL, NULL);
+}
