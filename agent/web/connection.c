@@ -12,19 +12,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* From connecting to the end of the first request's header. */
-#define HEADER_MS 10000
-/* From one answer to the end of the next request's header; longer than any usual scrape interval.
- */
-#define IDLE_MS 120000
-/* For taking an answer: longer than any usual scrape time-out. */
-#define SENDING_MS 60000
-/* A client that takes this long over an answer may be closed where room is needed. */
-#define STALLED_MS 2000
-/* Answers in memory, in all. One alone may be longer. */
-#define ANSWER_BYTES_MAX (256U << 20)
 /* Taken from one listener before the others have their turn. */
 #define ACCEPTS_PER_TURN 32
+/* How often time-outs are looked at. */
+#define SWEEPS_PER_HEADER 10
 /* How long accepting pauses when descriptors or memory are short. */
 #define ACCEPT_PAUSE_MS 1000
 
@@ -64,6 +55,16 @@ void tly_web_connection_cut(struct tly_web_connection *connection)
     (void)shutdown(connection->fd, SHUT_RDWR); /* fails when the peer was faster: as good */
 }
 
+/*
+ * If the end comes together with the last bytes, the daemon never learns of it: it watches edges,
+ * without EPOLLRDHUP, and takes a short read for the end of what is there (seen in 0.9.75).
+ */
+bool tly_web_client_is_done(const struct tly_web_connection *connection)
+{
+    char byte;
+    return recv(connection->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+}
+
 void tly_web_connection_enter(struct tly_web_connection *connection, enum tly_web_phase phase)
 {
     struct tly_web *web = connection->web;
@@ -79,7 +80,7 @@ void tly_web_connection_enter(struct tly_web_connection *connection, enum tly_we
  * of any peer. NULL: all are being served. */
 static struct tly_web_connection *victim(struct tly_web *web, const struct tly_web_peer *peer)
 {
-    int64_t stalled_ms = tly_loop_now_ms(web->loop) - STALLED_MS;
+    int64_t stalled_ms = tly_loop_now_ms(web->loop) - web->limits.stalled_ms;
     struct tly_web_connection *taker = NULL;
     struct tly_web_connection *at;
     TAILQ_FOREACH(at, &web->connections, link)
@@ -127,12 +128,12 @@ static bool room_make(struct tly_web *web, const struct tly_web_peer *peer)
 
 bool tly_web_answer_fits(struct tly_web *web, size_t bytes)
 {
-    int64_t stalled_ms = tly_loop_now_ms(web->loop) - STALLED_MS;
+    int64_t stalled_ms = tly_loop_now_ms(web->loop) - web->limits.stalled_ms;
     size_t held = web->answer_bytes;
     struct tly_web_connection *at;
     TAILQ_FOREACH(at, &web->connections, link)
     {
-        if (held == 0 || held + bytes <= ANSWER_BYTES_MAX) {
+        if (held == 0 || held + bytes <= web->limits.answer_bytes_max) {
             break;
         }
         if (at->phase == TLY_WEB_SENDING && at->since_ms <= stalled_ms) {
@@ -143,26 +144,33 @@ bool tly_web_answer_fits(struct tly_web *web, size_t bytes)
             held -= at->answer_bytes; /* freed in the daemon's next run */
         }
     }
-    return held == 0 || held + bytes <= ANSWER_BYTES_MAX;
+    return held == 0 || held + bytes <= web->limits.answer_bytes_max;
+}
+
+/* Closes the connection if its phase has lasted too long, or if the client is gone. */
+static bool sweep(struct tly_web *web, struct tly_web_connection *connection)
+{
+    bool waiting = connection->phase == TLY_WEB_WAITING;
+    bool idle = waiting && connection->served;
+    int64_t most_ms = waiting ? web->limits.header_ms : web->limits.sending_ms;
+    most_ms = idle ? web->limits.idle_ms : most_ms;
+    if (tly_loop_now_ms(web->loop) - connection->since_ms >= most_ms) {
+        web->cut[idle ? TLY_WEB_CUT_IDLE : TLY_WEB_CUT_SLOW]++;
+    } else if (!waiting || !tly_web_client_is_done(connection)) {
+        return false;
+    }
+    tly_web_connection_cut(connection);
+    return true;
 }
 
 void tly_web_sweep(struct tly_web *web)
 {
-    int64_t now_ms = tly_loop_now_ms(web->loop);
     bool any = false;
     struct tly_web_connection *at;
     TAILQ_FOREACH(at, &web->connections, link)
     {
-        if (at->closing || at->phase == TLY_WEB_HANDLING) {
-            continue;
-        }
-        bool idle = at->phase == TLY_WEB_WAITING && at->served;
-        int64_t most_ms = at->phase == TLY_WEB_SENDING ? SENDING_MS : HEADER_MS;
-        most_ms = idle ? IDLE_MS : most_ms;
-        if (now_ms - at->since_ms >= most_ms) {
-            tly_web_connection_cut(at);
-            web->cut[idle ? TLY_WEB_CUT_IDLE : TLY_WEB_CUT_SLOW]++;
-            any = true;
+        if (!at->closing && at->phase != TLY_WEB_HANDLING) {
+            any = sweep(web, at) || any;
         }
     }
     if (TAILQ_EMPTY(&web->connections)) {
@@ -222,7 +230,8 @@ void tly_web_adopt(struct tly_web *web, int fd, const struct sockaddr *address,
     }
     web->accepted++;
     if (!tly_timer_active(web->sweep_timer)) {
-        tly_timer_start(web->sweep_timer, HEADER_MS / 10, HEADER_MS / 10);
+        int64_t sweep_ms = web->limits.header_ms / SWEEPS_PER_HEADER;
+        tly_timer_start(web->sweep_timer, sweep_ms, sweep_ms);
     }
 }
 

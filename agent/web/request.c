@@ -158,6 +158,16 @@ static void answer_count(struct tly_web *web, unsigned status)
     web->answered[i]++;
 }
 
+/* Lets the daemon call tly_web_handle again in its next run, which it does not ask for itself. */
+static void resume(struct tly_http_request *request)
+{
+    if (request->suspended) {
+        request->suspended = false;
+        MHD_resume_connection(request->mhd);
+        tly_timer_start(request->web->run_timer, 0, 0);
+    }
+}
+
 void tly_http_answer(struct tly_http_request *request, unsigned status, const char *content_type,
                      struct tly_buf *body)
 {
@@ -188,19 +198,13 @@ void tly_http_answer(struct tly_http_request *request, unsigned status, const ch
         web->answer_bytes += len;
     }
     tly_web_connection_enter(request->connection, TLY_WEB_SENDING);
-    if (request->suspended) {
-        request->suspended = false;
-        MHD_resume_connection(request->mhd); /* the daemon calls tly_web_handle in its next run */
-    }
+    resume(request);
 }
 
 void tly_web_request_cut(struct tly_http_request *request)
 {
     request->cut = true;
-    if (request->suspended) {
-        request->suspended = false;
-        MHD_resume_connection(request->mhd);
-    }
+    resume(request);
 }
 
 /* ---- the daemon's side ---- */
@@ -333,7 +337,7 @@ void tly_web_notify_completed(void *cls, struct MHD_Connection *mhd, void **cont
     connection->answer_bytes = 0;
     connection->served = true;
     tly_web_connection_enter(connection, TLY_WEB_WAITING);
-    if (web->stopping) {
+    if (web->stopping || tly_web_client_is_done(connection)) {
         tly_web_connection_cut(connection);
     }
     request->mhd = NULL;

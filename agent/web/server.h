@@ -65,8 +65,19 @@ enum tly_web_cut { TLY_WEB_CUT_LIMIT, TLY_WEB_CUT_SLOW, TLY_WEB_CUT_IDLE, TLY_WE
 enum { TLY_WEB_CODES = 8 };
 extern const unsigned tly_web_codes[TLY_WEB_CODES]; /* the last one is 0: any other */
 
+/* How long a phase may last, and other bounds; tests shorten them. */
+struct tly_web_limits {
+    int64_t header_ms;  /* from connecting to the end of the first request's header */
+    int64_t idle_ms;    /* from one answer to the end of the next request's header */
+    int64_t sending_ms; /* for taking an answer */
+    int64_t stalled_ms; /* a client that takes this long over an answer may have to make room */
+    int64_t stop_ms;    /* for requests under way when the server stops */
+    size_t answer_bytes_max; /* answers in memory, in all; one alone may be longer */
+};
+
 struct tly_web {
     struct tly_loop *loop;
+    struct tly_web_limits limits;
     size_t connections_max;
     struct tly_web_listener listeners[TLY_WEB_LISTENERS_MAX];
     size_t listener_count;
@@ -130,6 +141,8 @@ void tly_web_sweep(struct tly_web *web);
 /* Shuts the socket down; the daemon ends the connection in its next run. */
 void tly_web_connection_cut(struct tly_web_connection *connection);
 void tly_web_connection_enter(struct tly_web_connection *connection, enum tly_web_phase phase);
+/* Whether the client has closed, or said that nothing more comes, and everything was read. */
+bool tly_web_client_is_done(const struct tly_web_connection *connection);
 /* Makes room for an answer; false when there is none. */
 bool tly_web_answer_fits(struct tly_web *web, size_t bytes);
 /* MHD_OPTION_NOTIFY_CONNECTION */

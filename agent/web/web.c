@@ -23,6 +23,15 @@
 /* Runs of the daemon in a row before the loop has its turn. */
 #define RUNS_MAX 8
 
+static const struct tly_web_limits default_limits = {
+    .header_ms = 10000,
+    .idle_ms = 120000,   /* longer than any usual scrape interval */
+    .sending_ms = 60000, /* longer than any usual scrape time-out */
+    .stalled_ms = 2000,
+    .stop_ms = TLY_WEB_STOP_MS,
+    .answer_bytes_max = 256U << 20,
+};
+
 int tly_web_new(struct tly_loop *loop, const struct tly_web_settings *settings,
                 struct tly_web **ret_web, struct tly_error *err)
 {
@@ -41,6 +50,7 @@ int tly_web_new(struct tly_loop *loop, const struct tly_web_settings *settings,
         return tly_error_set(err, -ENOMEM, "no memory for the web server");
     }
     web->loop = loop;
+    web->limits = default_limits;
     web->connections_max = settings->connections_max > 0 ? (size_t)settings->connections_max : 1;
     TAILQ_INIT(&web->connections);
     int rc = 0;
@@ -337,7 +347,7 @@ void tly_web_stop(struct tly_web *web, void (*stopped)(void *arg), void *arg)
             tly_web_connection_cut(at);
         }
     }
-    tly_timer_start(web->stop_timer, TLY_WEB_STOP_MS, 0);
+    tly_timer_start(web->stop_timer, web->limits.stop_ms, 0);
     if (TAILQ_EMPTY(&web->connections)) {
         tly_defer_call(web->stopped_defer);
     }

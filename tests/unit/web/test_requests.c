@@ -1,0 +1,314 @@
+/*
+ * What the server answers, over real sockets: its own pages, routes, HEAD, keep-alive, HTTP/1.0,
+ * methods that it does not know, and bytes that are no request.
+ */
+#include "tests/unit/web/fixture.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#define CLOSE "Host: x\r\nConnection: close\r\n\r\n"
+
+static struct fixture fixture;
+
+static int setup(void **state)
+{
+    (void)state;
+    fixture_new(&fixture, 64);
+    fixture_start(&fixture);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    fixture_done(&fixture);
+    return 0;
+}
+
+static const char *header(size_t reply, const char *name)
+{
+    static char value[HTTP_VALUE_MAX];
+    return http_header(&fixture.replies[reply], name, value);
+}
+
+/* ---- pages and routes ---- */
+
+static void ask_pages(struct fixture *f)
+{
+    (void)http_ask(f->port, "GET / HTTP/1.1\r\n" CLOSE, &f->replies[0]);
+    (void)http_ask(f->port, "GET /-/healthy HTTP/1.1\r\n" CLOSE, &f->replies[1]);
+    (void)http_ask(f->port, "GET /-/ready HTTP/1.1\r\n" CLOSE, &f->replies[2]);
+    (void)http_ask(f->port, "GET /nothing HTTP/1.1\r\n" CLOSE, &f->replies[3]);
+    (void)http_ask(f->port, "GET /metrics/ HTTP/1.1\r\n" CLOSE, &f->replies[4]);
+}
+
+static void test_pages(void **state)
+{
+    (void)state;
+    run(&fixture, ask_pages);
+    assert_int_equal(fixture.replies[0].status, 200);
+    assert_string_equal(header(0, "Content-Type"), "text/html; charset=utf-8");
+    assert_string_equal(header(0, "X-Content-Type-Options"), "nosniff");
+    assert_non_null(strstr(header(0, "Content-Security-Policy"), "default-src 'none'"));
+    assert_non_null(strstr(fixture.replies[0].body, "<a href=\"/echo\">Echo &lt;&amp;&quot;></a>"));
+    assert_non_null(strstr(fixture.replies[0].body, "<a href=\"/-/ready\">"));
+    assert_null(strstr(fixture.replies[0].body, "/hold")); /* it has no title */
+    assert_int_equal(fixture.replies[1].status, 200);
+    assert_string_equal(fixture.replies[1].body, "healthy\n");
+    assert_int_equal(fixture.replies[2].status, 200);
+    assert_string_equal(fixture.replies[2].body, "ready\n");
+    assert_int_equal(fixture.replies[3].status, 404);
+    assert_int_equal(fixture.replies[4].status, 404);
+    assert_string_equal(header(4, "X-Content-Type-Options"), "nosniff");
+}
+
+static bool not_ready(void *arg, struct tly_buf *missing)
+{
+    return tly_buf_printf(missing, "%s", (const char *)arg) < 0;
+}
+
+static void test_not_ready(void **state)
+{
+    (void)state;
+    static char what[] = "docker: no answer yet\n";
+    tly_web_set_ready(fixture.web, not_ready, what);
+    run(&fixture, ask_pages);
+    assert_int_equal(fixture.replies[2].status, 503);
+    assert_string_equal(fixture.replies[2].body, "not ready\ndocker: no answer yet\n");
+    assert_int_equal(fixture.replies[1].status, 200); /* alive all the same */
+}
+
+static void ask_routes(struct fixture *f)
+{
+    (void)http_ask(f->port,
+                   "GET /echo?q=a%20b+c&each[]=1&other=2&each%5B%5D=3&each[] HTTP/1.1\r\n"
+                   "X-Test: value\r\n" CLOSE,
+                   &f->replies[0]);
+    (void)http_ask(f->port, "GET /tree/leaf HTTP/1.1\r\n" CLOSE, &f->replies[1]);
+    (void)http_ask(f->port, "GET /tree/ HTTP/1.1\r\n" CLOSE, &f->replies[2]);
+    (void)http_ask(f->port, "GET /tree HTTP/1.1\r\n" CLOSE, &f->replies[3]);
+    (void)http_ask(f->port, "GET /tree/branch/leaf HTTP/1.1\r\n" CLOSE, &f->replies[4]);
+}
+
+static void test_routes(void **state)
+{
+    (void)state;
+    fixture.body_len = 5;
+    run(&fixture, ask_routes);
+    assert_string_equal(fixture.replies[0].body, "path=/echo\nheader=value\nquery=a b c\n"
+                                                 "each=1\neach=3\neach=\n");
+    assert_string_equal(header(0, "X-One"), "1");
+    assert_string_equal(header(0, "X-Two"), "2");
+    assert_string_equal(fixture.replies[1].body, "path=/tree/leaf\nheader=\nquery=\n");
+    assert_string_equal(fixture.replies[2].body, "path=/tree/\nheader=\nquery=\n");
+    assert_int_equal(fixture.replies[3].status, 404);
+    assert_string_equal(fixture.replies[4].body, "bbbbb"); /* the longest prefix */
+}
+
+/* ---- HTTP ---- */
+
+static void ask_head(struct fixture *f)
+{
+    int fd = http_connect(f->port);
+    (void)http_send_text(fd, "HEAD /big HTTP/1.1\r\nHost: x\r\n\r\n"
+                             "GET /-/healthy HTTP/1.1\r\n" CLOSE);
+    (void)http_read(fd, &f->replies[0], true);
+    (void)http_read(fd, &f->replies[1], false);
+    f->ok[0] = http_is_closed(fd);
+    close(fd);
+}
+
+static void test_head(void **state)
+{
+    (void)state;
+    fixture.body_len = 12345;
+    run(&fixture, ask_head);
+    assert_int_equal(fixture.replies[0].status, 200);
+    assert_string_equal(header(0, "Content-Length"), "12345");
+    assert_int_equal(fixture.replies[1].status, 200); /* right behind the header of the first */
+    assert_string_equal(fixture.replies[1].body, "healthy\n");
+    assert_true(fixture.ok[0]);
+}
+
+static void ask_keep_alive(struct fixture *f)
+{
+    int fd = http_connect(f->port);
+    for (size_t i = 0; i < 3; i++) {
+        f->ok[i] = http_send_text(fd, "GET /echo HTTP/1.1\r\nHost: x\r\n\r\n") &&
+                   http_read(fd, &f->replies[i], false);
+    }
+    close(fd);
+    fd = http_connect(f->port);
+    f->ok[3] = http_send_text(fd, "GET /echo HTTP/1.0\r\n\r\n") &&
+               http_read(fd, &f->replies[3], false) && http_is_closed(fd);
+    close(fd);
+    fd = http_connect(f->port);
+    for (size_t i = 4; i < 6; i++) {
+        f->ok[i] = http_send_text(fd, "GET /echo HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\n") &&
+                   http_read(fd, &f->replies[i], false);
+    }
+    close(fd);
+    /* a client that says that nothing more comes, as `nc -N` does, gets its answer */
+    fd = http_connect(f->port);
+    f->ok[6] = http_send_text(fd, "GET /echo HTTP/1.1\r\nHost: x\r\n\r\n") &&
+               shutdown(fd, SHUT_WR) == 0 && http_read(fd, &f->replies[6], false);
+    close(fd);
+}
+
+static void test_keep_alive(void **state)
+{
+    (void)state;
+    run(&fixture, ask_keep_alive);
+    for (size_t i = 0; i < 7; i++) {
+        assert_true(fixture.ok[i]);
+        assert_int_equal(fixture.replies[i].status, 200);
+    }
+    assert_int_equal(metered(&fixture, TLY_F_tallyman_http_connections_accepted_total), 4);
+    assert_int_equal(metered(&fixture, TLY_F_tallyman_http_requests_total), 7);
+}
+
+static void ask_methods(struct fixture *f)
+{
+    (void)http_ask(f->port, "POST /echo HTTP/1.1\r\nContent-Length: 3\r\n" CLOSE "abc",
+                   &f->replies[0]);
+    (void)http_ask(f->port, "DELETE / HTTP/1.1\r\n" CLOSE, &f->replies[1]);
+    (void)http_ask(f->port, "OPTIONS * HTTP/1.1\r\n" CLOSE, &f->replies[2]);
+    (void)http_ask(f->port, "get / HTTP/1.1\r\n" CLOSE, &f->replies[3]);
+    (void)http_ask(f->port, "GET /echo HTTP/1.1\r\nContent-Length: 3\r\n" CLOSE "abc",
+                   &f->replies[4]);
+    (void)http_ask(f->port,
+                   "GET /echo HTTP/1.1\r\nTransfer-Encoding: chunked\r\n" CLOSE "3\r\nabc\r\n0\r\n",
+                   &f->replies[5]);
+    (void)http_ask(f->port, "GET /echo HTTP/1.1\r\nContent-Length: 0\r\n" CLOSE, &f->replies[6]);
+    (void)http_ask(f->port, "GET /echo HTTP/1.1\r\nExpect: 100-continue\r\n" CLOSE, &f->replies[7]);
+}
+
+static void test_methods(void **state)
+{
+    (void)state;
+    run(&fixture, ask_methods);
+    for (size_t i = 0; i < 4; i++) {
+        assert_int_equal(fixture.replies[i].status, 405);
+        assert_string_equal(header(i, "Allow"), "GET, HEAD");
+    }
+    assert_int_equal(fixture.replies[4].status, 400);
+    assert_int_equal(fixture.replies[5].status, 400);
+    assert_int_equal(fixture.replies[6].status, 200);
+    assert_true(fixture.replies[7].status == 200 || fixture.replies[7].status == 100);
+}
+
+/* ---- what is no request ---- */
+
+static char long_header[200000];
+
+static const struct {
+    const char *bytes;
+    size_t len;
+} malformed[] = {
+#define BYTES(literal)                                                                             \
+    {                                                                                              \
+        literal, sizeof(literal) - 1                                                               \
+    }
+    BYTES("\r\n\r\n\r\n"),
+    BYTES("GET\r\n\r\n"),
+    BYTES("GET /\r\n\r\n"),
+    BYTES("GET / HTTP/9.9\r\nHost: x\r\n\r\n"),
+    BYTES("GET / HTTP/1.1\r\n\r\n"), /* without Host */
+    BYTES("GET / HTTP/1.1\r\nHost x\r\n\r\n"),
+    BYTES("GET / HTTP/1.1\r\n: x\r\nHost: x\r\n\r\n"),
+    BYTES("GET / HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n"),
+    BYTES("GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999999999999999\r\n\r\n"),
+    BYTES("GET / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: nonsense\r\n\r\n"),
+    BYTES("GET /%00%ff%zz?%=%&&&=;; HTTP/1.1\r\nHost: x\r\n\r\n"),
+    BYTES("GET http://example.com:80/ HTTP/1.1\r\nHost: x\r\n\r\n"),
+    BYTES("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"), /* a TLS handshake */
+    BYTES("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"),
+    BYTES("\0\0\0\0\n\n\n\n"),
+    BYTES("GET / HTTP/1.1\r\nHost: x\r\n folded\r\n\r\n"),
+    BYTES("GET / HTTP/1.1\nHost: x\n\n"),
+};
+#define MALFORMED_COUNT (sizeof(malformed) / sizeof(malformed[0]))
+
+static void ask_malformed(struct fixture *f)
+{
+    for (size_t i = 0; i < MALFORMED_COUNT; i++) {
+        int fd = http_connect(f->port);
+        (void)http_send(fd, malformed[i].bytes, malformed[i].len);
+        (void)shutdown(fd, SHUT_WR);
+        f->ok[i] = http_is_closed(fd); /* answered or not */
+        close(fd);
+    }
+    (void)http_ask(f->port, "GET /-/healthy HTTP/1.1\r\n" CLOSE, &f->replies[0]);
+}
+
+static void test_malformed(void **state)
+{
+    (void)state;
+    run(&fixture, ask_malformed);
+    for (size_t i = 0; i < MALFORMED_COUNT; i++) {
+        if (!fixture.ok[i]) {
+            fail_msg("%s: neither answered nor closed", malformed[i].bytes);
+        }
+    }
+    assert_int_equal(fixture.replies[0].status, 200);
+}
+
+static void ask_oversize(struct fixture *f)
+{
+    static const char *const starts[] = {"GET /", "GET / HTTP/1.1\r\nHost: x\r\nX: ", "GET /?a="};
+    for (size_t i = 0; i < 3; i++) {
+        int fd = http_connect(f->port);
+        (void)http_send_text(fd, starts[i]);
+        /* The server may close in the middle; then its answer may be lost in the reset. */
+        (void)http_send(fd, long_header, sizeof(long_header));
+        (void)http_read(fd, &f->replies[i], false);
+        close(fd);
+    }
+    /* a great many short headers */
+    int fd = http_connect(f->port);
+    (void)http_send_text(fd, "GET / HTTP/1.1\r\nHost: x\r\n");
+    bool going = true;
+    for (size_t i = 0; i < 100000 && going; i++) {
+        going = http_send_text(fd, "a: b\r\n");
+    }
+    f->ok[0] = !going;
+    close(fd);
+    (void)http_ask(f->port, "GET /-/healthy HTTP/1.1\r\n" CLOSE, &f->replies[4]);
+}
+
+static void test_oversize(void **state)
+{
+    (void)state;
+    memset(long_header, 'a', sizeof(long_header));
+    run(&fixture, ask_oversize);
+    for (size_t i = 0; i < 3; i++) {
+        int status = fixture.replies[i].status;
+        assert_true(status == 0 || (status >= 400 && status < 500));
+    }
+    assert_true(fixture.ok[0]);
+    assert_int_equal(fixture.replies[4].status, 200);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_pages, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_not_ready, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_routes, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_head, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_keep_alive, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_methods, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_malformed, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_oversize, setup, teardown),
+    };
+    tly_log_set_level(TLY_LOG_ERROR);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
