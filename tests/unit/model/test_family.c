@@ -50,15 +50,22 @@ static void types_and_names_agree(void **state)
 static void scope_follows_from_the_name(void **state)
 {
     (void)state;
+    static const struct {
+        struct tly_text prefix;
+        unsigned scopes; /* those allowed, as bits */
+    } rows[] = {
+        {TLY_TEXT("tallyman_"), 1U << TLY_PER_AGENT},
+        {TLY_TEXT("process_"), 1U << TLY_PER_AGENT},
+        {TLY_TEXT("machine_"), 1U << TLY_PER_HOST},
+        {TLY_TEXT("container_"), 1U << TLY_PER_CONTAINER | 1U << TLY_PER_HOST},
+    };
     for (size_t i = 0; i < TLY_FAMILY_COUNT; i++) {
         const struct tly_family *family = &tly_families[i];
-        struct tly_text name = tly_text_of(family->name);
-        if ((tly_text_starts(name, TLY_TEXT("tallyman_")) ||
-             tly_text_starts(name, TLY_TEXT("process_"))) != (family->scope == TLY_PER_AGENT)) {
-            fail_msg("%s: scope", family->name);
-        }
-        if (tly_text_starts(name, TLY_TEXT("machine_")) && family->scope != TLY_PER_HOST) {
-            fail_msg("%s: scope", family->name);
+        for (size_t row = 0; row < ROWS(rows); row++) {
+            if (tly_text_starts(tly_text_of(family->name), rows[row].prefix) &&
+                (rows[row].scopes & 1U << family->scope) == 0) {
+                fail_msg("%s: scope", family->name);
+            }
         }
     }
 }
