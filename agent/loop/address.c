@@ -7,7 +7,6 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <netinet/in.h>
 #include <stdio.h>
 
 #define PORT_MAX 65535
@@ -123,24 +122,33 @@ void tly_address_format(const struct tly_address *address, char to[TLY_ADDRESS_T
     }
 }
 
-void tly_sockaddr_format(const struct sockaddr *address, char to[TLY_ADDRESS_TEXT_MAX])
+bool tly_address_literal(const struct tly_address *address, union tly_sockaddr *ret_address)
+{
+    union tly_sockaddr literal = {.v6 = {.sin6_family = AF_UNSPEC}};
+    /* The former reads a zone too ("fe80::1%eth0"), as inet_pton does not. */
+    if (uv_ip6_addr(address->host, address->port, &literal.v6) < 0 &&
+        uv_ip4_addr(address->host, address->port, &literal.v4) < 0) {
+        return false;
+    }
+    *ret_address = literal;
+    return true;
+}
+
+void tly_sockaddr_format(const union tly_sockaddr *address, char to[TLY_ADDRESS_TEXT_MAX])
 {
     struct tly_address plain = {.port = 0};
-    if (address->sa_family == AF_INET6) {
-        struct sockaddr_in6 v6;
-        memcpy(&v6, address, sizeof(v6));
-        plain.port = ntohs(v6.sin6_port);
-        if (IN6_IS_ADDR_V4MAPPED(&v6.sin6_addr)) {
-            /* A dual-stack listener's IPv4 peer, as people know it. */
-            (void)inet_ntop(AF_INET, v6.sin6_addr.s6_addr + 12, plain.host, sizeof(plain.host));
-        } else {
-            (void)inet_ntop(AF_INET6, &v6.sin6_addr, plain.host, sizeof(plain.host));
-        }
+    const struct in6_addr *v6 = &address->v6.sin6_addr;
+    /* inet_ntop has room enough every time. */
+    if (address->any.sa_family == AF_INET) {
+        plain.port = ntohs(address->v4.sin_port);
+        (void)inet_ntop(AF_INET, &address->v4.sin_addr, plain.host, sizeof(plain.host));
+    } else if (IN6_IS_ADDR_V4MAPPED(v6)) {
+        /* A dual-stack listener's IPv4 peer, as people know it. */
+        plain.port = ntohs(address->v6.sin6_port);
+        (void)inet_ntop(AF_INET, v6->s6_addr + 12, plain.host, sizeof(plain.host));
     } else {
-        struct sockaddr_in v4;
-        memcpy(&v4, address, sizeof(v4));
-        plain.port = ntohs(v4.sin_port);
-        (void)inet_ntop(AF_INET, &v4.sin_addr, plain.host, sizeof(plain.host)); /* room enough */
+        plain.port = ntohs(address->v6.sin6_port);
+        (void)inet_ntop(AF_INET6, v6, plain.host, sizeof(plain.host));
     }
     tly_address_format(&plain, to);
 }

@@ -6,21 +6,13 @@
  */
 #include "agent/loop/stream_state.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <netdb.h>
-#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 /* Names with more addresses than this exist; that many dead ones in a row hardly do. */
 #define CANDIDATES_MAX 16
-
-union candidate {
-    struct sockaddr any;
-    struct sockaddr_in v4;
-    struct sockaddr_in6 v6;
-};
 
 struct tly_connect {
     struct tly_stream *stream; /* the owner of this */
@@ -31,7 +23,7 @@ struct tly_connect {
     bool looking_up;
     bool begun; /* false: the timer is there to begin, in the first turn of the loop */
     uv_connect_t request;
-    union candidate candidates[CANDIDATES_MAX];
+    union tly_sockaddr candidates[CANDIDATES_MAX];
     unsigned count;
     unsigned next; /* the candidate to try next */
     int error;     /* of the latest try */
@@ -104,7 +96,7 @@ static void try_next(struct tly_connect *connect)
         return;
     }
     tly_timer_start(connect->timer, left_ms / (connect->count - connect->next), 0);
-    const union candidate *candidate = &connect->candidates[connect->next++];
+    const union tly_sockaddr *candidate = &connect->candidates[connect->next++];
     connect->request.data = connect;
     if (is_unix) {
         uv_pipe_connect(&connect->request, &stream->handle.pipe, connect->address.path, try_done);
@@ -118,7 +110,7 @@ static void try_next(struct tly_connect *connect)
 
 static void add_candidate(struct tly_connect *connect, const void *address, size_t len)
 {
-    if (connect->count < CANDIDATES_MAX && len <= sizeof(union candidate)) {
+    if (connect->count < CANDIDATES_MAX && len <= sizeof(union tly_sockaddr)) {
         memcpy(&connect->candidates[connect->count++], address, len);
     }
 }
@@ -173,23 +165,6 @@ static void timer_due(void *arg)
     }
 }
 
-/* Fills in the candidates where no lookup is needed. */
-static bool is_literal(struct tly_connect *connect)
-{
-    const struct tly_address *address = &connect->address;
-    union candidate candidate = {.v4 = {.sin_family = AF_INET, .sin_port = htons(address->port)}};
-    if (inet_pton(AF_INET, address->host, &candidate.v4.sin_addr) == 1) {
-        add_candidate(connect, &candidate.v4, sizeof(candidate.v4));
-        return true;
-    }
-    /* With a zone ("fe80::1%eth0"), which libuv reads and inet_pton does not. */
-    if (uv_ip6_addr(address->host, address->port, &candidate.v6) == 0) {
-        add_candidate(connect, &candidate.v6, sizeof(candidate.v6));
-        return true;
-    }
-    return false;
-}
-
 static int start(struct tly_connect *connect, int64_t timeout_ms)
 {
     struct tly_loop *loop = connect->stream->loop;
@@ -198,13 +173,13 @@ static int start(struct tly_connect *connect, int64_t timeout_ms)
     if (rc < 0) {
         return rc;
     }
-    if (connect->address.path[0] != '\0') {
-        connect->count = 1; /* the path itself */
-    } else if (!is_literal(connect)) {
+    bool is_unix = connect->address.path[0] != '\0';
+    if (!is_unix && !tly_address_literal(&connect->address, &connect->candidates[0])) {
         connect->begun = true;
         tly_timer_start(connect->timer, timeout_ms, 0);
         return look_up(connect);
     }
+    connect->count = 1; /* the path, or the literal */
     tly_timer_start(connect->timer, 0, 0);
     return 0;
 }

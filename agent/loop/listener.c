@@ -7,7 +7,6 @@
 
 #include <errno.h>
 #include <netdb.h>
-#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -38,15 +37,14 @@ struct tly_listener {
 
 static void name_peer(struct tly_listener *listener, struct tly_stream *stream)
 {
-    struct sockaddr_storage peer = {0};
+    union tly_sockaddr peer = {.v6 = {.sin6_family = AF_UNSPEC}};
     int len = sizeof(peer);
-    if (listener->is_unix ||
-        uv_tcp_getpeername(&stream->handle.tcp, (struct sockaddr *)&peer, &len) < 0) {
+    if (listener->is_unix || uv_tcp_getpeername(&stream->handle.tcp, &peer.any, &len) < 0) {
         /* A Unix peer has no address; a TCP peer that is gone again has none any more. */
         tly_address_format(&listener->address, stream->peer);
         return;
     }
-    tly_sockaddr_format((const struct sockaddr *)&peer, stream->peer);
+    tly_sockaddr_format(&peer, stream->peer);
 }
 
 static void accept_one(struct tly_listener *listener)
@@ -146,6 +144,10 @@ static int bind_any(struct tly_listener *listener)
 
 static int bind_named(struct tly_listener *listener)
 {
+    union tly_sockaddr literal;
+    if (tly_address_literal(&listener->address, &literal)) {
+        return uv_tcp_bind(&listener->handle.tcp, &literal.any, 0);
+    }
     /* Looked up while the caller waits: listeners are made at the start, and named by address. */
     const struct addrinfo hints = {
         .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE};
@@ -157,7 +159,8 @@ static int bind_named(struct tly_listener *listener)
     if (rc < 0) {
         return rc;
     }
-    rc = uv_tcp_bind(&listener->handle.tcp, lookup.addrinfo->ai_addr, 0);
+    rc = lookup.addrinfo ? uv_tcp_bind(&listener->handle.tcp, lookup.addrinfo->ai_addr, 0)
+                         : UV_EAI_NONAME;
     uv_freeaddrinfo(lookup.addrinfo);
     return rc;
 }
@@ -222,11 +225,7 @@ int tly_listener_new(struct tly_loop *loop, const struct tly_address *address,
 
 uint16_t tly_listener_port(const struct tly_listener *listener)
 {
-    union {
-        struct sockaddr any;
-        struct sockaddr_in v4;
-        struct sockaddr_in6 v6;
-    } bound = {.v6 = {.sin6_port = 0}};
+    union tly_sockaddr bound = {.v6 = {.sin6_port = 0}};
     int len = sizeof(bound);
     if (listener->is_unix || uv_tcp_getsockname(&listener->handle.tcp, &bound.any, &len) < 0) {
         return 0;

@@ -11,6 +11,7 @@
 #include "agent/loop/handle.h"
 #include "agent/loop/stream.h"
 
+#include <netinet/in.h>
 #include <sys/socket.h>
 
 enum tly_stream_state {
@@ -71,7 +72,16 @@ void tly_connect_stop(struct tly_connect *connect);
 
 void tly_loop_drop_spare_writes(struct tly_loop *loop);
 
+union tly_sockaddr {
+    struct sockaddr any;
+    struct sockaddr_in v4;
+    struct sockaddr_in6 v6;
+};
+
+/* Whether the host is written as an IP address, which needs no lookup; if so, the address. */
+bool tly_address_literal(const struct tly_address *address, union tly_sockaddr *ret_address);
+
 /* "1.2.3.4:5" or "[::1]:5". */
-void tly_sockaddr_format(const struct sockaddr *address, char to[TLY_ADDRESS_TEXT_MAX]);
+void tly_sockaddr_format(const union tly_sockaddr *address, char to[TLY_ADDRESS_TEXT_MAX]);
 
 #endif

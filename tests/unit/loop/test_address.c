@@ -12,23 +12,23 @@ static void parses_and_formats(void **state)
     (void)state;
     static const struct {
         const char *text;
-        uint16_t default_port;
         const char *host;
-        uint16_t port;
         const char *path;
         const char *formatted;
+        uint16_t default_port;
+        uint16_t port;
     } rows[] = {
-        {"fluentd-1:24224", 0, "fluentd-1", 24224, "", "fluentd-1:24224"},
-        {"fluentd-1", 24224, "fluentd-1", 24224, "", "fluentd-1:24224"},
-        {"fluentd-1:1", 24224, "fluentd-1", 1, "", "fluentd-1:1"},
-        {"127.0.0.1:65535", 0, "127.0.0.1", 65535, "", "127.0.0.1:65535"},
-        {":8080", 0, "", 8080, "", ":8080"},
-        {"0.0.0.0:0", 0, "0.0.0.0", 0, "", "0.0.0.0:0"},
-        {"[::1]:24224", 0, "::1", 24224, "", "[::1]:24224"},
-        {"[::1]", 80, "::1", 80, "", "[::1]:80"},
-        {"[fe80::1%eth0]:80", 0, "fe80::1%eth0", 80, "", "[fe80::1%eth0]:80"},
-        {"unix:///run/a.sock", 0, "", 0, "/run/a.sock", "unix:///run/a.sock"},
-        {"unix:///a:b", 80, "", 0, "/a:b", "unix:///a:b"},
+        {"fluentd-1:24224", "fluentd-1", "", "fluentd-1:24224", 0, 24224},
+        {"fluentd-1", "fluentd-1", "", "fluentd-1:24224", 24224, 24224},
+        {"fluentd-1:1", "fluentd-1", "", "fluentd-1:1", 24224, 1},
+        {"127.0.0.1:65535", "127.0.0.1", "", "127.0.0.1:65535", 0, 65535},
+        {":8080", "", "", ":8080", 0, 8080},
+        {"0.0.0.0:0", "0.0.0.0", "", "0.0.0.0:0", 0, 0},
+        {"[::1]:24224", "::1", "", "[::1]:24224", 0, 24224},
+        {"[::1]", "::1", "", "[::1]:80", 80, 80},
+        {"[fe80::1%eth0]:80", "fe80::1%eth0", "", "[fe80::1%eth0]:80", 0, 80},
+        {"unix:///run/a.sock", "", "/run/a.sock", "unix:///run/a.sock", 0, 0},
+        {"unix:///a:b", "", "/a:b", "unix:///a:b", 80, 0},
     };
     for (size_t i = 0; i < ROWS(rows); i++) {
         struct tly_address address;
