@@ -2,12 +2,7 @@
  * Which format and coding a client gets. The long headers are what Prometheus 2.42 and 3.x send.
  */
 #include "agent/codec/accept.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-
-#include <cmocka.h>
+#include "tests/unit/unit.h"
 
 static void test_format(void **state)
 {
@@ -50,7 +45,7 @@ static void test_format(void **state)
         {"application/json", TLY_EXPOSITION_TEXT_0_0_4},
         {"application/openmetrics-text-more;version=1.0.0", TLY_EXPOSITION_TEXT_0_0_4},
     };
-    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+    for (size_t i = 0; i < ROWS(rows); i++) {
         enum tly_exposition_format format = tly_accept_format(tly_text_of(rows[i].accept));
         if (format != rows[i].format) {
             fail_msg("\"%s\": got %s", rows[i].accept, tly_exposition_content_types[format]);
@@ -81,7 +76,7 @@ static void test_gzip(void **state)
         {"gzip;q=0.001", true},
         {"gzip;q=maybe", false},
     };
-    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+    for (size_t i = 0; i < ROWS(rows); i++) {
         if (tly_accept_gzip(tly_text_of(rows[i].accept_encoding)) != rows[i].gzip) {
             fail_msg("\"%s\"", rows[i].accept_encoding);
         }

@@ -4,15 +4,9 @@
  * of the output is asked in check_exposition.py.
  */
 #include "agent/codec/exposition.h"
+#include "tests/unit/unit.h"
 
 #include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdio.h>
-#include <stdlib.h>
-
-#include <cmocka.h>
 
 #define ROW_A "id=\"/a\",name=\"a\""
 #define ROW_B "id=\"/b\",name=\"b\""

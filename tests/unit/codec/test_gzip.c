@@ -3,15 +3,10 @@
  */
 #include "agent/base/random.h"
 #include "agent/codec/gzip.h"
+#include "tests/unit/unit.h"
 
 #include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdlib.h>
 #include <zlib.h>
-
-#include <cmocka.h>
 
 #define WINDOW_BITS_GZIP (15 + 16)
 
@@ -57,7 +52,7 @@ static void test_round_trip(void **state)
 {
     (void)state;
     static const size_t sizes[] = {0, 1, 100, 4096, 100000, 3000000};
-    for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+    for (size_t i = 0; i < ROWS(sizes); i++) {
         char *plain = malloc(sizes[i] + 1);
         assert_non_null(plain);
         for (int random = 0; random < 2; random++) {

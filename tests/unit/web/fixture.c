@@ -3,13 +3,9 @@
  * sends many bytes, /tree/ and all below it answers.
  */
 #include "tests/unit/web/fixture.h"
+#include "tests/unit/unit.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdlib.h>
 #include <string.h>
-
-#include <cmocka.h>
 
 #define ECHO_MAX 8192
 
@@ -73,7 +69,7 @@ void fixture_new(struct fixture *fixture, int64_t connections_max)
     struct tly_error err = {0};
     assert_int_equal(tly_loop_new(&fixture->loop), 0);
     assert_int_equal(tly_web_new(fixture->loop, &settings, &fixture->web, &err), 0);
-    for (size_t i = 0; i < sizeof(routes) / sizeof(routes[0]); i++) {
+    for (size_t i = 0; i < ROWS(routes); i++) {
         assert_int_equal(tly_web_add(fixture->web, &routes[i], fixture), 0);
     }
 }

@@ -2,18 +2,13 @@
  * Who may stay: limits in number, per peer and in bytes, slow and idle clients, answers that come
  * late or for nobody, and the end of the server.
  */
+#include "tests/unit/unit.h"
 #include "tests/unit/web/fixture.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
-
-#include <cmocka.h>
 
 #define HEALTHY "GET /-/healthy HTTP/1.1\r\nHost: x\r\n\r\n"
 #define HOLD    "GET /hold HTTP/1.1\r\nHost: x\r\n\r\n"

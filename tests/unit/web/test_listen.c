@@ -1,27 +1,20 @@
 /*
  * Listening: ports, several addresses, Unix sockets, and errors that tell what to do.
  */
+#include "tests/unit/unit.h"
 #include "tests/unit/web/fixture.h"
 
 #include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
 #define ADDRESSES_MAX 20
 
 static struct tly_loop *loop;
 static char path[100];
-static char dir[] = "/tmp/tallyman-test-web-XXXXXX";
 
 static int setup(void **state)
 {
@@ -176,7 +169,8 @@ static void ask_unix(void *arg)
 static void test_unix(void **state)
 {
     (void)state;
-    assert_non_null(mkdtemp(dir));
+    char dir[TEMP_DIR_MAX];
+    temp_dir_make(dir);
     (void)snprintf(path, sizeof(path), "%s/web.sock", dir);
     char address[160];
     (void)snprintf(address, sizeof(address), "unix://%s", path);
@@ -210,8 +204,7 @@ static void test_unix(void **state)
     (void)fclose(file);
     assert_refused(address, -EADDRINUSE, "another program listens there");
     assert_int_equal(stat(path, &info), 0);
-    assert_int_equal(unlink(path), 0);
-    assert_int_equal(rmdir(dir), 0);
+    temp_dir_remove(dir);
 }
 
 static void test_routes(void **state)

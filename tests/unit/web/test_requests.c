@@ -2,17 +2,12 @@
  * What the server answers, over real sockets: its own pages, routes, HEAD, keep-alive, HTTP/1.0,
  * methods that it does not know, and bytes that are no request.
  */
+#include "tests/unit/unit.h"
 #include "tests/unit/web/fixture.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
-
-#include <cmocka.h>
 
 #define CLOSE "Host: x\r\nConnection: close\r\n\r\n"
 
@@ -235,11 +230,10 @@ static const struct {
     BYTES("GET / HTTP/1.1\r\nHost: x\r\n folded\r\n\r\n"),
     BYTES("GET / HTTP/1.1\nHost: x\n\n"),
 };
-#define MALFORMED_COUNT (sizeof(malformed) / sizeof(malformed[0]))
 
 static void ask_malformed(struct fixture *f)
 {
-    for (size_t i = 0; i < MALFORMED_COUNT; i++) {
+    for (size_t i = 0; i < ROWS(malformed); i++) {
         int fd = http_connect(f->port);
         (void)http_send(fd, malformed[i].bytes, malformed[i].len);
         (void)shutdown(fd, SHUT_WR);
@@ -253,7 +247,7 @@ static void test_malformed(void **state)
 {
     (void)state;
     run(&fixture, ask_malformed);
-    for (size_t i = 0; i < MALFORMED_COUNT; i++) {
+    for (size_t i = 0; i < ROWS(malformed); i++) {
         if (!fixture.ok[i]) {
             fail_msg("%s: neither answered nor closed", malformed[i].bytes);
         }
