@@ -20,8 +20,9 @@ static void meter(void *arg, struct tly_samples *samples)
                     (int64_t)prometheus->last.samples);
     tly_samples_add(samples, TLY_F_tallyman_scrape_bytes, TLY_DIM_NONE,
                     (int64_t)prometheus->last.bytes);
-    tly_samples_add(samples, TLY_F_tallyman_scrapes, TLY_DIM_NONE, (int64_t)prometheus->count);
-    tly_samples_add(samples, TLY_F_tallyman_scrapes_max, TLY_DIM_NONE, TLY_SCRAPES_MAX);
+    tly_samples_add(samples, TLY_F_tallyman_scrapes_under_way, TLY_DIM_NONE,
+                    (int64_t)prometheus->count);
+    tly_samples_add(samples, TLY_F_tallyman_scrapes_under_way_max, TLY_DIM_NONE, TLY_SCRAPES_MAX);
     tly_samples_add(samples, TLY_F_tallyman_scrapes_total, TLY_DIM_NONE,
                     (int64_t)prometheus->scrapes);
     tly_samples_add(samples, TLY_F_tallyman_scrapes_failed_total, TLY_DIM_NONE,
