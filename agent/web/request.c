@@ -23,9 +23,7 @@ struct tly_http_request {
     struct tly_web *web;
     struct MHD_Connection *mhd; /* NULL: the connection is gone, or was taken away */
     struct tly_web_connection *connection;
-    const char *path;              /* the daemon's, while `mhd` is there */
-    const struct tly_route *route; /* NULL: none yet, or refused before it came to one */
-    void *self;
+    const char *path; /* the daemon's, while `mhd` is there */
     struct answer_header headers[ANSWER_HEADERS_MAX];
     size_t header_count;
     bool dispatched; /* it was given to a handler */
@@ -218,23 +216,24 @@ static enum MHD_Result response_queue(struct tly_http_request *request)
     return result;
 }
 
-/* The route of this path; one that ends in `*` stands for all below it. */
-static bool route_find(struct tly_web *web, struct tly_http_request *request)
+/* The index of the route of this path; one that ends in `*` stands for all below it. -1: none. */
+static ssize_t route_find(const struct tly_web *web, struct tly_text path)
 {
-    struct tly_text path = tly_text_of(request->path);
+    ssize_t found = -1;
     size_t best = 0;
     for (size_t i = 0; i < web->route_count; i++) {
         struct tly_text pattern = tly_text_of(web->routes[i].route->path);
         bool prefix = tly_text_ends(pattern, TLY_TEXT("*"));
         pattern.len -= prefix ? 1 : 0;
-        bool fits = prefix ? tly_text_starts(path, pattern) : tly_text_equal(path, pattern);
-        if (fits && (!prefix || pattern.len >= best)) {
-            request->route = web->routes[i].route;
-            request->self = web->routes[i].self;
-            best = prefix ? pattern.len : SIZE_MAX;
+        if (!prefix && tly_text_equal(path, pattern)) {
+            return (ssize_t)i;
+        }
+        if (prefix && tly_text_starts(path, pattern) && pattern.len >= best) {
+            found = (ssize_t)i;
+            best = pattern.len;
         }
     }
-    return request->route != NULL;
+    return found;
 }
 
 /* The header is whole: what can be refused without reading on is refused here. Answers from here
@@ -278,12 +277,15 @@ static struct tly_http_request *request_new(struct tly_web *web, struct MHD_Conn
 
 static void request_dispatch(struct tly_web *web, struct tly_http_request *request)
 {
-    if (!route_find(web, request)) {
+    ssize_t found = route_find(web, tly_text_of(request->path));
+    if (found < 0) {
         tly_web_refuse(request, MHD_HTTP_NOT_FOUND, "no such page; / lists what there is\n");
-        return;
+    } else if (web->routes[found].withdrawn) {
+        tly_web_refuse(request, MHD_HTTP_SERVICE_UNAVAILABLE, "the agent is stopping\n");
+    } else {
+        request->dispatched = true;
+        web->routes[found].route->handle(web->routes[found].self, request);
     }
-    request->dispatched = true;
-    request->route->handle(request->self, request);
 }
 
 enum MHD_Result tly_web_handle(void *cls, struct MHD_Connection *mhd, const char *url,

@@ -84,6 +84,7 @@ struct tly_web {
     struct {
         const struct tly_route *route;
         void *self;
+        bool withdrawn;
     } routes[TLY_WEB_ROUTES_MAX];
     size_t route_count;
     bool (*ready)(void *arg, struct tly_buf *missing);

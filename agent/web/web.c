@@ -90,6 +90,13 @@ int tly_web_add(struct tly_web *web, const struct tly_route *route, void *self)
     return 0;
 }
 
+void tly_web_withdraw(struct tly_web *web, const void *self)
+{
+    for (size_t i = 0; i < web->route_count; i++) {
+        web->routes[i].withdrawn = web->routes[i].withdrawn || web->routes[i].self == self;
+    }
+}
+
 void tly_web_set_ready(struct tly_web *web, bool (*ready)(void *arg, struct tly_buf *missing),
                        void *arg)
 {

@@ -32,6 +32,10 @@ int tly_web_new(struct tly_loop *loop, const struct tly_web_settings *settings,
  * handler. -EEXIST for a path that is taken, TLY_E_LIMIT. */
 int tly_web_add(struct tly_web *web, const struct tly_route *route, void *self) TLY_CHECK;
 
+/* The routes of `self` are no longer served: from now on they answer 503. For an output that stops
+ * before the server does; requests that it holds stay its own to answer. */
+void tly_web_withdraw(struct tly_web *web, const void *self);
+
 /* What /-/ready asks. False is answered as 503 with what `ready` appended to `missing`: for people,
  * one line for each thing that is awaited. Without this call the server counts as ready. */
 void tly_web_set_ready(struct tly_web *web, bool (*ready)(void *arg, struct tly_buf *missing),

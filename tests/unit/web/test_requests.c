@@ -108,6 +108,18 @@ static void test_routes(void **state)
     assert_string_equal(fixture.replies[4].body, "bbbbb"); /* the longest prefix */
 }
 
+static void test_withdrawn(void **state)
+{
+    (void)state;
+    tly_web_withdraw(fixture.web, &fixture);
+    run(&fixture, ask_routes);
+    assert_int_equal(fixture.replies[0].status, 503);
+    assert_int_equal(fixture.replies[1].status, 503);
+    assert_int_equal(fixture.replies[3].status, 404);
+    run(&fixture, ask_pages);
+    assert_int_equal(fixture.replies[0].status, 200); /* the server's own pages stay */
+}
+
 /* ---- HTTP ---- */
 
 static void ask_head(struct fixture *f)
@@ -297,6 +309,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_pages, setup, teardown),
         cmocka_unit_test_setup_teardown(test_not_ready, setup, teardown),
         cmocka_unit_test_setup_teardown(test_routes, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_withdrawn, setup, teardown),
         cmocka_unit_test_setup_teardown(test_head, setup, teardown),
         cmocka_unit_test_setup_teardown(test_keep_alive, setup, teardown),
         cmocka_unit_test_setup_teardown(test_methods, setup, teardown),
