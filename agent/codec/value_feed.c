@@ -32,6 +32,8 @@ static int foreign_start(const struct tly_value_feed *feed, unsigned char first,
         guess = "; it looks like HTTP";
     } else if (first == '{' || first == '[') {
         guess = "; it looks like JSON";
+    } else if (first >= 0x90 && first <= 0x9f) { /* an array, where none is expected */
+        guess = "; it looks like a request for authentication (HELO)";
     }
     return tly_error_set(err, TLY_E_MALFORMED, "no %s begins with byte 0x%02x%s", feed->noun, first,
                          guess);

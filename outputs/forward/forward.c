@@ -40,8 +40,8 @@ static int start(const struct tly_context *context, void **ret_self, struct tly_
 {
     const struct tly_list *list = tly_config_section(context->config, &tly_forward_section);
     const struct tly_forward_settings *settings = list->at;
-    struct forward *forward = calloc(1,
-                                     sizeof(*forward) + list->count * sizeof(forward->senders[0]));
+    struct forward *forward = calloc(1, sizeof(*forward) +
+                                            list->count * sizeof(struct tly_forward_sender *));
     if (!forward) {
         return tly_error_set(err, -ENOMEM, "out of memory");
     }

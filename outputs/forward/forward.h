@@ -6,6 +6,7 @@
 #define TLY_OUTPUT_FORWARD_FORWARD_H
 
 #include "agent/registry.h"
+#include "outputs/forward/settings.h"
 
 extern const struct tly_output tly_output_forward;
 

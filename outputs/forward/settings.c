@@ -22,7 +22,8 @@ static int verify_host(const char *value, struct tly_error *err)
     struct tly_address address;
     struct tly_error parse_err;
     int rc = tly_address_parse(tly_text_of(value), TLY_FORWARD_PORT, &address, &parse_err);
-    if (rc == 0 && (address.host[0] || address.path[0])) {
+    bool folder = rc == 0 && strcmp(address.path, "/") == 0;
+    if (rc == 0 && !folder && (address.host[0] || address.path[0])) {
         return 0;
     }
     return tly_error_set(err, -EINVAL,
