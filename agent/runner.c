@@ -30,7 +30,7 @@ struct unit {
 struct tly_runner {
     struct tly_context context;
     struct tly_process process;
-    struct tly_web *web; /* NULL: no address is configured */
+    struct tly_web *web; /* NULL: only collectors run */
     struct unit *units;  /* owned; outputs first */
     size_t unit_count;
     bool web_started;
@@ -205,9 +205,6 @@ static int make_web(struct tly_runner *runner, struct tly_error *err)
 {
     const struct tly_web_settings *settings = tly_config_section(runner->context.config,
                                                                  &tly_web_section);
-    if (settings->listen.count == 0) {
-        return 0;
-    }
     int rc = tly_web_new(runner->context.loop, settings, &runner->web, err);
     if (rc < 0) {
         return rc;
@@ -269,18 +266,14 @@ int tly_runner_start_collectors(struct tly_runner *runner, struct tly_error *err
 bool tly_runner_ready(const struct tly_runner *runner, struct tly_buf *missing)
 {
     bool all = runner->stage == STAGE_RUNNING;
-    if (!all) {
-        (void)tly_buf_printf(missing, "the agent is stopping\n"); /* as below */
-    }
+    bool room = all || tly_buf_printf(missing, "the agent is stopping\n") == 0;
     for (size_t i = 0; i < runner->unit_count; i++) {
         const struct unit *unit = &runner->units[i];
-        if (!unit->collector || unit->stopped || unit->collector->ready(unit->self)) {
-            continue;
+        if (unit->collector && !unit->stopped && !unit->collector->ready(unit->self)) {
+            all = false;
+            room = room && tly_buf_printf(missing, "collector %s has not finished its first look\n",
+                                          unit->collector->name) == 0;
         }
-        all = false;
-        /* A line that finds no room is missed by nobody. */
-        (void)tly_buf_printf(missing, "collector %s has not finished its first look\n",
-                             unit->collector->name);
     }
     return all;
 }
@@ -368,6 +361,9 @@ static void stop_outputs(struct tly_runner *runner)
     for (size_t i = 0; i < runner->unit_count; i++) {
         struct unit *unit = &runner->units[i];
         if (unit->output) {
+            if (runner->web) {
+                tly_web_withdraw(runner->web, unit->self);
+            }
             unit->output->stop(unit->self, deadline_ms, unit_stopped, unit);
         }
     }

@@ -33,7 +33,7 @@ int tly_runner_start_outputs(struct tly_runner *runner, struct tly_error *err) T
 int tly_runner_start_collectors(struct tly_runner *runner, struct tly_error *err) TLY_CHECK;
 
 /* Whether every collector has had its first look at the world; appends a line for each that has
- * not. */
+ * not, as far as there is room. */
 bool tly_runner_ready(const struct tly_runner *runner, struct tly_buf *missing);
 
 struct tly_inventory *tly_runner_inventory(const struct tly_runner *runner); /* borrowed */

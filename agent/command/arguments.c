@@ -10,8 +10,9 @@
 #include <string.h>
 
 #define ARGUMENTS_MAX 16
-/* Where the help texts of options begin. */
-#define HELP_COLUMN 24
+/* Where the help texts of options begin and end. */
+#define HELP_COLUMN     24
+#define HELP_COLUMN_MAX 90
 
 static size_t count_arguments(const struct tly_command *command)
 {
@@ -22,12 +23,25 @@ static size_t count_arguments(const struct tly_command *command)
     return count;
 }
 
+/* The help is broken between words and stands in its own column. */
 static void print_option(char letter, const char *name, const char *value, const char *help)
 {
-    char left[128];
-    (void)snprintf(left, sizeof(left), "-%c, --%s%s%s", letter, name, value ? " " : "",
-                   value ? value : "");
-    (void)printf("  %-*s %s\n", HELP_COLUMN - 3, left, help);
+    int column = printf("  -%c, --%s%s%s", letter, name, value ? " " : "", value ? value : "");
+    if (column >= HELP_COLUMN) {
+        column = printf("\n") - 1;
+    }
+    (void)printf("%*s", HELP_COLUMN - 1 - column, "");
+    column = HELP_COLUMN - 1;
+    for (struct tly_text rest = tly_text_of(help); rest.at;) {
+        struct tly_text word = tly_text_cut(&rest, ' ');
+        if (column + 1 + (int)word.len > HELP_COLUMN_MAX) {
+            (void)printf("\n%*s", HELP_COLUMN - 1, "");
+            column = HELP_COLUMN - 1;
+        }
+        (void)printf(" %.*s", (int)word.len, word.at);
+        column += 1 + (int)word.len;
+    }
+    (void)printf("\n");
 }
 
 static void print_help(const struct tly_command *command)

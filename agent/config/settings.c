@@ -186,6 +186,15 @@ static int verify_listen(const char *value, struct tly_error *err)
     return 0;
 }
 
+/* Nobody who asks for TLS gets a server without. */
+static int verify_no_web_config(const char *value, struct tly_error *err)
+{
+    (void)value;
+    return tly_error_set(err, -ENOTSUP,
+                         "this version knows neither TLS nor authentication; leave it out, listen "
+                         "on 127.0.0.1 and put a proxy in front");
+}
+
 static const struct tly_option web_rows[] = {
     {.key = "listen",
      .type = TLY_OPTION_STRINGS,
@@ -197,8 +206,9 @@ static const struct tly_option web_rows[] = {
     {.key = "config_file",
      .type = TLY_OPTION_PATH,
      .offset = offsetof(struct tly_web_settings, config_file),
-     .help = "TLS and basic authentication, in the web configuration format that Prometheus's own "
-             "exporters share."},
+     .verify = verify_no_web_config,
+     .help = "For TLS and basic authentication, in the web configuration format that Prometheus's "
+             "own exporters share. Refused by this version, which has neither."},
     {.key = "connections_max",
      .type = TLY_OPTION_INT,
      .offset = offsetof(struct tly_web_settings, connections_max),

@@ -3,19 +3,12 @@
  * its place and what to write instead.
  */
 #include "agent/config/option.h"
+#include "tests/unit/unit.h"
 
 #include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#include <cmocka.h>
-
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 /* ---- the table ---- */
 
@@ -186,7 +179,7 @@ static struct tly_complaints complaints;
 static struct tly_config *parse(const char *text)
 {
     struct tly_config *config = NULL;
-    int rc = tly_config_parse(sections, COUNT(sections), text, strlen(text), &complaints, &config);
+    int rc = tly_config_parse(sections, ROWS(sections), text, strlen(text), &complaints, &config);
     if (rc < 0) {
         fail_msg("%s: %zu:%zu: %s", text, complaints.at[0].line, complaints.at[0].column,
                  complaints.at[0].text);
@@ -202,7 +195,7 @@ static void test_defaults(void **state)
     (void)state;
     assert_int_equal(unsetenv("TLY_TEST_FOLDER"), 0);
     static const char *const texts[] = {"", "demo:\n", "demo: {}\ntargets:\n", "targets: []\n"};
-    for (size_t i = 0; i < COUNT(texts); i++) {
+    for (size_t i = 0; i < ROWS(texts); i++) {
         struct tly_config *config = parse(texts[i]);
         const struct top *top = tly_config_section(config, &top_section);
         const struct demo *demo = tly_config_section(config, &demo_section);
@@ -364,13 +357,13 @@ static void test_mistakes(void **state)
                     "the middle of a text (put the text in quotes), or a line that is indented "
                     "wrongly"},
     };
-    for (size_t i = 0; i < COUNT(rows); i++) {
+    for (size_t i = 0; i < ROWS(rows); i++) {
         if (!rows[i].expected) {
             tly_config_free(parse(rows[i].text));
             continue;
         }
         struct tly_config *config = NULL;
-        assert_int_equal(tly_config_parse(sections, COUNT(sections), rows[i].text,
+        assert_int_equal(tly_config_parse(sections, ROWS(sections), rows[i].text,
                                           strlen(rows[i].text), &complaints, &config),
                          TLY_E_MALFORMED);
         assert_null(config);
@@ -417,7 +410,7 @@ static void test_all_mistakes(void **state)
                        "foldr: a\n";
     struct tly_config *config = NULL;
     assert_int_equal(
-        tly_config_parse(sections, COUNT(sections), text, strlen(text), &complaints, &config),
+        tly_config_parse(sections, ROWS(sections), text, strlen(text), &complaints, &config),
         TLY_E_MALFORMED);
     assert_int_equal(complaints.count, 4);
     for (size_t i = 0; i < 4; i++) {
@@ -434,7 +427,7 @@ static void test_too_many_mistakes(void **state)
         len += (size_t)snprintf(text + len, sizeof(text) - len, "unknown%d: 1\n", i);
     }
     struct tly_config *config = NULL;
-    assert_int_equal(tly_config_parse(sections, COUNT(sections), text, len, &complaints, &config),
+    assert_int_equal(tly_config_parse(sections, ROWS(sections), text, len, &complaints, &config),
                      TLY_E_MALFORMED);
     assert_int_equal(complaints.count, 100);
     assert_int_equal(tly_complaints_kept(&complaints), TLY_COMPLAINTS_MAX);
@@ -448,7 +441,7 @@ static void test_too_large(void **state)
     assert_non_null(text);
     memset(text, '\n', len);
     struct tly_config *config = NULL;
-    assert_int_equal(tly_config_parse(sections, COUNT(sections), text, len, &complaints, &config),
+    assert_int_equal(tly_config_parse(sections, ROWS(sections), text, len, &complaints, &config),
                      TLY_E_MALFORMED);
     assert_int_equal(complaints.at[0].line, 0);
     free(text);
@@ -456,15 +449,14 @@ static void test_too_large(void **state)
 
 /* ---- files ---- */
 
-static char folder[] = "/tmp/tly-config-XXXXXX";
-static char path[64], secret_path[64];
+static char folder[TEMP_DIR_MAX];
+static char path[TEMP_DIR_MAX + sizeof("/demo.yml")];
+static char secret_path[TEMP_DIR_MAX + sizeof("/token")];
 
 static int make_folder(void **state)
 {
     (void)state;
-    if (!mkdtemp(folder)) {
-        return -1;
-    }
+    temp_dir_make(folder);
     (void)snprintf(path, sizeof(path), "%s/demo.yml", folder);
     (void)snprintf(secret_path, sizeof(secret_path), "%s/token", folder);
     return 0;
@@ -473,9 +465,8 @@ static int make_folder(void **state)
 static int remove_folder(void **state)
 {
     (void)state;
-    (void)unlink(path);
-    (void)unlink(secret_path);
-    return rmdir(folder);
+    temp_dir_remove(folder);
+    return 0;
 }
 
 static void write_file(const char *name, const char *text, mode_t mode)
@@ -489,7 +480,7 @@ static void write_file(const char *name, const char *text, mode_t mode)
 
 static int load(struct tly_config **ret_config, struct tly_error *err)
 {
-    return tly_config_load(sections, COUNT(sections), path, &complaints, ret_config, err);
+    return tly_config_load(sections, ROWS(sections), path, &complaints, ret_config, err);
 }
 
 static void test_load(void **state)

@@ -2,15 +2,7 @@
  * YAML to nodes: marks, aliases, bounds, and what a syntax error says.
  */
 #include "agent/config/document.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-
-#include <cmocka.h>
-
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+#include "tests/unit/unit.h"
 
 static int parse(const char *text, struct tly_complaints *complaints,
                  struct tly_document *ret_document)
@@ -46,7 +38,7 @@ static void test_nothing(void **state)
 {
     (void)state;
     static const char *const texts[] = {"", "\n", "# only a comment\n", "---\n", "~\n", "null"};
-    for (size_t i = 0; i < COUNT(texts); i++) {
+    for (size_t i = 0; i < ROWS(texts); i++) {
         struct tly_complaints complaints;
         struct tly_document document;
         assert_int_equal(parse(texts[i], &complaints, &document), 0);
@@ -62,8 +54,8 @@ static void test_null(void **state)
     struct tly_document document;
     assert_int_equal(parse("[~, null, Null, '', '~', nul]", &complaints, &document), 0);
     static const bool expected[] = {true, true, true, false, false, false};
-    assert_int_equal(document.root->count, COUNT(expected));
-    for (size_t i = 0; i < COUNT(expected); i++) {
+    assert_int_equal(document.root->count, ROWS(expected));
+    for (size_t i = 0; i < ROWS(expected); i++) {
         assert_int_equal(tly_node_null(document.root->at[i]), expected[i]);
     }
     tly_document_done(&document);
@@ -112,7 +104,7 @@ static void test_mistakes(void **state)
         {"ab: 1\n\xff\xfe\n", 2, 1, "not valid text"},
         {"\xc3\xa4: \x01\n", 1, 4, "not valid text"},
     };
-    for (size_t i = 0; i < COUNT(rows); i++) {
+    for (size_t i = 0; i < ROWS(rows); i++) {
         struct tly_complaints complaints;
         struct tly_document document;
         assert_int_equal(parse(rows[i].text, &complaints, &document), TLY_E_MALFORMED);

@@ -2,12 +2,7 @@
  * Nearest names: near enough to be meant, and far enough to be something else.
  */
 #include "agent/config/nearest.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdlib.h>
-
-#include <cmocka.h>
+#include "tests/unit/unit.h"
 
 static void test_nearest(void **state)
 {

@@ -3,17 +3,11 @@
  */
 #include "agent/config/reference.h"
 #include "agent/config/settings.h"
+#include "tests/unit/unit.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
-
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
-#define TEXT_MAX     100000
+#define TEXT_MAX 100000
 
 struct item {
     char *name;
@@ -88,7 +82,7 @@ static void test_markdown(void **state)
     (void)state;
     struct tly_buf buf;
     tly_buf_init(&buf, TEXT_MAX);
-    assert_int_equal(tly_reference_markdown(sections, COUNT(sections), &buf), 0);
+    assert_int_equal(tly_reference_markdown(sections, ROWS(sections), &buf), 0);
     assert_int_equal(tly_buf_append(&buf, "", 1), 0);
     static const char *const lines[] = {
         "## At the top\n",
@@ -102,7 +96,7 @@ static void test_markdown(void **state)
         "\n| `inner[].token` | secret |  | Its secret. |\n",
         "A list: each item begins with `- `; a text stands for its `name`.",
     };
-    for (size_t i = 0; i < COUNT(lines); i++) {
+    for (size_t i = 0; i < ROWS(lines); i++) {
         if (!strstr(buf.at, lines[i])) {
             fail_msg("no `%s` in:\n%s", lines[i], buf.at);
         }
@@ -115,10 +109,10 @@ static void test_yaml(void **state)
     (void)state;
     struct tly_buf buf;
     tly_buf_init(&buf, TEXT_MAX);
-    assert_int_equal(tly_reference_yaml(sections, COUNT(sections), &buf), 0);
+    assert_int_equal(tly_reference_yaml(sections, ROWS(sections), &buf), 0);
     struct tly_complaints complaints;
     struct tly_config *config = NULL;
-    if (tly_config_parse(sections, COUNT(sections), buf.at, buf.len, &complaints, &config) < 0) {
+    if (tly_config_parse(sections, ROWS(sections), buf.at, buf.len, &complaints, &config) < 0) {
         fail_msg("%zu:%zu: %s in\n%.*s", complaints.at[0].line, complaints.at[0].column,
                  complaints.at[0].text, (int)buf.len, buf.at);
     }
@@ -148,9 +142,9 @@ static void test_bound(void **state)
     (void)state;
     struct tly_buf buf;
     tly_buf_init(&buf, 100);
-    assert_int_equal(tly_reference_markdown(sections, COUNT(sections), &buf), TLY_E_LIMIT);
+    assert_int_equal(tly_reference_markdown(sections, ROWS(sections), &buf), TLY_E_LIMIT);
     tly_buf_clear(&buf);
-    assert_int_equal(tly_reference_yaml(sections, COUNT(sections), &buf), TLY_E_LIMIT);
+    assert_int_equal(tly_reference_yaml(sections, ROWS(sections), &buf), TLY_E_LIMIT);
     tly_buf_done(&buf);
 }
 

@@ -3,16 +3,10 @@
  * back from a number to its text.
  */
 #include "agent/config/scalar.h"
+#include "tests/unit/unit.h"
 
 #include <errno.h>
 #include <inttypes.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdlib.h>
-
-#include <cmocka.h>
-
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 static void test_bool(void **state)
 {
@@ -33,7 +27,7 @@ static void test_bool(void **state)
         {"truee", TLY_E_MALFORMED},
         {"tru", TLY_E_MALFORMED},
     };
-    for (size_t i = 0; i < COUNT(rows); i++) {
+    for (size_t i = 0; i < ROWS(rows); i++) {
         bool value = false;
         int rc = tly_scalar_bool(tly_text_of(rows[i].text), &value);
         assert_int_equal(rc < 0 ? rc : value, rows[i].expected);
@@ -75,7 +69,7 @@ static void test_size(void **state)
         {"1KiBx", TLY_E_MALFORMED, 0},
         {"99999999999999999999x", TLY_E_MALFORMED, 0},
     };
-    for (size_t i = 0; i < COUNT(rows); i++) {
+    for (size_t i = 0; i < ROWS(rows); i++) {
         int64_t value = 0;
         assert_int_equal(tly_scalar_size(tly_text_of(rows[i].text), &value), rows[i].rc);
         assert_int_equal(value, rows[i].expected);
@@ -109,7 +103,7 @@ static void test_duration(void **state)
         {"1 s", TLY_E_MALFORMED, 0},
         {"1y", TLY_E_MALFORMED, 0},
     };
-    for (size_t i = 0; i < COUNT(rows); i++) {
+    for (size_t i = 0; i < ROWS(rows); i++) {
         int64_t value = 0;
         assert_int_equal(tly_scalar_duration(tly_text_of(rows[i].text), &value), rows[i].rc);
         assert_int_equal(value, rows[i].expected);
@@ -137,7 +131,7 @@ static void test_format(void **state)
         {TLY_OPTION_DURATION, INT64_MAX, "106751991167d7h12m55s807ms"},
         {TLY_OPTION_INT, -5, "-5"},
     };
-    for (size_t i = 0; i < COUNT(rows); i++) {
+    for (size_t i = 0; i < ROWS(rows); i++) {
         char text[TLY_SCALAR_TEXT_MAX];
         tly_number_format(rows[i].type, rows[i].value, text);
         assert_string_equal(text, rows[i].expected);
@@ -194,7 +188,7 @@ static void test_expand(void **state)
         {"${A:-${B}}", NULL},
         {"ok ${TLY_TEST_SET", NULL},
     };
-    for (size_t i = 0; i < COUNT(rows); i++) {
+    for (size_t i = 0; i < ROWS(rows); i++) {
         struct tly_buf buf;
         tly_buf_init(&buf, 1000);
         struct tly_error err = {0};

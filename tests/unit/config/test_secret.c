@@ -2,27 +2,20 @@
  * Secrets from files: who may read them, and what they may hold.
  */
 #include "agent/config/secret.h"
+#include "tests/unit/unit.h"
 
 #include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
-static char folder[] = "/tmp/tly-secret-XXXXXX";
-static char path[64];
+static char folder[TEMP_DIR_MAX];
+static char path[TEMP_DIR_MAX + sizeof("/secret")];
 
 static int make_folder(void **state)
 {
     (void)state;
-    if (!mkdtemp(folder)) {
-        return -1;
-    }
+    temp_dir_make(folder);
     (void)snprintf(path, sizeof(path), "%s/secret", folder);
     return 0;
 }
@@ -30,8 +23,8 @@ static int make_folder(void **state)
 static int remove_folder(void **state)
 {
     (void)state;
-    (void)unlink(path); /* not every test leaves one */
-    return rmdir(folder);
+    temp_dir_remove(folder);
+    return 0;
 }
 
 static void write_file(const char *bytes, size_t len, mode_t mode)

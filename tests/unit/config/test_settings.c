@@ -3,15 +3,9 @@
  * take.
  */
 #include "agent/config/settings.h"
+#include "tests/unit/unit.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdlib.h>
 #include <string.h>
-
-#include <cmocka.h>
-
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 static const struct tly_section *const sections[] = {&tly_settings_section, &tly_docker_section,
                                                      &tly_collect_section, &tly_web_section,
@@ -27,7 +21,7 @@ static int clear_environment(void **state)
 static struct tly_config *parse(const char *text)
 {
     struct tly_config *config = NULL;
-    int rc = tly_config_parse(sections, COUNT(sections), text, strlen(text), &complaints, &config);
+    int rc = tly_config_parse(sections, ROWS(sections), text, strlen(text), &complaints, &config);
     return rc < 0 ? NULL : config;
 }
 
@@ -114,7 +108,7 @@ static void test_accepted(void **state)
         {"log: {level: debug}", true},
         {"log: {level: trace}", false},
     };
-    for (size_t i = 0; i < COUNT(rows); i++) {
+    for (size_t i = 0; i < ROWS(rows); i++) {
         struct tly_config *config = parse(rows[i].text);
         if ((config != NULL) != rows[i].good) {
             fail_msg("%s", rows[i].text);
