@@ -36,8 +36,7 @@ static void echo_handle(void *self, struct tly_http_request *request)
 static void hold_handle(void *self, struct tly_http_request *request)
 {
     struct fixture *fixture = self;
-    fixture->held = request;
-    fixture->held_count++;
+    fixture->held[fixture->held_count++] = request;
 }
 
 static void big_handle(void *self, struct tly_http_request *request)

@@ -18,7 +18,7 @@ struct fixture {
     struct http_reply replies[REPLIES];
     int fds[CLIENTS];
     bool ok[CLIENTS];
-    struct tly_http_request *held; /* what the route /hold left unanswered */
+    struct tly_http_request *held[CLIENTS]; /* what the route /hold left unanswered */
     size_t held_count;
     size_t body_len; /* what the route /big sends */
     void (*script)(struct fixture *fixture);
