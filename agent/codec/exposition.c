@@ -201,7 +201,8 @@ static int room_make(struct writer *writer, size_t need)
 /* Makes sure that `need` bytes can be written. */
 static inline int room(struct writer *writer, size_t need)
 {
-    return (size_t)(writer->end - writer->to) >= need ? 0 : room_make(writer, need);
+    bool enough = writer->to != NULL && (size_t)(writer->end - writer->to) >= need;
+    return enough ? 0 : room_make(writer, need);
 }
 
 static char *bytes_write(char *to, const char *bytes, size_t len)

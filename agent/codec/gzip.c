@@ -6,6 +6,8 @@
 #include <errno.h>
 #include <limits.h>
 #include <stdlib.h>
+
+#define ZLIB_CONST /* zlib only reads its input: let its interface say so */
 #include <zlib.h>
 
 #define WINDOW_BITS_GZIP (15 + 16) /* the largest window, and the gzip header: see deflateInit2 */
@@ -78,8 +80,7 @@ static int step(struct tly_gzip *gzip, struct tly_text *piece, int flush, int *r
     z_stream *stream = &gzip->stream;
     uInt in = part(piece->len);
     uInt out = part(room);
-    /* zlib only reads here, but its interface has no const by default. */
-    stream->next_in = (z_const Bytef *)(uintptr_t)piece->at;
+    stream->next_in = (const Bytef *)piece->at;
     stream->avail_in = in;
     stream->next_out = (Bytef *)at;
     stream->avail_out = out;

@@ -83,7 +83,8 @@ int tly_destination_open(struct tly_destination *destination, struct tly_text ta
  * Counts `records` that the source has written to chunk->payload since `open` (whose len it has
  * advanced). `cursor` and `position`: how far the source is delivered once these are acknowledged;
  * NULL for what cannot be read again. -ENOMEM: the records are taken back, the payload is as it
- * was.
+ * was. That can happen only at a cursor's first commit to a chunk, so a source that could not take
+ * its lines back commits none (`records` 0) before it writes.
  */
 int tly_destination_commit(struct tly_destination *destination, struct tly_chunk *chunk,
                            uint32_t records, struct tly_cursor *cursor,

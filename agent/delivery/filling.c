@@ -124,6 +124,7 @@ static void seal(struct tly_destination *destination, struct tly_chunk *chunk, b
         enqueue(destination, chunk, by_size);
     } else {
         chunk->lane->open = NULL;
+        tly_chunk_delivered(chunk); /* of nothing: its cursors stand where they stood before it */
         tly_destination_chunk_free(destination, chunk);
     }
 }

@@ -48,13 +48,9 @@ static int bind_error(const struct tly_address *address, int code, struct tly_er
     }
 }
 
-/* socket, bind, listen; -errno. `v6_only` concerns IPv6 only. */
-static int socket_open(const struct sockaddr *address, socklen_t len, bool v6_only, int *ret_fd)
+/* Options, bind, listen; -errno. */
+static int socket_bind(int fd, const struct sockaddr *address, socklen_t len, bool v6_only)
 {
-    TLY_AUTO_FD fd = socket(address->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd < 0) {
-        return -errno;
-    }
     int yes = 1;
     int only = v6_only;
     if (address->sa_family != AF_UNIX &&
@@ -69,16 +65,26 @@ static int socket_open(const struct sockaddr *address, socklen_t len, bool v6_on
         return -errno;
     }
     /* Between bind and listen nobody can connect yet. */
-    if (address->sa_family == AF_UNIX &&
-        chmod(((const struct sockaddr_un *)(const void *)address)->sun_path, UNIX_SOCKET_MODE) <
-            0) {
+    const struct sockaddr_un *local = (const struct sockaddr_un *)(const void *)address;
+    if (address->sa_family == AF_UNIX && chmod(local->sun_path, UNIX_SOCKET_MODE) < 0) {
         return -errno;
     }
-    if (listen(fd, SOMAXCONN) < 0) {
+    return listen(fd, SOMAXCONN) < 0 ? -errno : 0;
+}
+
+/* A new socket that listens there. `v6_only` concerns IPv6 only. */
+static int socket_open(const struct sockaddr *address, socklen_t len, bool v6_only, int *ret_fd)
+{
+    int fd = socket(address->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0) {
         return -errno;
+    }
+    int rc = socket_bind(fd, address, len, v6_only);
+    if (rc < 0) {
+        tly_fd_close(&fd);
+        return rc;
     }
     *ret_fd = fd;
-    fd = -1;
     return 0;
 }
 
@@ -145,7 +151,7 @@ static int listen_host(const struct tly_address *address, int *ret_fd, struct tl
 
 static uint16_t port_of(int fd)
 {
-    struct sockaddr_storage name;
+    struct sockaddr_storage name = {0};
     socklen_t len = sizeof(name);
     if (getsockname(fd, (struct sockaddr *)&name, &len) < 0) {
         return 0;
@@ -159,7 +165,7 @@ static uint16_t port_of(int fd)
 int tly_web_listen(const struct tly_address *address, int *ret_fd, uint16_t *ret_port,
                    struct tly_error *err)
 {
-    int fd;
+    int fd = -1;
     int rc;
     if (address->path[0] != '\0') {
         rc = listen_unix(address, &fd);
@@ -181,7 +187,7 @@ int tly_web_listen(const struct tly_address *address, int *ret_fd, uint16_t *ret
 
 bool tly_web_is_local(int fd)
 {
-    struct sockaddr_storage name;
+    struct sockaddr_storage name = {0};
     socklen_t len = sizeof(name);
     if (getsockname(fd, (struct sockaddr *)&name, &len) < 0) {
         return false;

@@ -60,6 +60,6 @@ void tly_web_stop(struct tly_web *web, void (*stopped)(void *arg), void *arg);
 void tly_web_free(struct tly_web *web);
 
 /* Adds the tallyman_http_* samples: a tly_meter_fn whose `arg` is the server. */
-void tly_web_meter(void *web, struct tly_samples *samples);
+void tly_web_meter(void *arg, struct tly_samples *samples);
 
 #endif

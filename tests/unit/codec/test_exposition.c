@@ -319,12 +319,13 @@ static void test_stream(void **state)
     struct fixture *fixture = *state;
     struct tly_buf whole;
     tly_buf_init(&whole, SIZE_MAX);
-    static char long_labels[300000];
-    memset(long_labels, 'x', sizeof(long_labels) - 1);
-    memcpy(long_labels, "id=\"", 4);
-    long_labels[sizeof(long_labels) - 2] = '"';
+    struct tly_buf long_labels;
+    tly_buf_init(&long_labels, SIZE_MAX);
+    assert_int_equal(tly_buf_printf(&long_labels, "id=\"%0300000d\"", 0), 0);
     tly_samples_add(&fixture->samples, TLY_F_container_threads, TLY_DIM_NONE, 1);
-    add(fixture, long_labels, take(fixture));
+    struct tly_sample_set *set = take(fixture);
+    assert_int_equal(tly_exposition_add(&fixture->exposition, tly_buf_text(&long_labels), &set, 1),
+                     0);
     for (int i = 0; i < 6; i++) {
         for (size_t dim = 0; dim < 2000; dim++) {
             char name[32];
@@ -362,6 +363,7 @@ static void test_stream(void **state)
     assert_int_equal(collected.blocks, 3);
     tly_buf_done(&collected.buf);
     tly_buf_done(&whole);
+    tly_buf_done(&long_labels);
 }
 
 static bool is_name(struct tly_text name)

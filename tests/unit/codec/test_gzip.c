@@ -6,6 +6,8 @@
 #include "tests/unit/unit.h"
 
 #include <errno.h>
+
+#define ZLIB_CONST
 #include <zlib.h>
 
 #define WINDOW_BITS_GZIP (15 + 16)
@@ -14,7 +16,7 @@ static void assert_comes_back(const char *packed, size_t packed_len, struct tly_
 {
     char *out = malloc(plain.len + 1);
     assert_non_null(out);
-    z_stream stream = {.next_in = (z_const Bytef *)(uintptr_t)packed,
+    z_stream stream = {.next_in = (const Bytef *)packed,
                        .avail_in = (uInt)packed_len,
                        .next_out = (Bytef *)out,
                        .avail_out = (uInt)plain.len + 1};

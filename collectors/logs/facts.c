@@ -1,0 +1,89 @@
+/*
+ * What a source knows of its container: from the engine's own files beside the log, at once and
+ * also without the API, and from the inventory, which knows better what changed since.
+ */
+#include "agent/base/file.h"
+#include "agent/codec/container_json.h"
+#include "agent/loop/log.h"
+#include "collectors/logs/source.h"
+#include "collectors/logs/state.h"
+#include "collectors/logs/tag.h"
+
+#include <errno.h>
+
+/* The engine's description of a container is some KiB; with thousands of labels still below this.
+ */
+#define DESCRIPTION_BYTES_MAX ((size_t)8 << 20)
+
+static struct tly_container *read_description(struct tly_log_source *source)
+{
+    struct tly_buf config;
+    struct tly_buf host;
+    struct tly_error err;
+    struct tly_container *container = NULL;
+    tly_buf_init(&config, DESCRIPTION_BYTES_MAX);
+    tly_buf_init(&host, DESCRIPTION_BYTES_MAX);
+    int rc = tly_file_read(source->dir_fd, "config.v2.json", &config);
+    if (rc == 0) {
+        if (tly_file_read(source->dir_fd, "hostconfig.json", &host) < 0) {
+            tly_buf_clear(&host); /* then the log driver is not known, and all else is */
+        }
+        rc = tly_container_parse_files(tly_buf_text(&config), tly_buf_text(&host), &container,
+                                       &err);
+    }
+    if (rc < 0 && rc != -ENOENT) {
+        tly_logs_error(source->logs, source->id, "cannot read its description", rc);
+    }
+    tly_buf_done(&config);
+    tly_buf_done(&host);
+    return rc == 0 ? container : NULL;
+}
+
+static bool is_stopped(const struct tly_container *facts)
+{
+    return facts->state == TLY_STATE_EXITED || facts->state == TLY_STATE_DEAD ||
+           facts->state == TLY_STATE_CREATED;
+}
+
+static int take_facts(struct tly_log_source *source, const struct tly_container *facts)
+{
+    source->stopped = is_stopped(facts);
+    int rc = tly_log_tag_expand(source->logs->settings->tag, facts, &source->tag);
+    if (rc == 0) {
+        rc = tly_log_template_identify(&source->template, source->id, facts->name);
+    }
+    if (facts->log_driver && !source->newest && !source->told &&
+        !tly_text_equal(tly_text_of(facts->log_driver), TLY_TEXT("json-file"))) {
+        source->told = true;
+        tly_log_info("logs", "container %.12s logs with the driver %s: no file of lines to read",
+                     source->id, facts->log_driver);
+    }
+    return rc;
+}
+
+void tly_log_source_read_facts(struct tly_log_source *source)
+{
+    if (source->description_stale) {
+        struct tly_container *read = source->dir_fd >= 0 ? read_description(source) : NULL;
+        if (read) {
+            tly_container_unref(source->description);
+            source->description = read;
+        }
+        source->description_stale = false;
+    }
+    const struct tly_container *known = tly_inventory_find(source->logs->context->inventory,
+                                                           tly_text_of(source->id));
+    struct tly_container *own = source->description;
+    struct tly_container *merged = known && own ? tly_container_merge(known, own)
+                                                : tly_container_ref(own);
+    if (!own && !known) {
+        merged = tly_container_new(tly_text_of(source->id));
+    }
+    const struct tly_container *facts = merged ? merged : known;
+    int rc = facts ? take_facts(source, facts) : -ENOMEM;
+    tly_container_unref(merged);
+    source->facts_stale = rc < 0;
+    if (rc < 0) {
+        tly_logs_error(source->logs, source->id, "cannot prepare its records", rc);
+    }
+}

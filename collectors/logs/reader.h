@@ -1,0 +1,111 @@
+/*
+ * One container's log on its way to one destination: where in which file reading stands, the pieces
+ * that wait for the rest of their line, and the cursor that moves when the destination
+ * acknowledged. So a slow destination delays no other. Owned by the log source.
+ */
+#ifndef TLY_LOGS_READER_H
+#define TLY_LOGS_READER_H
+
+#include "agent/base/buf.h"
+#include "agent/base/error.h"
+#include "agent/base/text.h"
+#include "agent/codec/docker_line.h"
+#include "agent/delivery/delivery.h"
+#include "collectors/logs/file.h"
+#include "collectors/logs/gzip.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum { TLY_LOG_STDOUT, TLY_LOG_STDERR, TLY_LOG_STREAMS };
+
+/* The unfinished line of one stream. */
+struct tly_log_pieces {
+    bool waiting;        /* there is one */
+    bool full;           /* its last piece is as long as Docker makes them: more will follow */
+    struct tly_buf text; /* not yet sent */
+    int64_t time_ns;     /* of its first piece */
+    int64_t since_ms;    /* loop time of its last piece */
+    uint32_t sent;       /* parts of it that went out, being too long */
+    uint64_t id[2];      /* names those parts */
+    struct tly_position start; /* of its first piece that was not sent */
+    uint64_t start_walked;
+};
+
+enum tly_log_reader_state {
+    TLY_READER_IDLE,    /* has read what is there */
+    TLY_READER_READY,   /* in line to read */
+    TLY_READER_WAITING, /* for room at the destination, or for its turn to inflate */
+    TLY_READER_ENDED,   /* the container is gone and all of it is committed */
+};
+
+struct tly_log_reader {
+    struct tly_logs *logs;
+    struct tly_log_source *source;
+    struct tly_log_target *target;
+    struct tly_cursor *cursor; /* NULL once ended */
+    struct tly_room_waiter waiter;
+    struct tly_log_reader *next; /* in line */
+    enum tly_log_reader_state state;
+    bool retry; /* something failed that may go better at the next tick */
+
+    struct tly_log_file *file; /* NULL: none is there yet */
+    uint64_t offset;           /* of the next byte to take */
+    uint64_t walked;           /* the same, counted on through all files */
+    bool given_up;             /* the rest of `file` can't be read */
+    struct tly_log_gzip *gzip; /* while `file` is compressed and open */
+    uint64_t gzip_skip;        /* bytes to inflate and pass over first */
+    struct tly_buf carry;      /* inflated and not taken yet */
+
+    struct tly_log_pieces pieces[TLY_LOG_STREAMS];
+    /* After a restart, of all streams but `held` what lies before `ahead_until` is delivered. */
+    uint32_t held;
+    uint64_t ahead_until;
+
+    struct tly_line_clock clock;
+    int64_t last_time_ns;
+    uint32_t raw_ordinal;   /* parts sent of a raw line that goes on */
+    uint32_t split_ordinal; /* parts sent of the line at `offset`, which is too long */
+    uint64_t split_done;    /* bytes of its text in them */
+
+    struct tly_chunk *chunk; /* open, while lines are taken */
+    uint32_t records;        /* written to it and not committed */
+
+    uint64_t lines[TLY_LOG_STREAMS];
+    uint64_t text_bytes[TLY_LOG_STREAMS];
+};
+
+/* Starts at `offset` of `file`; `held` and `ahead` as in a kept position. -ENOMEM. */
+int tly_log_reader_new(struct tly_log_source *source, struct tly_log_target *target,
+                       struct tly_log_reader **ret_reader) TLY_CHECK;
+void tly_log_reader_begin(struct tly_log_reader *reader, struct tly_log_file *file,
+                          const struct tly_position *position);
+/* The position stays kept, for whoever takes it up again. NULL is fine. */
+void tly_log_reader_free(struct tly_log_reader *reader);
+
+/* Reads one block, and says whether it wants another turn. */
+bool tly_log_reader_run(struct tly_log_reader *reader);
+
+bool tly_log_reader_has_pieces(const struct tly_log_reader *reader);
+
+/* ---- lines.c ---- */
+
+/*
+ * Takes the lines of `block`, which stands at the reader's offset, and moves the offset on. What
+ * was taken is committed. Returns the bytes taken: what is left is the beginning of a line, or
+ * there is an error in `ret_rc`: -EAGAIN (no room), -ENOMEM.
+ */
+size_t tly_log_lines_take(struct tly_log_reader *reader, struct tly_text block, int *ret_rc);
+
+/* Takes text that is no line: without its end (`ends` false: more of the same line follows) or
+ * without sense. At most line_max bytes of it; the count taken, or a negative code. */
+ssize_t tly_log_lines_take_raw(struct tly_log_reader *reader, struct tly_text text,
+                               bool ends) TLY_CHECK;
+
+/* Sends the unfinished line of a stream as it is. */
+int tly_log_lines_flush(struct tly_log_reader *reader, int stream) TLY_CHECK;
+
+/* Commits what was written to the open chunk. */
+int tly_log_lines_commit(struct tly_log_reader *reader) TLY_CHECK;
+
+#endif

@@ -1,0 +1,81 @@
+/*
+ * One container's log: its directory, the chain of its files, what its records have in common, and
+ * a reader per destination. Owned by the collector's table of sources.
+ */
+#ifndef TLY_LOGS_SOURCE_H
+#define TLY_LOGS_SOURCE_H
+
+#include "agent/base/buf.h"
+#include "agent/base/error.h"
+#include "agent/loop/watch.h"
+#include "agent/model/container.h"
+#include "collectors/logs/file.h"
+#include "collectors/logs/reader.h"
+#include "collectors/logs/state.h"
+#include "collectors/logs/template.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct tly_log_source {
+    struct tly_logs *logs;
+    char id[TLY_CONTAINER_ID_MAX + 1];
+    char key[sizeof("docker/") + TLY_CONTAINER_ID_MAX];
+    char *dir;  /* path */
+    char *base; /* name of the file being written */
+    int dir_fd;
+    struct tly_watch *watch; /* NULL: looked at at every tick */
+    bool old;                /* may have lines from before the agent's first run */
+    bool gone;               /* the directory was removed */
+    bool told;               /* that its driver writes no such file */
+    bool stale;              /* in line to be looked at */
+    bool facts_stale;
+    struct tly_log_source *next_stale;
+
+    struct tly_container *file_facts; /* from the directory; NULL: not read yet */
+    bool stopped;                     /* the container does not run */
+    struct tly_log_template template;
+    struct tly_buf tag;
+
+    struct tly_log_file *oldest, *newest; /* the chain; NULL until a file was found */
+    /* How many files were seen to be made, by events, and how many were found: the difference was
+     * deleted before anybody could open it. */
+    uint64_t created, found;
+    uint64_t walked_at_tick; /* the tick of the last walk */
+
+    struct tly_log_reader **readers; /* one per target, or NULL until a file was found */
+    uint64_t published_lines;        /* as of the last publishing */
+};
+
+/* `id` is checked by the caller. `old`: see above. -errno of the directory, -ENOMEM. */
+int tly_log_source_new(struct tly_logs *logs, const char *id, const char *dir, const char *base,
+                       bool old, struct tly_log_source **ret_source) TLY_CHECK;
+void tly_log_source_free(struct tly_log_source *source); /* NULL is fine */
+
+/* Looks at the directory and the descriptions. True when the container is gone and all is
+ * committed: the source can go. */
+bool tly_log_source_look(struct tly_log_source *source);
+
+/* Once a second. */
+void tly_log_source_tick(struct tly_log_source *source);
+
+/* All readers that are not waiting for something else read on. */
+void tly_log_source_wake(struct tly_log_source *source);
+
+/* The newest file no longer is what `reader` read of it: truncated in place. */
+void tly_log_source_cut(struct tly_log_source *source, struct tly_log_file *file);
+
+/* Frees files that nobody will read. */
+void tly_log_source_trim(struct tly_log_source *source);
+
+/* Gives up the oldest held file that was deleted; how many bytes on disk that frees. */
+uint64_t tly_log_source_give_up(struct tly_log_source *source);
+/* Bytes of deleted files that are held. */
+uint64_t tly_log_source_held(struct tly_log_source *source);
+
+/* ---- facts.c ---- */
+
+/* Brings name, labels and state up to date: for tag and template. */
+void tly_log_source_read_facts(struct tly_log_source *source);
+
+#endif

@@ -1,0 +1,91 @@
+/*
+ * What the files of this collector share: the collector itself, and what it keeps per destination.
+ * Owned by collector.c.
+ */
+#ifndef TLY_LOGS_STATE_H
+#define TLY_LOGS_STATE_H
+
+#include "agent/base/buf.h"
+#include "agent/base/map.h"
+#include "agent/delivery/delivery.h"
+#include "agent/registry.h"
+#include "collectors/logs/settings.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Why lines never came to a destination, although somebody wrote them. */
+enum tly_log_lost {
+    TLY_LOST_ROTATED,   /* Docker deleted the file before it was ever seen, or while we were away */
+    TLY_LOST_TRUNCATED, /* cut in place before its end was read */
+    TLY_LOST_UNREADABLE, /* I/O error, or a damaged compressed file */
+    TLY_LOST_HELD_MAX,   /* deleted, held open, and given up at the bound */
+    TLY_LOST_REMOVED,    /* the container's directory came and went unseen */
+    TLY_LOST_COUNT
+};
+extern const char *const tly_log_lost_names[TLY_LOST_COUNT];
+
+struct tly_log_reader;
+struct tly_log_source;
+
+/* One destination, from the readers' side. */
+struct tly_log_target {
+    struct tly_destination *destination;
+    bool first_run; /* nothing was ever kept for it: `from` decides where to begin */
+    /* Inflating takes memory, so only a few readers do it at once; the others wait in line. */
+    unsigned gzip_open;
+    struct tly_log_reader *gzip_waiting, *gzip_waiting_last;
+    uint64_t read_bytes; /* of files, also what is read a second time after a restart */
+    uint64_t lines;
+    uint64_t malformed;
+    uint64_t split; /* parts of lines that are too long for one record */
+    uint64_t truncations;
+    uint64_t lost[TLY_LOST_COUNT];
+    uint64_t lost_bytes[TLY_LOST_COUNT]; /* where it is known */
+};
+
+struct tly_logs {
+    const struct tly_context *context;
+    const struct tly_logs_settings *settings;
+    struct tly_log_target *targets;
+    size_t target_count;
+    struct tly_map *sources; /* by container id */
+
+    /* discovery.c */
+    char *root; /* DATA_ROOT/containers */
+    struct tly_watch *root_watch;
+    bool root_seen;     /* it was read once, or is not there */
+    bool root_holds;    /* it had containers in it */
+    bool settled;       /* the first look at everything is done */
+    int64_t started_ns; /* realtime */
+
+    /* the queues: see collector.c */
+    struct tly_defer *turn;
+    struct tly_timer *tick;
+    uint64_t ticks;
+    struct tly_log_source *stale, *stale_last;
+    struct tly_log_reader *ready, *ready_last;
+
+    struct tly_buf block;   /* what was read last, of whichever file */
+    struct tly_buf scratch; /* one line's text on its way */
+    uint64_t join_bytes;    /* in the pieces of all readers */
+    uint64_t held_bytes;    /* deleted files that are held open, as of the last tick */
+
+    unsigned slot;
+    struct tly_run_stats stats;
+    struct tly_log_limit lost_limit, error_limit, watch_limit;
+};
+
+/* Puts a source in line to look at its directory, a reader to read. Each stands there once. */
+void tly_logs_stale(struct tly_logs *logs, struct tly_log_source *source);
+void tly_logs_ready(struct tly_logs *logs, struct tly_log_reader *reader);
+
+/* Counts a gap and says so, not too often. `bytes`: how many, 0 if nobody knows. */
+void tly_logs_lost(struct tly_logs *logs, struct tly_log_target *target, enum tly_log_lost reason,
+                   uint64_t bytes, const char *id);
+
+/* A failure of one container's files: counted and said, not too often. */
+void tly_logs_error(struct tly_logs *logs, const char *id, const char *what, int code);
+
+#endif

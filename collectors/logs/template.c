@@ -1,0 +1,209 @@
+/*
+ * Packing the records' common part, and the records that need more than it.
+ */
+#include "collectors/logs/template.h"
+
+#include "agent/codec/docker_line.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* Docker bounds neither names nor labels; a container whose labels pass this loses them in records.
+ */
+#define PAIRS_BYTES_MAX ((size_t)64 << 10)
+
+#define PARTIAL_ID_DIGITS 32
+
+void tly_log_template_init(struct tly_log_template *template)
+{
+    *template = (struct tly_log_template){.source_at = 0};
+    tly_buf_init(&template->bytes, 3 * PAIRS_BYTES_MAX);
+    tly_buf_init(&template->identity, PAIRS_BYTES_MAX);
+    tly_buf_init(&template->attrs, PAIRS_BYTES_MAX);
+    tly_buf_init(&template->attrs_json, PAIRS_BYTES_MAX);
+}
+
+void tly_log_template_done(struct tly_log_template *template)
+{
+    tly_buf_done(&template->bytes);
+    tly_buf_done(&template->identity);
+    tly_buf_done(&template->attrs);
+    tly_buf_done(&template->attrs_json);
+}
+
+static int put_pair(struct tly_buf *buf, const char *key, struct tly_text value)
+{
+    int rc = tly_record_str(buf, tly_text_of(key));
+    return rc < 0 ? rc : tly_record_str(buf, value);
+}
+
+/* Everything through the key `log`, with blanks where time and stream go. */
+static int rebuild(struct tly_log_template *template)
+{
+    struct tly_buf *bytes = &template->bytes;
+    tly_buf_clear(bytes);
+    int rc = tly_record_array(bytes, 2);
+    if (rc == 0) {
+        rc = tly_record_time(bytes, 0);
+    }
+    if (rc == 0) {
+        rc = tly_record_map(bytes, template->identity_pairs + template->attrs_pairs + 2);
+    }
+    if (rc == 0) {
+        rc = tly_buf_append_text(bytes, tly_buf_text(&template->identity));
+    }
+    if (rc == 0) {
+        rc = put_pair(bytes, "source", TLY_TEXT("stdout"));
+    }
+    if (rc == 0) {
+        template->source_at = bytes->len - TLY_LOG_STREAM_LEN;
+        rc = tly_buf_append_text(bytes, tly_buf_text(&template->attrs));
+    }
+    if (rc == 0) {
+        rc = tly_record_str(bytes, TLY_TEXT("log"));
+    }
+    return rc;
+}
+
+int tly_log_template_identify(struct tly_log_template *template, const char *id, const char *name)
+{
+    struct tly_buf identity;
+    struct tly_buf slashed;
+    tly_buf_init(&identity, PAIRS_BYTES_MAX);
+    tly_buf_init(&slashed, PAIRS_BYTES_MAX);
+    int rc = put_pair(&identity, "container_id", tly_text_of(id));
+    if (rc == 0 && name) {
+        rc = tly_buf_printf(&slashed, "/%s", name);
+    }
+    if (rc == 0 && name) {
+        rc = put_pair(&identity, "container_name", tly_buf_text(&slashed));
+    }
+    tly_buf_done(&slashed);
+    if (rc < 0) {
+        tly_buf_done(&identity);
+        return rc;
+    }
+    tly_buf_done(&template->identity);
+    template->identity = identity;
+    template->identity_pairs = name ? 2 : 1;
+    return rebuild(template);
+}
+
+struct attrs_target {
+    struct tly_buf *pairs;
+    uint32_t count;
+};
+
+/* Docker's own fields keep their meaning, whatever a label is called. */
+static bool reserved(struct tly_text key)
+{
+    static const struct tly_text names[] = {
+        {"container_id", 12}, {"container_name", 14},  {"source", 6},           {"log", 3},
+        {"malformed", 9},     {"partial_message", 15}, {"partial_ordinal", 15}, {"partial_id", 10},
+        {"partial_last", 12}};
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        if (tly_text_equal(key, names[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void add_attr(void *arg, struct tly_text key, struct tly_text value)
+{
+    struct attrs_target *target = arg;
+    size_t before = target->pairs->len;
+    if (reserved(key)) {
+        return;
+    }
+    if (tly_record_str(target->pairs, key) == 0 && tly_record_str(target->pairs, value) == 0) {
+        target->count++;
+    } else {
+        target->pairs->len = before;
+    }
+}
+
+int tly_log_template_attrs(struct tly_log_template *template, struct tly_text attrs)
+{
+    tly_buf_clear(&template->attrs_json);
+    tly_buf_clear(&template->attrs);
+    template->attrs_pairs = 0;
+    int rc = tly_buf_append_text(&template->attrs_json, attrs);
+    if (rc == 0 && attrs.len > 0) {
+        struct attrs_target target = {&template->attrs, 0};
+        char *scratch = malloc(attrs.len);
+        if (!scratch) {
+            tly_buf_clear(&template->attrs_json);
+            return -ENOMEM;
+        }
+        int read = tly_docker_line_attrs(attrs, scratch, add_attr, &target);
+        (void)read; /* what stood before a fault was told */
+        free(scratch);
+        template->attrs_pairs = target.count;
+    }
+    int rebuilt = rebuild(template);
+    return rc < 0 ? rc : rebuilt;
+}
+
+/* ---- records beyond the template ---- */
+
+static uint32_t extra_pairs(const struct tly_log_record *record)
+{
+    return (record->malformed ? 1U : 0U) + (record->partial_ordinal > 0 ? 4U : 0U);
+}
+
+size_t tly_log_record_room(const struct tly_log_template *template,
+                           const struct tly_log_record *record)
+{
+    /* The names and values of all extra fields together stay below this. */
+    enum { EXTRA_MAX = 256 };
+    return tly_log_template_room(template) + record->source.len + record->log.len + EXTRA_MAX;
+}
+
+static char *put_text_pair(char *to, struct tly_text key, struct tly_text value)
+{
+    return tly_record_put_str(tly_record_put_str(to, key), value);
+}
+
+static char *put_bytes(char *to, const struct tly_buf *bytes)
+{
+    if (bytes->len > 0) {
+        memcpy(to, bytes->at, bytes->len);
+    }
+    return to + bytes->len;
+}
+
+static char *put_partial(const struct tly_log_record *record, char *to)
+{
+    char id[PARTIAL_ID_DIGITS + 1];
+    char ordinal[16];
+    (void)snprintf(id, sizeof(id), "%016" PRIx64 "%016" PRIx64, record->partial_id[0],
+                   record->partial_id[1]);
+    (void)snprintf(ordinal, sizeof(ordinal), "%" PRIu32, record->partial_ordinal);
+    to = put_text_pair(to, TLY_TEXT("partial_message"), TLY_TEXT("true"));
+    to = put_text_pair(to, TLY_TEXT("partial_id"), tly_text_of(id));
+    to = put_text_pair(to, TLY_TEXT("partial_ordinal"), tly_text_of(ordinal));
+    return put_text_pair(to, TLY_TEXT("partial_last"),
+                         record->partial_last ? TLY_TEXT("true") : TLY_TEXT("false"));
+}
+
+char *tly_log_record_put(const struct tly_log_template *template,
+                         const struct tly_log_record *record, char *to)
+{
+    uint32_t pairs = template->identity_pairs + template->attrs_pairs + 2 + extra_pairs(record);
+    to = tly_record_put_array(to, 2);
+    to = tly_record_put_time(to, record->time_ns);
+    to = tly_record_put_map(to, pairs);
+    to = put_bytes(to, &template->identity);
+    to = put_text_pair(to, TLY_TEXT("source"), record->source);
+    to = put_bytes(to, &template->attrs);
+    if (record->malformed) {
+        to = put_text_pair(to, TLY_TEXT("malformed"), TLY_TEXT("true"));
+    }
+    if (record->partial_ordinal > 0) {
+        to = put_partial(record, to);
+    }
+    return put_text_pair(to, TLY_TEXT("log"), record->log);
+}
