@@ -212,6 +212,7 @@ class Running(Case):
 
     def setUp(self):
         super().setUp()
+        self.started = 0
         (self.folder / "cgroup").mkdir()
         (self.folder / "data").mkdir()
 
@@ -222,7 +223,9 @@ class Running(Case):
                                                   for key, value in lines.items()))
 
     def start(self, *arguments):
-        program = host.Program("agent", [BINARY, "run", *map(str, arguments)], self.folder)
+        self.started += 1
+        program = host.Program(f"agent{self.started}", [BINARY, "run", *map(str, arguments)],
+                               self.folder)
         self.addCleanup(lambda: program.process.poll() is None and program.kill())
         host.await_that("it runs", lambda: program.assert_running() and " runs;" in program.said())
         return program
