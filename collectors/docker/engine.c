@@ -335,7 +335,7 @@ static void on_done(void *arg, const struct tly_response *response)
     struct tly_docker_engine *engine = get->engine;
     char message[MESSAGE_BYTES_MAX];
     char why[MESSAGE_BYTES_MAX + 64] = "";
-    struct tly_docker_reply reply = {.body = response->body, .why = why};
+    struct tly_docker_reply reply = {.body = response->body, .code = response->code, .why = why};
     bool success = response->status >= 200 && response->status <= 299;
     if (!get->opened) { /* an event stream was counted when it opened */
         count(get, response);

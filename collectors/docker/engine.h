@@ -45,6 +45,7 @@ enum tly_docker_outcome {
 struct tly_docker_reply {
     enum tly_docker_outcome outcome;
     struct tly_text body; /* borrowed until the callback returns */
+    int code;             /* 0, or why there is no reply */
     const char *why;      /* for a person; empty when OK */
 };
 

@@ -185,10 +185,9 @@ void tly_docker_roster_event(struct tly_docker_roster *roster, const struct tly_
 
 /* ---- lists ---- */
 
-void tly_docker_roster_list_begin(struct tly_docker_roster *roster, bool all)
+void tly_docker_roster_list_begin(struct tly_docker_roster *roster)
 {
     roster->list_number++;
-    roster->list_all = all;
     roster->denied = false; /* it may have been allowed since */
     roster->list_began_ns = tly_clock_monotonic_ns();
 }
@@ -212,7 +211,7 @@ static bool is_changed(const struct tly_docker_roster *roster, const struct tly_
                        const struct tly_container_row *row)
 {
     bool young = row->age_max_s != TLY_UNKNOWN && row->age_max_s <= YOUNG_S;
-    return entry->looked_ms == 0 || roster->list_all || entry->fails > 0 || young ||
+    return entry->looked_ms == 0 || entry->fails > 0 || young ||
            entry->fingerprint != row->fingerprint || is_newer(roster, entry, row);
 }
 
@@ -240,14 +239,17 @@ void tly_docker_roster_list_row(struct tly_docker_roster *roster, struct tly_con
     tly_container_row_done(row);
 }
 
-void tly_docker_roster_list_end(struct tly_docker_roster *roster, bool whole)
+void tly_docker_roster_list_end(struct tly_docker_roster *roster, bool whole, bool all)
 {
     struct tly_map_entry at_entry;
-    for (void *at = NULL; whole && tly_map_next(roster->entries, &at, &at_entry);) {
+    for (void *at = NULL; tly_map_next(roster->entries, &at, &at_entry);) {
         struct tly_docker_entry *entry = at_entry.value;
+        bool listed = entry->list_number == roster->list_number;
         /* One that an event brought while the list was made may be missing from it. */
-        if (entry->list_number != roster->list_number && entry->known_ns < roster->list_began_ns) {
+        if (whole && !listed && entry->known_ns < roster->list_began_ns) {
             tly_docker_entry_gone(roster, entry, roster->list_began_ns);
+        } else if (all) {
+            tly_docker_entry_queue(roster, entry, TLY_DOCKER_DUE_LISTED);
         }
     }
     tly_docker_roster_pump(roster);

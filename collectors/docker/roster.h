@@ -51,12 +51,12 @@ void tly_docker_roster_event(struct tly_docker_roster *roster,
                              const struct tly_docker_event *event);
 
 /*
- * A list: begin, each row (whose container is taken over), end. `all`: inspect every one, because
- * events may have been missed. `end` with `whole` removes those that the list did not have.
+ * A list: begin, each row (whose container is taken over), end. `whole`: those that the list did
+ * not have are gone. `all`: every one is to be inspected, because events may have been missed.
  */
-void tly_docker_roster_list_begin(struct tly_docker_roster *roster, bool all);
+void tly_docker_roster_list_begin(struct tly_docker_roster *roster);
 void tly_docker_roster_list_row(struct tly_docker_roster *roster, struct tly_container_row *row);
-void tly_docker_roster_list_end(struct tly_docker_roster *roster, bool whole);
+void tly_docker_roster_list_end(struct tly_docker_roster *roster, bool whole, bool all);
 
 /* Makes the containers due whose health is to be looked at again; called about once a second. */
 void tly_docker_roster_tick(struct tly_docker_roster *roster);

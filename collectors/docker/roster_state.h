@@ -74,7 +74,6 @@ struct tly_docker_roster {
     bool denied; /* inspects are, since the last list began */
     uint64_t list_number;
     int64_t list_began_ns;
-    bool list_all;
     uint64_t errors;
     struct tly_log_limit full_limit, fail_limit;
 };

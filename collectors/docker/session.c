@@ -68,9 +68,9 @@ struct tly_docker_session {
     struct tly_docker_get *ping, *info, *open, *list; /* under way; NULL: not */
     bool streaming;                                   /* `open` has opened */
     int64_t opened_ms;                                /* when it did */
-    bool hung;          /* the engine does not answer pings, the stream stands */
-    bool lost;          /* events were lost: the next list looks at everything */
-    bool renegotiating; /* a request was refused for its version, and is repeated once */
+    bool hung;  /* the engine does not answer pings, the stream stands */
+    bool lost;  /* events were lost: the next list looks at everything */
+    bool fresh; /* no list yet since the connection, or the stream, began */
 
     int64_t ping_due_ms, list_due_ms, open_due_ms;
     int64_t standing_ms; /* since when */
@@ -86,19 +86,12 @@ struct tly_docker_session {
     struct tly_log_limit down_limit, list_limit;
 };
 
-static void go_down(struct tly_docker_session *session, const char *why);
-static void start_ping(struct tly_docker_session *session);
-static void start_open(struct tly_docker_session *session);
-static void start_list(struct tly_docker_session *session);
+static void go_down(struct tly_docker_session *session, const struct tly_docker_reply *reply);
+static void list_failed(struct tly_docker_session *session, const char *why);
 
 static int64_t now_of(const struct tly_docker_session *session)
 {
     return tly_loop_now_ms(session->loop);
-}
-
-static void set_up(struct tly_docker_session *session, bool up)
-{
-    session->counts->up = up;
 }
 
 /* ---- info ---- */
@@ -156,14 +149,16 @@ static void list_chunk(void *arg, struct tly_text bytes)
 {
     struct tly_docker_session *session = arg;
     session->list_bytes += bytes.len;
-    if (session->list_bytes > LIST_BYTES_MAX ||
-        tly_json_split_feed(&session->split, bytes, list_row, session) < 0) {
-        session->list_whole = false;
+    if (tly_json_split_feed(&session->split, bytes, list_row, session) < 0 ||
+        session->list_bytes > LIST_BYTES_MAX || session->split.malformed > 0) {
+        tly_docker_engine_cancel(session->list);
+        session->list = NULL;
+        list_failed(session, "the reply is no list of containers");
     }
 }
 
 /* The sync ends when nothing is to be inspected any more. */
-static void sync_ended(struct tly_docker_session *session)
+static void end_sync(struct tly_docker_session *session)
 {
     if (session->syncing && tly_docker_roster_idle(session->roster)) {
         session->syncing = false;
@@ -172,18 +167,34 @@ static void sync_ended(struct tly_docker_session *session)
     }
 }
 
-static void list_taken(struct tly_docker_session *session)
+/* Whether changes may have been missed before this list, so that it does not tell them all. */
+static bool missed_events(struct tly_docker_session *session)
+{
+    bool gap = session->fresh && session->streaming && !tly_docker_stream_resumed(session->stream);
+    bool blind = session->fresh && !session->streaming && session->synced;
+    if (gap) {
+        session->counts->gaps++;
+        tly_log_info(WHO, "the engine no longer remembers the last event; inspecting every "
+                          "container");
+    }
+    bool missed = gap || blind || session->lost;
+    session->fresh = session->lost = false;
+    return missed;
+}
+
+static void take_list(struct tly_docker_session *session)
 {
     bool whole = session->list_whole && tly_json_split_complete(&session->split) &&
-                 session->split.malformed == 0 && session->split.oversized == 0;
+                 session->split.oversized == 0;
     if (!whole) {
         session->errors++;
     }
     session->syncing = true;
-    tly_docker_roster_list_end(session->roster, whole);
+    session->list_limit = (struct tly_log_limit){0};
     session->list_due_ms = now_of(session) +
                            (session->streaming ? LIST_EVERY_MS : session->poll_ms);
-    sync_ended(session);
+    tly_docker_roster_list_end(session->roster, whole, missed_events(session));
+    end_sync(session);
 }
 
 static void list_failed(struct tly_docker_session *session, const char *why)
@@ -193,8 +204,8 @@ static void list_failed(struct tly_docker_session *session, const char *why)
     session->list_due_ms = now_of(session) + LIST_RETRY_MS;
     if (tly_log_limit_pass(&session->list_limit, now_of(session), &held)) {
         tly_log_warn(WHO,
-                     "the containers can't be listed (%s); what is known stays, next try in "
-                     "%d s",
+                     "the containers can't be listed (%s); what is known of them stays, next try "
+                     "in %d s",
                      why, LIST_RETRY_MS / 1000);
     }
     if (!session->synced) {
@@ -208,19 +219,19 @@ static void list_done(void *arg, const struct tly_docker_reply *reply)
     session->list = NULL;
     switch (reply->outcome) {
     case TLY_DOCKER_OK:
-        list_taken(session);
+        take_list(session);
         break;
     case TLY_DOCKER_DENIED:
         session->list_due_ms = now_of(session) + LIST_RETRY_MS;
-        session->synced = false;
+        session->synced = session->syncing = false;
         tly_docker_roster_forget_all(session->roster);
         session->events.unusable(session->arg, true);
         break;
     case TLY_DOCKER_VERSION:
-        session->list_due_ms = now_of(session); /* the next tick */
+        session->list_due_ms = now_of(session); /* at the next tick */
         break;
     case TLY_DOCKER_ABSENT:
-        go_down(session, reply->why);
+        go_down(session, reply);
         break;
     default:
         list_failed(session, reply->why);
@@ -245,15 +256,373 @@ static void start_list(struct tly_docker_session *session)
     tly_json_split_init(&session->split, TLY_JSON_ELEMENTS, ROW_BYTES_MAX);
     session->list_bytes = 0;
     session->list_whole = true;
-    session->sync_began_ns = tly_clock_monotonic_ns();
     session->list_due_ms = INT64_MAX; /* set anew when this one is done */
-    bool missed = session->lost ||
-                  (session->streaming && !tly_docker_stream_resumed(session->stream));
-    (void)missed;
-    tly_docker_roster_list_begin(session->roster, session->lost);
-    session->lost = false;
+    session->sync_began_ns = tly_clock_monotonic_ns();
+    tly_docker_roster_list_begin(session->roster);
     int rc = tly_docker_engine_get(session->engine, &request, &session->list);
     if (rc < 0) {
         list_failed(session, tly_error_name(rc));
     }
+}
+
+/* At the next tick at the latest `after_ms` from now. */
+static void list_soon(struct tly_docker_session *session, int64_t after_ms)
+{
+    int64_t due_ms = now_of(session) + after_ms;
+    if (session->list_due_ms > due_ms) {
+        session->list_due_ms = due_ms;
+    }
+}
+
+/* ---- standing and falling ---- */
+
+static void stop_asking(struct tly_docker_session *session)
+{
+    struct tly_docker_get **gets[] = {&session->ping, &session->info, &session->open,
+                                      &session->list};
+    for (size_t i = 0; i < sizeof(gets) / sizeof(gets[0]); i++) {
+        tly_docker_engine_cancel(*gets[i]);
+        *gets[i] = NULL;
+    }
+    session->streaming = session->counts->stream = false;
+    session->hung = session->syncing = false;
+    tly_timer_stop(session->tick);
+    tly_docker_roster_pause(session->roster);
+    session->state = STATE_DOWN;
+}
+
+/* The stream is over but nothing says that the engine is: it is asked after a short time. */
+static void reconnect(struct tly_docker_session *session)
+{
+    stop_asking(session);
+    tly_timer_start(session->wait, tly_backoff_next_ms(&session->backoff), 0);
+}
+
+static void go_down(struct tly_docker_session *session, const struct tly_docker_reply *reply)
+{
+    uint64_t held = 0;
+    session->counts->up = false;
+    if (tly_log_limit_pass(&session->down_limit, now_of(session), &held)) {
+        bool permission = reply->code == -EACCES || reply->code == -EPERM;
+        tly_log_warn(WHO,
+                     "no answer from the Docker engine at %s (%s)%s; what is known stays, and "
+                     "it is tried again and again",
+                     tly_docker_engine_host(session->engine), reply->why,
+                     permission ? "; the agent must run as root or belong to the group of that "
+                                  "socket"
+                                : "");
+    }
+    reconnect(session);
+    if (!session->synced) {
+        session->events.unusable(session->arg, false);
+    }
+}
+
+/* The events stand or can't be had for now: look at what is there, then watch over it. */
+static void stand(struct tly_docker_session *session)
+{
+    int64_t now_ms = now_of(session);
+    struct tly_api_version version = tly_docker_engine_version(session->engine);
+    tly_log_info(WHO, "connected to the Docker engine at %s, API %d.%d%s",
+                 tly_docker_engine_host(session->engine), version.major, version.minor,
+                 session->streaming ? "" : ", without events");
+    session->state = STATE_STANDING;
+    session->down_limit = (struct tly_log_limit){0};
+    session->standing_ms = now_ms;
+    session->ping_due_ms = now_ms + PING_EVERY_MS;
+    session->fresh = true;
+    tly_timer_stop(session->wait);
+    tly_timer_start(session->tick, TICK_MS, TICK_MS);
+    tly_docker_roster_resume(session->roster);
+    start_list(session);
+    start_info(session);
+}
+
+/* ---- events ---- */
+
+static void open_opened(void *arg)
+{
+    struct tly_docker_session *session = arg;
+    session->streaming = session->counts->stream = true;
+    session->opened_ms = now_of(session);
+    tly_docker_stream_begin(session->stream);
+    if (session->state == STATE_OPENING) {
+        stand(session);
+    } else {
+        session->fresh = true;
+        list_soon(session, 0);
+    }
+}
+
+/* The stream of events is over, or never was. */
+static void open_ended(struct tly_docker_session *session, const char *why)
+{
+    bool was_open = session->streaming;
+    bool lived = was_open && now_of(session) - session->opened_ms >= STREAM_LIFE_MIN_MS;
+    session->open = NULL;
+    session->streaming = session->counts->stream = false;
+    session->counts->reconnects += was_open ? 1 : 0;
+    tly_log_debug(WHO, "no stream of events (%s)", why);
+    if (lived) {
+        reconnect(session);
+        return;
+    }
+    session->open_due_ms = now_of(session) + OPEN_RETRY_MS;
+    if (session->state == STATE_OPENING) {
+        stand(session);
+    } else {
+        session->ping_due_ms = now_of(session); /* maybe the engine itself is gone */
+        list_soon(session, LIST_SPACING_MS);
+    }
+}
+
+static void open_chunk(void *arg, struct tly_text bytes)
+{
+    struct tly_docker_session *session = arg;
+    if (tly_docker_stream_feed(session->stream, bytes) < 0) {
+        session->errors++;
+        tly_docker_engine_cancel(session->open);
+        open_ended(session, "it is no stream of events any more");
+    }
+}
+
+static void start_open(struct tly_docker_session *session);
+
+static void open_done(void *arg, const struct tly_docker_reply *reply)
+{
+    struct tly_docker_session *session = arg;
+    if (reply->outcome == TLY_DOCKER_VERSION) {
+        session->open = NULL;
+        start_open(session); /* with the version that it asked for */
+        return;
+    }
+    if (!session->streaming && reply->outcome != TLY_DOCKER_DENIED) {
+        session->errors++;
+    }
+    open_ended(session, reply->why);
+}
+
+static void start_open(struct tly_docker_session *session)
+{
+    char path[TLY_DOCKER_EVENTS_PATH_MAX];
+    struct tly_docker_request request = {
+        .api = TLY_DOCKER_EVENTS,
+        .path = path,
+        .opened = open_opened,
+        .chunk = open_chunk,
+        .done = open_done,
+        .arg = session,
+    };
+    tly_docker_stream_path(session->stream, path);
+    session->open_due_ms = INT64_MAX; /* set anew when this one ends */
+    int rc = tly_docker_engine_get(session->engine, &request, &session->open);
+    if (rc < 0) {
+        open_ended(session, tly_error_name(rc));
+    }
+}
+
+static void stream_event(void *arg, const struct tly_docker_event *event)
+{
+    struct tly_docker_session *session = arg;
+    if (tly_text_equal(event->type, TLY_TEXT("container"))) {
+        tly_docker_roster_event(session->roster, event);
+        if (tly_docker_roster_denied(session->roster)) {
+            list_soon(session, LIST_SPACING_MS);
+        }
+    }
+    session->events.event(session->arg, event);
+}
+
+static void stream_lost(void *arg)
+{
+    struct tly_docker_session *session = arg;
+    if (!session->lost) {
+        session->lost = true;
+        session->counts->gaps++;
+        tly_log_warn(WHO, "more events at once than fit the queue; inspecting every container");
+    }
+    list_soon(session, 0);
+}
+
+/* ---- ping ---- */
+
+/* The engine does not answer but its connection stands: a hung engine may recover. */
+static void seem_hung(struct tly_docker_session *session, const struct tly_docker_reply *reply)
+{
+    session->counts->up = false;
+    if (!session->hung) {
+        session->hung = true;
+        tly_docker_roster_pause(session->roster);
+        tly_log_warn(WHO, "the Docker engine at %s does not answer (%s); what is known stays",
+                     tly_docker_engine_host(session->engine), reply->why);
+    }
+}
+
+static void recover(struct tly_docker_session *session)
+{
+    session->counts->up = true;
+    if (session->hung) {
+        session->hung = false;
+        tly_log_info(WHO, "the Docker engine answers again; listing its containers");
+        tly_docker_roster_resume(session->roster);
+        list_soon(session, 0);
+    }
+}
+
+static void ping_done(void *arg, const struct tly_docker_reply *reply)
+{
+    struct tly_docker_session *session = arg;
+    bool alive = reply->outcome == TLY_DOCKER_OK || reply->outcome == TLY_DOCKER_DENIED;
+    session->ping = NULL;
+    session->ping_due_ms = now_of(session) + PING_EVERY_MS;
+    session->errors += alive ? 0 : 1;
+    if (alive && session->state == STATE_PINGING) {
+        session->counts->up = true;
+        session->state = STATE_OPENING;
+        tly_timer_start(session->wait, OPEN_MAX_MS, 0);
+        start_open(session);
+    } else if (alive) {
+        recover(session);
+    } else if (session->state == STATE_PINGING || reply->outcome == TLY_DOCKER_ABSENT) {
+        go_down(session, reply);
+    } else {
+        seem_hung(session, reply);
+    }
+}
+
+static void start_ping(struct tly_docker_session *session)
+{
+    struct tly_docker_request request = {
+        .api = TLY_DOCKER_PING,
+        .path = "/_ping",
+        .timeout_ms = session->timeout_ms,
+        .body_max = PING_BYTES_MAX,
+        .done = ping_done,
+        .arg = session,
+    };
+    int rc = tly_docker_engine_get(session->engine, &request, &session->ping);
+    if (rc < 0) {
+        struct tly_docker_reply reply = {
+            .outcome = TLY_DOCKER_ABSENT, .code = rc, .why = tly_error_name(rc)};
+        go_down(session, &reply);
+    }
+}
+
+/* ---- time ---- */
+
+static void wait_over(void *arg)
+{
+    struct tly_docker_session *session = arg;
+    if (session->state == STATE_OPENING) {
+        stand(session); /* the stream may still open later */
+        return;
+    }
+    session->state = STATE_PINGING;
+    start_ping(session);
+}
+
+static void ticked(void *arg)
+{
+    struct tly_docker_session *session = arg;
+    int64_t now_ms = now_of(session);
+    if (now_ms - session->standing_ms >= STEADY_MS) {
+        tly_backoff_clear(&session->backoff);
+    }
+    if (!session->hung) {
+        tly_docker_roster_tick(session->roster);
+        if (!session->open && now_ms >= session->open_due_ms) {
+            start_open(session);
+        }
+        if (now_ms >= session->list_due_ms) {
+            start_list(session);
+        }
+    }
+    /* Last: it may find that nobody is there any more. */
+    if (!session->ping && now_ms >= session->ping_due_ms) {
+        start_ping(session);
+    }
+}
+
+static void roster_idle(void *arg)
+{
+    end_sync(arg);
+}
+
+/* ---- life ---- */
+
+static int make_parts(struct tly_docker_session *session,
+                      const struct tly_docker_session_config *config)
+{
+    static const struct tly_docker_stream_events stream_events = {
+        .event = stream_event,
+        .lost = stream_lost,
+    };
+    static const struct tly_docker_roster_events roster_events = {.idle = roster_idle};
+    const struct tly_docker_roster_limits limits = {
+        .containers_max = (size_t)config->collect->containers_max,
+        .timeout_ms = session->timeout_ms,
+    };
+    int rc = tly_docker_stream_new(config->loop, config->counts, &stream_events, session,
+                                   &session->stream);
+    rc = rc < 0 ? rc
+                : tly_docker_roster_new(config->loop, config->inventory, session->engine,
+                                        config->counts, &limits, &roster_events, session,
+                                        &session->roster);
+    rc = rc < 0 ? rc : tly_timer_new(config->loop, wait_over, session, &session->wait);
+    return rc < 0 ? rc : tly_timer_new(config->loop, ticked, session, &session->tick);
+}
+
+int tly_docker_session_new(const struct tly_docker_session_config *config,
+                           const struct tly_docker_session_events *events, void *arg,
+                           struct tly_docker_session **ret_session, struct tly_error *err)
+{
+    struct tly_docker_session *session = calloc(1, sizeof(*session));
+    if (!session) {
+        return tly_error_set(err, -ENOMEM, "out of memory for the Docker engine");
+    }
+    session->loop = config->loop;
+    session->counts = config->counts;
+    session->events = *events;
+    session->arg = arg;
+    session->timeout_ms = config->docker->timeout_ms;
+    session->poll_ms = config->collect->interval_ms;
+    session->open_due_ms = session->list_due_ms = INT64_MAX;
+    int rc = tly_docker_engine_new(config->loop, config->docker, config->counts, &session->engine,
+                                   err);
+    if (rc == 0) {
+        rc = make_parts(session, config);
+        if (rc < 0) {
+            (void)tly_error_set(err, rc, "cannot watch the Docker engine: %s", tly_error_name(rc));
+        }
+    }
+    if (rc < 0) {
+        tly_docker_session_free(session);
+        return rc;
+    }
+    bool local = tly_docker_engine_is_local(session->engine);
+    tly_backoff_init(&session->backoff, RETRY_FIRST_MS,
+                     local ? RETRY_LOCAL_MAX_MS : RETRY_REMOTE_MAX_MS);
+    session->counts->api = true;
+    tly_timer_start(session->wait, 0, 0);
+    *ret_session = session;
+    return 0;
+}
+
+void tly_docker_session_free(struct tly_docker_session *session)
+{
+    if (!session) {
+        return;
+    }
+    tly_docker_roster_free(session->roster); /* cancels its requests: before the engine goes */
+    tly_docker_engine_free(session->engine);
+    tly_docker_stream_free(session->stream);
+    tly_timer_free(session->wait);
+    tly_timer_free(session->tick);
+    tly_json_split_done(&session->split);
+    free(session);
+}
+
+uint64_t tly_docker_session_errors(const struct tly_docker_session *session)
+{
+    return session->errors + tly_docker_roster_errors(session->roster);
 }

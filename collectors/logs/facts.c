@@ -41,8 +41,7 @@ static struct tly_container *read_description(struct tly_log_source *source)
 
 static bool is_stopped(const struct tly_container *facts)
 {
-    return facts->state == TLY_STATE_EXITED || facts->state == TLY_STATE_DEAD ||
-           facts->state == TLY_STATE_CREATED;
+    return facts->state == TLY_STATE_EXITED || facts->state == TLY_STATE_DEAD;
 }
 
 static int take_facts(struct tly_log_source *source, const struct tly_container *facts)
@@ -61,27 +60,38 @@ static int take_facts(struct tly_log_source *source, const struct tly_container 
     return rc;
 }
 
+/* The inventory's word where it has one, else the description's. One reference, the caller's; NULL
+ * when memory is out. */
+static struct tly_container *known_facts(const struct tly_log_source *source)
+{
+    struct tly_text id = tly_text_of(source->id);
+    const struct tly_container *known = tly_inventory_find(source->logs->context->inventory, id);
+    struct tly_container *bare = tly_container_new(id);
+    if (!known && !source->description) {
+        return bare;
+    }
+    struct tly_container *merged = NULL;
+    if (bare) {
+        merged = tly_container_merge(known ? known : bare,
+                                     source->description ? source->description : bare);
+    }
+    tly_container_unref(bare);
+    return merged;
+}
+
 void tly_log_source_read_facts(struct tly_log_source *source)
 {
     if (source->description_stale) {
-        struct tly_container *read = source->dir_fd >= 0 ? read_description(source) : NULL;
+        struct tly_container *read = read_description(source);
         if (read) {
             tly_container_unref(source->description);
             source->description = read;
         }
         source->description_stale = false;
     }
-    const struct tly_container *known = tly_inventory_find(source->logs->context->inventory,
-                                                           tly_text_of(source->id));
-    struct tly_container *own = source->description;
-    struct tly_container *merged = known && own ? tly_container_merge(known, own)
-                                                : tly_container_ref(own);
-    if (!own && !known) {
-        merged = tly_container_new(tly_text_of(source->id));
-    }
-    const struct tly_container *facts = merged ? merged : known;
+    struct tly_container *facts = known_facts(source);
     int rc = facts ? take_facts(source, facts) : -ENOMEM;
-    tly_container_unref(merged);
+    tly_container_unref(facts);
     source->facts_stale = rc < 0;
     if (rc < 0) {
         tly_logs_error(source->logs, source->id, "cannot prepare its records", rc);

@@ -29,19 +29,20 @@ struct tly_log_source {
     bool gone;               /* the directory was removed */
     bool told;               /* that its driver writes no such file */
     bool stale;              /* in line to be looked at */
-    bool facts_stale;
+    bool facts_stale;       /* somebody knows something new of the container */
+    bool description_stale; /* namely the engine's files in the directory */
     struct tly_log_source *next_stale;
 
-    struct tly_container *file_facts; /* from the directory; NULL: not read yet */
-    bool stopped;                     /* the container does not run */
+    struct tly_container *description; /* as those files have it; NULL: not read yet */
+    bool stopped;                      /* the container does not run */
     struct tly_log_template template;
     struct tly_buf tag;
 
     struct tly_log_file *oldest, *newest; /* the chain; NULL until a file was found */
     /* How many files were seen to be made, by events, and how many were found: the difference was
-     * deleted before anybody could open it. */
+     * deleted before anybody could open it. `found` may be ahead while events are on their way. */
     uint64_t created, found;
-    uint64_t walked_at_tick; /* the tick of the last walk */
+    bool found_lately; /* since the last tick */
 
     struct tly_log_reader **readers; /* one per target, or NULL until a file was found */
     uint64_t published_lines;        /* as of the last publishing */

@@ -62,7 +62,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (tly_cgroup_cpu_max_parse(text, &a, &b) == 0 && (a < 0 || b < 0)) {
         abort();
     }
-    (void)tly_cgroup_pressure_parse(text, &pressure);
+    if (tly_cgroup_pressure_parse(text, &pressure) > 0) {
+        abort();
+    }
     free(copy);
     return 0;
 }

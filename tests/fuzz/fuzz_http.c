@@ -78,11 +78,14 @@ static void guard_fired(void *arg)
 
 static void client_ready(void *arg, int error, int events)
 {
-    (void)error;
     (void)events;
     char scratch[4096];
-    ssize_t got = recv(server.client, scratch, sizeof(scratch), MSG_DONTWAIT);
-    if (got == 0 || (got < 0 && errno != EAGAIN)) {
+    ssize_t got;
+    do {
+        got = recv(server.client, scratch, sizeof(scratch), MSG_DONTWAIT);
+    } while (got > 0);
+    /* An error is a close while bytes of ours were unread. */
+    if (error < 0 || got == 0 || errno != EAGAIN) {
         tly_loop_stop(arg);
     }
 }
