@@ -249,8 +249,9 @@ static void request_check(struct tly_http_request *request, const char *method)
         return;
     }
     struct tly_text length = tly_http_header(request, "Content-Length");
-    if ((length.len > 0 && !tly_text_equal(length, TLY_TEXT("0"))) ||
-        tly_http_header(request, "Transfer-Encoding").len > 0) {
+    struct tly_text encoding = tly_http_header(request, "Transfer-Encoding");
+    /* Present is enough: a value of NULs looks empty here, and is a body to the daemon. */
+    if ((length.at != NULL && !tly_text_equal(length, TLY_TEXT("0"))) || encoding.at != NULL) {
         tly_web_refuse(request, MHD_HTTP_BAD_REQUEST, "a request here has no body\n");
     }
 }
@@ -271,7 +272,6 @@ static struct tly_http_request *request_new(struct tly_web *web, struct MHD_Conn
     request->connection = info->socket_context;
     request->path = url;
     request->connection->request = request;
-    tly_web_connection_enter(request->connection, TLY_WEB_HANDLING);
     return request;
 }
 
@@ -284,6 +284,7 @@ static void request_dispatch(struct tly_web *web, struct tly_http_request *reque
         tly_web_refuse(request, MHD_HTTP_SERVICE_UNAVAILABLE, "the agent is stopping\n");
     } else {
         request->dispatched = true;
+        tly_web_connection_enter(request->connection, TLY_WEB_HANDLING);
         web->routes[found].route->handle(web->routes[found].self, request);
     }
 }

@@ -47,7 +47,7 @@ struct tly_web_connection {
     bool served;      /* had an answer before */
     bool closing;     /* shut down; the daemon will end it in its next run */
     size_t answer_bytes;
-    struct tly_http_request *request; /* in HANDLING and SENDING */
+    struct tly_http_request *request; /* from the end of its header to that of its answer */
 };
 
 struct tly_web_listener {

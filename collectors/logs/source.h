@@ -29,8 +29,8 @@ struct tly_log_source {
     bool gone;               /* the directory was removed */
     bool told;               /* that its driver writes no such file */
     bool stale;              /* in line to be looked at */
-    bool facts_stale;       /* somebody knows something new of the container */
-    bool description_stale; /* namely the engine's files in the directory */
+    bool facts_stale;        /* somebody knows something new of the container */
+    bool description_stale;  /* namely the engine's files in the directory */
     struct tly_log_source *next_stale;
 
     struct tly_container *description; /* as those files have it; NULL: not read yet */

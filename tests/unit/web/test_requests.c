@@ -234,6 +234,7 @@ static const struct {
     BYTES("GET / HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n"),
     BYTES("GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999999999999999\r\n\r\n"),
     BYTES("GET / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: nonsense\r\n\r\n"),
+    BYTES("GET / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding:\0\0x\r\n\r\n"),
     BYTES("GET /%00%ff%zz?%=%&&&=;; HTTP/1.1\r\nHost: x\r\n\r\n"),
     BYTES("GET http://example.com:80/ HTTP/1.1\r\nHost: x\r\n\r\n"),
     BYTES("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"), /* a TLS handshake */

@@ -1,0 +1,300 @@
+/*
+ * The chain of files. Its last one is the file being written, as far as we know; everything before
+ * it is final. Whether the name still means the last one is asked after every rename that the
+ * events tell of, and now and then without.
+ */
+#include "collectors/logs/chain.h"
+
+#include "agent/base/file.h"
+#include "agent/loop/log.h"
+#include "collectors/logs/walk.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+/* How far back from the end of a file its last newline is looked for. */
+#define TAIL_BYTES 65536
+
+static void append_all(struct tly_log_source *source, struct tly_log_walk *walk)
+{
+    if (!walk->oldest) {
+        return;
+    }
+    if (source->newest) {
+        source->newest->newer = walk->oldest;
+    } else {
+        source->oldest = walk->oldest;
+    }
+    source->newest = walk->newest;
+    *walk = (struct tly_log_walk){.oldest = NULL};
+}
+
+void tly_log_chain_free(struct tly_log_source *source)
+{
+    while (source->oldest) {
+        struct tly_log_file *file = source->oldest;
+        source->oldest = file->newer;
+        tly_log_file_free(file);
+    }
+    source->newest = NULL;
+}
+
+void tly_log_source_trim(struct tly_log_source *source)
+{
+    while (source->oldest && source->oldest != source->newest && source->oldest->readers == 0) {
+        struct tly_log_file *file = source->oldest;
+        source->oldest = file->newer;
+        tly_log_file_free(file);
+    }
+}
+
+/* ---- the first look ---- */
+
+/* The offset behind the last whole line. */
+static uint64_t last_line_end(const struct tly_log_file *file)
+{
+    TLY_AUTO_FREE char *tail = malloc(TAIL_BYTES);
+    uint64_t from = file->size > TAIL_BYTES ? file->size - TAIL_BYTES : 0;
+    ssize_t count =
+        tail ? tly_file_pread(file->fd, tail, (size_t)(file->size - from), (off_t)from) : 0;
+    const char *newline = count > 0 ? memrchr(tail, '\n', (size_t)count) : NULL;
+    return newline ? from + (uint64_t)(newline - tail) + 1 : from > 0 ? file->size : 0;
+}
+
+static struct tly_log_file *find(const struct tly_log_source *source,
+                                 const struct tly_position *position)
+{
+    struct tly_log_file *found = NULL;
+    for (struct tly_log_file *file = source->oldest; file; file = file->newer) {
+        if (tly_log_file_matches(file, position) &&
+            (!found || file->inode == position->inode)) {
+            found = file;
+        }
+    }
+    return found;
+}
+
+/* Where a destination begins in files that it never had anything of. */
+static void begin_anew(struct tly_log_source *source, struct tly_log_target *target,
+                       struct tly_log_reader *reader)
+{
+    struct tly_log_file *file = source->oldest;
+    uint64_t offset = 0;
+    if (source->old && target->first_run && source->logs->settings->from == TLY_LOGS_FROM_NOW) {
+        file = source->newest;
+        offset = file->gzip ? 0 : last_line_end(file);
+    }
+    struct tly_position position;
+    tly_log_file_position(file, offset, &position);
+    tly_log_reader_begin(reader, file, &position);
+    tly_cursor_advance(reader->cursor, &position); /* so that a restart knows that it began */
+}
+
+static void take_up(struct tly_log_source *source, struct tly_log_target *target,
+                    struct tly_log_reader *reader, const struct tly_position *kept)
+{
+    struct tly_position position = *kept;
+    struct tly_log_file *file = find(source, kept);
+    if (!file) {
+        /* Its file is gone, so all that are there are newer. What was in it, and maybe in others
+         * between, nobody can know. */
+        tly_logs_lost(source->logs, target, TLY_LOST_ROTATED, 0, source->id);
+        file = source->oldest;
+        tly_log_file_position(file, 0, &position);
+    } else if (!file->gzip && file->size < kept->offset) {
+        target->truncations++;
+        tly_logs_lost(source->logs, target, TLY_LOST_TRUNCATED, 0, source->id);
+        tly_log_file_position(file, 0, &position);
+    }
+    tly_log_reader_begin(reader, file, &position);
+}
+
+static int make_readers(struct tly_log_source *source)
+{
+    struct tly_logs *logs = source->logs;
+    for (size_t i = 0; i < logs->target_count; i++) {
+        struct tly_log_target *target = &logs->targets[i];
+        struct tly_position kept;
+        if (source->readers[i]) {
+            continue; /* a try before this one got so far */
+        }
+        int rc = tly_log_reader_new(source, target, &source->readers[i]);
+        if (rc < 0) {
+            source->readers[i] = NULL;
+            return rc;
+        }
+        if (tly_delivery_position(logs->context->delivery, target->destination,
+                                  tly_text_of(source->key), &kept)) {
+            take_up(source, target, source->readers[i], &kept);
+        } else {
+            begin_anew(source, target, source->readers[i]);
+        }
+    }
+    tly_log_source_trim(source);
+    return 0;
+}
+
+static int first_look(struct tly_log_source *source)
+{
+    struct tly_log_walk walk;
+    int rc = source->newest ? 0 : tly_log_walk(source->dir_fd, source->base, NULL, &walk);
+    if (rc < 0) {
+        return rc;
+    }
+    if (!source->newest) {
+        if (!walk.oldest) {
+            /* No log yet: whatever comes is new, and read from its beginning. */
+            source->old = false;
+            return 0;
+        }
+        walk.newest->final = !walk.has_current;
+        append_all(source, &walk);
+        source->found++;
+        source->found_lately = true;
+    }
+    return make_readers(source);
+}
+
+/* ---- the next looks ---- */
+
+static void count_unseen(struct tly_log_source *source, uint64_t files)
+{
+    struct tly_logs *logs = source->logs;
+    for (uint64_t n = 0; n < files; n++) {
+        for (size_t i = 0; i < logs->target_count; i++) {
+            tly_logs_lost(logs, &logs->targets[i], TLY_LOST_ROTATED, 0, source->id);
+        }
+    }
+}
+
+/* The base name is not the newest file any more. */
+static int lengthen(struct tly_log_source *source)
+{
+    struct tly_log_walk walk;
+    struct tly_log_file *known = source->newest;
+    int rc = tly_log_walk(source->dir_fd, source->base, known, &walk);
+    if (rc < 0) {
+        return rc;
+    }
+    (void)tly_log_file_look(known); /* its last size and names; if not now, at the next look */
+    if (walk.met_known && !walk.oldest) {
+        known->final = !walk.has_current;
+        return 0;
+    }
+    uint64_t files = 0;
+    for (const struct tly_log_file *file = walk.oldest; file; file = file->newer) {
+        files++;
+    }
+    known->final = true;
+    if (walk.newest) {
+        walk.newest->final = !walk.has_current;
+    }
+    append_all(source, &walk);
+    source->found += files;
+    source->found_lately = source->found_lately || files > 0;
+    if (source->watch && source->created > source->found) {
+        count_unseen(source, source->created - source->found);
+        source->found = source->created;
+    } else if (!source->watch && !walk.met_known && files > 1) {
+        count_unseen(source, 1); /* rotated more than once since the last look, maybe */
+    }
+    tly_log_source_wake(source);
+    return 0;
+}
+
+int tly_log_chain_look(struct tly_log_source *source)
+{
+    struct stat st;
+    if (!source->newest || (source->logs->target_count > 0 && !source->readers[0])) {
+        int rc = first_look(source);
+        if (rc == 0) {
+            tly_log_source_wake(source);
+        }
+        return rc;
+    }
+    struct tly_log_file *newest = source->newest;
+    bool exists = fstatat(source->dir_fd, source->base, &st, AT_SYMLINK_NOFOLLOW) == 0;
+    if (exists && (uint64_t)st.st_ino == newest->inode && (uint64_t)st.st_dev == newest->device) {
+        newest->final = false;
+        return tly_log_file_look(newest);
+    }
+    if (!exists && newest->final) {
+        return 0;
+    }
+    return lengthen(source);
+}
+
+/* ---- truncation ---- */
+
+/* Puts the copy that was made before the truncation, if there is one, in the cut file's place. */
+static void replace_by_copy(struct tly_log_source *source, struct tly_log_file *file)
+{
+    struct tly_position position;
+    struct tly_log_file *copy;
+    tly_log_file_position(file, 0, &position);
+    file->final = true;
+    if (tly_log_walk_find(source->dir_fd, source->base, &position, &copy) < 0) {
+        file->cut = true;
+        return;
+    }
+    int fd = file->fd;
+    file->fd = copy->fd;
+    file->gzip = copy->gzip;
+    file->inode = copy->inode;
+    file->device = copy->device;
+    file->size = copy->size;
+    copy->fd = fd;
+    tly_log_file_free(copy);
+}
+
+void tly_log_source_cut(struct tly_log_source *source, struct tly_log_file *file)
+{
+    struct tly_log_file *anew;
+    int rc = tly_log_file_open(source->dir_fd, source->base, false, &anew);
+    if (rc < 0 || file != source->newest || anew->inode != file->inode) {
+        /* Gone or rotated as well: then the look finds what there is, and the rest is lost. */
+        file->final = true;
+        file->cut = true;
+        tly_log_file_free(rc < 0 ? NULL : anew);
+        tly_logs_stale(source->logs, source);
+        return;
+    }
+    replace_by_copy(source, file);
+    file->newer = anew;
+    source->newest = anew;
+    for (size_t i = 0; i < source->logs->target_count; i++) {
+        source->logs->targets[i].truncations++;
+    }
+    tly_log_info("logs", "the log of container %.12s was truncated in place; reading it anew",
+                 source->id);
+    tly_log_source_wake(source);
+}
+
+/* ---- the bound on held files ---- */
+
+uint64_t tly_log_source_held(struct tly_log_source *source)
+{
+    uint64_t bytes = 0;
+    for (struct tly_log_file *file = source->oldest; file; file = file->newer) {
+        if (file->fd >= 0 && file->final && !file->deleted) {
+            (void)tly_log_file_look(file); /* a name may have gone; else the next tick sees it */
+        }
+        bytes += file->fd >= 0 && file->deleted ? file->size : 0;
+    }
+    return bytes;
+}
+
+uint64_t tly_log_source_give_up(struct tly_log_source *source)
+{
+    for (struct tly_log_file *file = source->oldest; file; file = file->newer) {
+        if (file->fd >= 0 && file->deleted && file->final) {
+            tly_fd_close(&file->fd);
+            tly_log_source_wake(source);
+            return file->size;
+        }
+    }
+    return 0;
+}
