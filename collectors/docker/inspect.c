@@ -231,8 +231,8 @@ static void replied(void *arg, const struct tly_docker_reply *reply)
         roster->denied = true;
         put_partial(roster, entry);
         break;
-    case TLY_DOCKER_VERSION:
-        tly_docker_entry_queue(roster, entry, TLY_DOCKER_DUE_NOW);
+    case TLY_DOCKER_VERSION: /* later, so that an engine that contradicts itself makes no loop */
+        tly_docker_entry_queue(roster, entry, TLY_DOCKER_DUE_AGAIN);
         break;
     case TLY_DOCKER_ABSENT:
         if (roster->paused) { /* no fault of this container */

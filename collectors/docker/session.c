@@ -4,12 +4,11 @@
 #include "collectors/docker/session.h"
 
 #include "agent/base/clock.h"
-#include "agent/codec/container_json.h"
 #include "agent/codec/engine_json.h"
-#include "agent/codec/json_split.h"
 #include "agent/loop/backoff.h"
 #include "agent/loop/log.h"
 #include "collectors/docker/engine.h"
+#include "collectors/docker/listing.h"
 #include "collectors/docker/roster.h"
 #include "collectors/docker/stream.h"
 
@@ -20,7 +19,9 @@
 
 #define WHO "docker"
 
-#define TICK_MS 1000
+/* One is enough for every engine; two that contradict each other must not make a loop. */
+#define RENEGOTIATIONS_MAX 3
+#define TICK_MS            1000
 /* Between tries to connect. Knocking on one's own host costs next to nothing, and an engine that is
  * back is to be seen within two seconds; a remote one is spared. */
 #define RETRY_FIRST_MS      500
@@ -43,9 +44,6 @@
 /* Events without end of an engine that is only read from may make a list due at most this often. */
 #define LIST_SPACING_MS 1000
 
-/* A list may be large (10,000 containers: 20 MB), one row of it not. */
-#define ROW_BYTES_MAX  ((size_t)1 << 20)
-#define LIST_BYTES_MAX ((size_t)256 << 20)
 #define INFO_BYTES_MAX ((size_t)1 << 20)
 #define PING_BYTES_MAX 4096
 
@@ -60,14 +58,15 @@ struct tly_docker_session {
     struct tly_docker_engine *engine;
     struct tly_docker_stream *stream;
     struct tly_docker_roster *roster;
+    struct tly_docker_listing *listing;
     struct tly_timer *wait; /* in DOWN: to the next try; in OPENING: to giving up */
     struct tly_timer *tick; /* in STANDING */
     struct tly_backoff backoff;
     enum state state;
 
-    struct tly_docker_get *ping, *info, *open, *list; /* under way; NULL: not */
-    bool streaming;                                   /* `open` has opened */
-    int64_t opened_ms;                                /* when it did */
+    struct tly_docker_get *ping, *info, *open; /* under way; NULL: not */
+    bool streaming;                            /* `open` has opened */
+    int64_t opened_ms;                         /* when it did */
     bool hung;  /* the engine does not answer pings, the stream stands */
     bool lost;  /* events were lost: the next list looks at everything */
     bool fresh; /* no list yet since the connection, or the stream, began */
@@ -75,9 +74,6 @@ struct tly_docker_session {
     int64_t ping_due_ms, list_due_ms, open_due_ms;
     int64_t standing_ms; /* since when */
 
-    struct tly_json_split split; /* of the list under way */
-    size_t list_bytes;
-    bool list_whole; /* every row of it could be read */
     int64_t sync_began_ns;
     bool syncing; /* the list is there, inspects follow */
     bool synced;  /* once */
@@ -87,7 +83,6 @@ struct tly_docker_session {
 };
 
 static void go_down(struct tly_docker_session *session, const struct tly_docker_reply *reply);
-static void list_failed(struct tly_docker_session *session, const char *why);
 
 static int64_t now_of(const struct tly_docker_session *session)
 {
@@ -132,31 +127,6 @@ static void start_info(struct tly_docker_session *session)
 
 /* ---- list ---- */
 
-static int list_row(void *arg, struct tly_text json)
-{
-    struct tly_docker_session *session = arg;
-    struct tly_container_row row;
-    if (tly_container_parse_row(json, &row, NULL) < 0) {
-        session->errors++;
-        session->list_whole = false; /* whose row it is can't be known: nobody is missing then */
-        return 0;
-    }
-    tly_docker_roster_list_row(session->roster, &row);
-    return 0;
-}
-
-static void list_chunk(void *arg, struct tly_text bytes)
-{
-    struct tly_docker_session *session = arg;
-    session->list_bytes += bytes.len;
-    if (tly_json_split_feed(&session->split, bytes, list_row, session) < 0 ||
-        session->list_bytes > LIST_BYTES_MAX || session->split.malformed > 0) {
-        tly_docker_engine_cancel(session->list);
-        session->list = NULL;
-        list_failed(session, "the reply is no list of containers");
-    }
-}
-
 /* The sync ends when nothing is to be inspected any more. */
 static void end_sync(struct tly_docker_session *session)
 {
@@ -182,13 +152,9 @@ static bool missed_events(struct tly_docker_session *session)
     return missed;
 }
 
-static void take_list(struct tly_docker_session *session)
+static void take_list(struct tly_docker_session *session, bool whole)
 {
-    bool whole = session->list_whole && tly_json_split_complete(&session->split) &&
-                 session->split.oversized == 0;
-    if (!whole) {
-        session->errors++;
-    }
+    session->errors += whole ? 0 : 1;
     session->syncing = true;
     session->list_limit = (struct tly_log_limit){0};
     session->list_due_ms = now_of(session) +
@@ -213,13 +179,12 @@ static void list_failed(struct tly_docker_session *session, const char *why)
     }
 }
 
-static void list_done(void *arg, const struct tly_docker_reply *reply)
+static void list_done(void *arg, const struct tly_docker_reply *reply, bool whole)
 {
     struct tly_docker_session *session = arg;
-    session->list = NULL;
     switch (reply->outcome) {
     case TLY_DOCKER_OK:
-        take_list(session);
+        take_list(session, whole);
         break;
     case TLY_DOCKER_DENIED:
         session->list_due_ms = now_of(session) + LIST_RETRY_MS;
@@ -241,25 +206,9 @@ static void list_done(void *arg, const struct tly_docker_reply *reply)
 
 static void start_list(struct tly_docker_session *session)
 {
-    struct tly_docker_request request = {
-        .api = TLY_DOCKER_LIST,
-        .path = "/containers/json?all=1",
-        .timeout_ms = session->timeout_ms,
-        .chunk = list_chunk,
-        .done = list_done,
-        .arg = session,
-    };
-    if (session->list) {
-        return;
-    }
-    tly_json_split_done(&session->split);
-    tly_json_split_init(&session->split, TLY_JSON_ELEMENTS, ROW_BYTES_MAX);
-    session->list_bytes = 0;
-    session->list_whole = true;
     session->list_due_ms = INT64_MAX; /* set anew when this one is done */
     session->sync_began_ns = tly_clock_monotonic_ns();
-    tly_docker_roster_list_begin(session->roster);
-    int rc = tly_docker_engine_get(session->engine, &request, &session->list);
+    int rc = tly_docker_listing_start(session->listing);
     if (rc < 0) {
         list_failed(session, tly_error_name(rc));
     }
@@ -278,12 +227,12 @@ static void list_soon(struct tly_docker_session *session, int64_t after_ms)
 
 static void stop_asking(struct tly_docker_session *session)
 {
-    struct tly_docker_get **gets[] = {&session->ping, &session->info, &session->open,
-                                      &session->list};
+    struct tly_docker_get **gets[] = {&session->ping, &session->info, &session->open};
     for (size_t i = 0; i < sizeof(gets) / sizeof(gets[0]); i++) {
         tly_docker_engine_cancel(*gets[i]);
         *gets[i] = NULL;
     }
+    tly_docker_listing_cancel(session->listing);
     session->streaming = session->counts->stream = false;
     session->hung = session->syncing = false;
     tly_timer_stop(session->tick);
@@ -391,8 +340,9 @@ static void start_open(struct tly_docker_session *session);
 static void open_done(void *arg, const struct tly_docker_reply *reply)
 {
     struct tly_docker_session *session = arg;
-    if (reply->outcome == TLY_DOCKER_VERSION) {
+    if (reply->outcome == TLY_DOCKER_VERSION && session->renegotiations < RENEGOTIATIONS_MAX) {
         session->open = NULL;
+        session->renegotiations++;
         start_open(session); /* with the version that it asked for */
         return;
     }
@@ -478,6 +428,7 @@ static void ping_done(void *arg, const struct tly_docker_reply *reply)
     session->errors += alive ? 0 : 1;
     if (alive && session->state == STATE_PINGING) {
         session->counts->up = true;
+        session->renegotiations = 0;
         session->state = STATE_OPENING;
         tly_timer_start(session->wait, OPEN_MAX_MS, 0);
         start_open(session);
@@ -568,6 +519,9 @@ static int make_parts(struct tly_docker_session *session,
                 : tly_docker_roster_new(config->loop, config->inventory, session->engine,
                                         config->counts, &limits, &roster_events, session,
                                         &session->roster);
+    rc = rc < 0 ? rc
+                : tly_docker_listing_new(session->engine, session->roster, session->timeout_ms,
+                                         list_done, session, &session->listing);
     rc = rc < 0 ? rc : tly_timer_new(config->loop, wait_over, session, &session->wait);
     return rc < 0 ? rc : tly_timer_new(config->loop, ticked, session, &session->tick);
 }
@@ -613,16 +567,17 @@ void tly_docker_session_free(struct tly_docker_session *session)
     if (!session) {
         return;
     }
+    tly_docker_listing_free(session->listing);
     tly_docker_roster_free(session->roster); /* cancels its requests: before the engine goes */
     tly_docker_engine_free(session->engine);
     tly_docker_stream_free(session->stream);
     tly_timer_free(session->wait);
     tly_timer_free(session->tick);
-    tly_json_split_done(&session->split);
     free(session);
 }
 
 uint64_t tly_docker_session_errors(const struct tly_docker_session *session)
 {
-    return session->errors + tly_docker_roster_errors(session->roster);
+    return session->errors + tly_docker_roster_errors(session->roster) +
+           tly_docker_listing_errors(session->listing);
 }

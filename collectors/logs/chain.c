@@ -58,8 +58,8 @@ static uint64_t last_line_end(const struct tly_log_file *file)
 {
     TLY_AUTO_FREE char *tail = malloc(TAIL_BYTES);
     uint64_t from = file->size > TAIL_BYTES ? file->size - TAIL_BYTES : 0;
-    ssize_t count =
-        tail ? tly_file_pread(file->fd, tail, (size_t)(file->size - from), (off_t)from) : 0;
+    ssize_t count = tail ? tly_file_pread(file->fd, tail, (size_t)(file->size - from), (off_t)from)
+                         : 0;
     const char *newline = count > 0 ? memrchr(tail, '\n', (size_t)count) : NULL;
     return newline ? from + (uint64_t)(newline - tail) + 1 : from > 0 ? file->size : 0;
 }
@@ -69,8 +69,7 @@ static struct tly_log_file *find(const struct tly_log_source *source,
 {
     struct tly_log_file *found = NULL;
     for (struct tly_log_file *file = source->oldest; file; file = file->newer) {
-        if (tly_log_file_matches(file, position) &&
-            (!found || file->inode == position->inode)) {
+        if (tly_log_file_matches(file, position) && (!found || file->inode == position->inode)) {
             found = file;
         }
     }

@@ -1,7 +1,7 @@
 /*
  * The chain of a source's files: making it at the first look, lengthening it when the log was
- * rotated, cutting it when the log was truncated, shortening it when files are read. Internal to the
- * source.
+ * rotated, cutting it when the log was truncated, shortening it when files are read. Internal to
+ * the source.
  */
 #ifndef TLY_LOGS_CHAIN_H
 #define TLY_LOGS_CHAIN_H

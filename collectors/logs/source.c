@@ -57,8 +57,7 @@ static void start_watching(struct tly_log_source *source)
         source->watch = NULL;
     }
     if (rc < 0 && rc != -ENOENT && tly_log_limit_pass(&source->logs->watch_limit, now, &held)) {
-        tly_log_warn("logs",
-                     "cannot watch %s: %s; looking every second%s", source->dir,
+        tly_log_warn("logs", "cannot watch %s: %s; looking every second%s", source->dir,
                      tly_error_name(rc),
                      rc == -ENOSPC ? " (raise fs.inotify.max_user_watches)" : "");
     }
