@@ -18,6 +18,9 @@
 /* How far back from the end of a file its last newline is looked for. */
 #define TAIL_BYTES 65536
 
+/* As many as a walk opens. */
+#define PAST_MAX 1024
+
 static void append_all(struct tly_log_source *source, struct tly_log_walk *walk)
 {
     if (!walk->oldest) {
@@ -40,6 +43,27 @@ void tly_log_chain_free(struct tly_log_source *source)
         tly_log_file_free(file);
     }
     source->newest = NULL;
+    free(source->past);
+    source->past = NULL;
+    source->past_count = 0;
+}
+
+/* Remembers a file that leaves the chain. Without memory it is merely forgotten, and read again if
+ * it ever seems new. */
+static void past_add(struct tly_log_source *source, struct tly_log_file *file)
+{
+    if (source->past_count == PAST_MAX) {
+        source->past_count--;
+        memmove(source->past, source->past + 1, source->past_count * sizeof(*source->past));
+    }
+    struct tly_position *grown =
+        realloc(source->past, (source->past_count + 1) * sizeof(*source->past));
+    if (grown) {
+        bool looked = tly_log_file_look(file) == 0; /* as much of its beginning as there is */
+        (void)looked;                               /* else as much as was seen of it */
+        source->past = grown;
+        tly_log_file_position(file, 0, &grown[source->past_count++]);
+    }
 }
 
 void tly_log_source_trim(struct tly_log_source *source)
@@ -47,8 +71,43 @@ void tly_log_source_trim(struct tly_log_source *source)
     while (source->oldest && source->oldest != source->newest && source->oldest->readers == 0) {
         struct tly_log_file *file = source->oldest;
         source->oldest = file->newer;
+        past_add(source, file);
         tly_log_file_free(file);
     }
+}
+
+/* All files that were or are in the chain; the caller frees. */
+static int list_known(const struct tly_log_source *source, struct tly_log_known **ret_known,
+                      size_t *ret_count)
+{
+    size_t count = source->past_count;
+    for (const struct tly_log_file *file = source->oldest; file; file = file->newer) {
+        count++;
+    }
+    struct tly_log_known *known = calloc(count + 1, sizeof(*known));
+    if (!known) {
+        return -ENOMEM;
+    }
+    for (size_t i = 0; i < source->past_count; i++) {
+        known[i].identity = source->past[i];
+    }
+    size_t at = source->past_count;
+    for (const struct tly_log_file *file = source->oldest; file; file = file->newer) {
+        tly_log_file_position(file, 0, &known[at].identity);
+        known[at++].held = file->fd >= 0;
+    }
+    *ret_known = known;
+    *ret_count = count;
+    return 0;
+}
+
+static int walk_from_known(const struct tly_log_source *source, struct tly_log_walk *ret_walk)
+{
+    TLY_AUTO_FREE struct tly_log_known *known = NULL;
+    size_t count = 0;
+    int rc = list_known(source, &known, &count);
+    return rc < 0 ? rc
+                  : tly_log_walk(source->dir_fd, source->base, known, count, ret_walk);
 }
 
 /* ---- the first look ---- */
@@ -132,6 +191,7 @@ static int make_readers(struct tly_log_source *source)
             begin_anew(source, target, source->readers[i]);
         }
     }
+    source->begun = true;
     tly_log_source_trim(source);
     return 0;
 }
@@ -139,7 +199,7 @@ static int make_readers(struct tly_log_source *source)
 static int first_look(struct tly_log_source *source)
 {
     struct tly_log_walk walk;
-    int rc = source->newest ? 0 : tly_log_walk(source->dir_fd, source->base, NULL, &walk);
+    int rc = source->newest ? 0 : tly_log_walk(source->dir_fd, source->base, NULL, 0, &walk);
     if (rc < 0) {
         return rc;
     }
@@ -174,11 +234,13 @@ static int lengthen(struct tly_log_source *source)
 {
     struct tly_log_walk walk;
     struct tly_log_file *known = source->newest;
-    int rc = tly_log_walk(source->dir_fd, source->base, known, &walk);
+    int rc = tly_log_file_look(known); /* the last time under this name */
+    if (rc == 0) {
+        rc = walk_from_known(source, &walk);
+    }
     if (rc < 0) {
         return rc;
     }
-    (void)tly_log_file_look(known); /* its last size and names; if not now, at the next look */
     if (walk.met_known && !walk.oldest) {
         known->final = !walk.has_current;
         return 0;
@@ -207,11 +269,9 @@ static int lengthen(struct tly_log_source *source)
 int tly_log_chain_look(struct tly_log_source *source)
 {
     struct stat st;
-    if (!source->newest || (source->logs->target_count > 0 && !source->readers[0])) {
+    if (!source->begun) {
         int rc = first_look(source);
-        if (rc == 0) {
-            tly_log_source_wake(source);
-        }
+        tly_log_source_wake(source);
         return rc;
     }
     struct tly_log_file *newest = source->newest;
@@ -279,9 +339,10 @@ uint64_t tly_log_source_held(struct tly_log_source *source)
     uint64_t bytes = 0;
     for (struct tly_log_file *file = source->oldest; file; file = file->newer) {
         if (file->fd >= 0 && file->final && !file->deleted) {
-            (void)tly_log_file_look(file); /* a name may have gone; else the next tick sees it */
+            bool looked = tly_log_file_look(file) == 0; /* a name may have gone */
+            (void)looked; /* else the next tick sees it */
         }
-        bytes += file->fd >= 0 && file->deleted ? file->size : 0;
+        bytes += file->fd >= 0 && file->deleted && file->final ? file->size : 0;
     }
     return bytes;
 }

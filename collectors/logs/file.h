@@ -25,7 +25,6 @@ struct tly_log_file {
     bool final;   /* its name is gone or it is rotated: nobody writes to it any more */
     bool cut;     /* truncated in place: what it held is gone */
     bool deleted; /* no name is left: its blocks are freed when the descriptor is closed */
-    bool doubted; /* the name is to be compared again: see source.c */
     uint64_t device, inode;
     uint64_t head_hash;
     uint32_t head_len;

@@ -39,6 +39,11 @@ struct tly_log_source {
     struct tly_buf tag;
 
     struct tly_log_file *oldest, *newest; /* the chain; NULL until a file was found */
+    bool begun;                           /* every reader has its place */
+    /* Files that were in the chain: a rotated one that is still on disk is not new because what
+     * stood between it and us was deleted. */
+    struct tly_position *past;
+    size_t past_count;
     /* How many files were seen to be made, by events, and how many were found: the difference was
      * deleted before anybody could open it. `found` may be ahead while events are on their way. */
     uint64_t created, found;

@@ -110,15 +110,26 @@ static bool same_inode(const struct tly_log_file *a, const struct tly_log_file *
     return a->device == b->device && a->inode == b->inode;
 }
 
-/* Also when it was compressed since. */
-static bool is_known(const struct tly_log_file *file, const struct tly_log_file *known)
+struct known_list {
+    const struct tly_log_known *at;
+    size_t count;
+};
+
+/* By inode, which the beginning has to confirm if the file is not held; when it may have been
+ * compressed since, by its beginning alone. */
+static bool is_known(const struct tly_log_file *file, const struct known_list *known)
 {
-    struct tly_position position;
-    if (!known || same_inode(file, known)) {
-        return known != NULL;
+    for (size_t i = 0; i < known->count; i++) {
+        const struct tly_position *identity = &known->at[i].identity;
+        bool same = file->inode == identity->inode && file->device == identity->device;
+        bool matches = (same && known->at[i].held) ||
+                       ((same || file->gzip) && identity->head_len > 0 &&
+                        tly_log_file_matches(file, identity));
+        if (matches) {
+            return true;
+        }
     }
-    tly_log_file_position(known, 0, &position);
-    return file->gzip && known->head_len > 0 && tly_log_file_matches(file, &position);
+    return false;
 }
 
 static bool in_list(const struct tly_log_walk *walk, const struct tly_log_file *file)
@@ -139,9 +150,9 @@ static void prepend(struct tly_log_walk *walk, struct tly_log_file *file)
     }
 }
 
-/* The rotated files, from the newest to the oldest, up to `known`. */
+/* The rotated files, from the newest to the oldest, up to one that is known. */
 static void take_rotated(int dir_fd, const char *base, const struct names *names,
-                         const struct tly_log_file *known, struct tly_log_walk *walk)
+                         const struct known_list *known, struct tly_log_walk *walk)
 {
     uint32_t taken = 0; /* the last number: its .gz, if there is one, is not finished */
     for (size_t i = 0; i < names->count && !walk->met_known; i++) {
@@ -174,7 +185,7 @@ static bool undisturbed(int dir_fd, const char *base, const struct tly_log_file 
            memcmp(again->at, names->at, names->count * sizeof(names->at[0])) == 0;
 }
 
-static int walk_once(int dir_fd, const char *base, const struct tly_log_file *known,
+static int walk_once(int dir_fd, const char *base, const struct known_list *known,
                      struct names names[2], struct tly_log_walk *walk, bool *ret_undisturbed)
 {
     struct tly_log_file *current = NULL;
@@ -209,9 +220,10 @@ void tly_log_walk_done(struct tly_log_walk *walk)
     walk->newest = NULL;
 }
 
-int tly_log_walk(int dir_fd, const char *base, const struct tly_log_file *known,
-                 struct tly_log_walk *ret_walk)
+int tly_log_walk(int dir_fd, const char *base, const struct tly_log_known *known,
+                 size_t known_count, struct tly_log_walk *ret_walk)
 {
+    const struct known_list list = {known, known_count};
     TLY_AUTO_FREE struct names *names = calloc(2, sizeof(*names));
     if (!names) {
         return -ENOMEM;
@@ -219,7 +231,7 @@ int tly_log_walk(int dir_fd, const char *base, const struct tly_log_file *known,
     for (int tries = 1;; tries++) {
         struct tly_log_walk walk;
         bool undisturbed_now;
-        int rc = walk_once(dir_fd, base, known, names, &walk, &undisturbed_now);
+        int rc = walk_once(dir_fd, base, &list, names, &walk, &undisturbed_now);
         if (rc == 0 && (undisturbed_now || tries == TRIES)) {
             *ret_walk = walk;
             return 0;
