@@ -16,6 +16,7 @@
 #include <getopt.h>
 #include <inttypes.h>
 #include <signal.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -85,24 +86,59 @@ static void caught(void *arg, int signum)
 
 /* ---- the start ---- */
 
-/* A receiver that was killed may have left half a line: the next one begins anew. */
+/* Where the last line of a file begins: behind its last newline, at `size` if it ends in one. */
+static int last_line_at(int fd, off_t size, off_t *ret_at)
+{
+    enum { BLOCK_BYTES = 65536 };
+    char block[BLOCK_BYTES];
+    while (size > 0) {
+        size_t len = size < BLOCK_BYTES ? (size_t)size : BLOCK_BYTES;
+        ssize_t got = tly_file_pread(fd, block, len, size - (off_t)len);
+        if (got < (ssize_t)len) {
+            return got < 0 ? (int)got : -EIO; /* it shrinks under our hands */
+        }
+        const char *newline = memrchr(block, '\n', len);
+        if (newline) {
+            *ret_at = size - (off_t)len + (newline - block) + 1;
+            return 0;
+        }
+        size -= (off_t)len;
+    }
+    *ret_at = 0;
+    return 0;
+}
+
+/*
+ * A receiver that was killed may have left half a line. It was never acknowledged and will come
+ * again, so it is cut off; if it is no line of ours, it only gets its end.
+ */
 static int end_torn_line(const char *path, int fd)
 {
     struct stat status;
     if (fstat(fd, &status) < 0) {
         return -errno;
     }
-    if (!S_ISREG(status.st_mode) || status.st_size == 0) {
+    if (!S_ISREG(status.st_mode)) {
         return 0;
     }
     TLY_AUTO_FD reading = -1;
+    off_t at = status.st_size;
     int rc = tly_file_open(AT_FDCWD, path, O_RDONLY, &reading);
-    char last = '\n';
-    if (rc == 0) {
-        ssize_t got = tly_file_pread(reading, &last, 1, status.st_size - 1);
-        rc = got < 0 ? (int)got : 0;
+    rc = rc < 0 ? rc : last_line_at(reading, status.st_size, &at);
+    if (rc < 0 || at == status.st_size) {
+        return rc;
     }
-    return rc < 0 || last == '\n' ? rc : tly_file_write_fd(fd, "\n", 1);
+    const struct tly_text ours = TLY_TEXT("{\"tag\":");
+    char start[sizeof("{\"tag\":")];
+    ssize_t got = tly_file_pread(reading, start, ours.len, at);
+    if (got < 0) {
+        return (int)got;
+    }
+    if (memcmp(start, ours.at, (size_t)got) != 0) {
+        return tly_file_write_fd(fd, "\n", 1);
+    }
+    tly_log_info(WHO, "%s: an unfinished last line is cut off", path);
+    return ftruncate(fd, at) < 0 ? -errno : 0;
 }
 
 static int open_output(const struct tly_command *command, const char *path, int *ret_fd)

@@ -67,9 +67,10 @@ struct tly_docker_session {
     struct tly_docker_get *ping, *info, *open; /* under way; NULL: not */
     bool streaming;                            /* `open` has opened */
     int64_t opened_ms;                         /* when it did */
-    bool hung;  /* the engine does not answer pings, the stream stands */
-    bool lost;  /* events were lost: the next list looks at everything */
-    bool fresh; /* no list yet since the connection, or the stream, began */
+    bool hung;          /* the engine does not answer pings, the stream stands */
+    bool lost;          /* events were lost: the next list looks at everything */
+    int renegotiations; /* of the API version, since the ping */
+    bool fresh;         /* no list yet since the connection, or the stream, began */
 
     int64_t ping_due_ms, list_due_ms, open_due_ms;
     int64_t standing_ms; /* since when */

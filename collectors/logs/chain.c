@@ -56,8 +56,8 @@ static void past_add(struct tly_log_source *source, struct tly_log_file *file)
         source->past_count--;
         memmove(source->past, source->past + 1, source->past_count * sizeof(*source->past));
     }
-    struct tly_position *grown =
-        realloc(source->past, (source->past_count + 1) * sizeof(*source->past));
+    struct tly_position *grown = realloc(source->past,
+                                         (source->past_count + 1) * sizeof(*source->past));
     if (grown) {
         bool looked = tly_log_file_look(file) == 0; /* as much of its beginning as there is */
         (void)looked;                               /* else as much as was seen of it */
@@ -106,8 +106,7 @@ static int walk_from_known(const struct tly_log_source *source, struct tly_log_w
     TLY_AUTO_FREE struct tly_log_known *known = NULL;
     size_t count = 0;
     int rc = list_known(source, &known, &count);
-    return rc < 0 ? rc
-                  : tly_log_walk(source->dir_fd, source->base, known, count, ret_walk);
+    return rc < 0 ? rc : tly_log_walk(source->dir_fd, source->base, known, count, ret_walk);
 }
 
 /* ---- the first look ---- */
@@ -340,7 +339,7 @@ uint64_t tly_log_source_held(struct tly_log_source *source)
     for (struct tly_log_file *file = source->oldest; file; file = file->newer) {
         if (file->fd >= 0 && file->final && !file->deleted) {
             bool looked = tly_log_file_look(file) == 0; /* a name may have gone */
-            (void)looked; /* else the next tick sees it */
+            (void)looked;                               /* else the next tick sees it */
         }
         bytes += file->fd >= 0 && file->deleted && file->final ? file->size : 0;
     }

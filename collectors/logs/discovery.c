@@ -1,0 +1,244 @@
+/*
+ * Containers come to be known in three ways: their directory appears below the data root, which is
+ * watched; it was there before; or the engine names the path of a log that lies elsewhere.
+ */
+#include "collectors/logs/discovery.h"
+
+#include "agent/base/clock.h"
+#include "agent/base/file.h"
+#include "agent/loop/log.h"
+#include "collectors/logs/source.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define DATA_ROOT_DEFAULT "/var/lib/docker"
+
+/* With a watch, the root is still read every so many ticks: a file system may have no events. */
+#define SCAN_TICKS 30
+
+/* Positions of containers that are gone for good are dropped this long after the start, when the
+ * engine has had time to say where its containers are. */
+#define PRUNE_TICKS 600
+
+#define PATH_LEN_MAX 4096
+
+/* Docker's ids are 64 digits; a directory of another name is not a container's. */
+static bool is_id(struct tly_text name)
+{
+    for (size_t i = 0; i < name.len; i++) {
+        char c = name.at[i];
+        if (!((c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'))) {
+            return false;
+        }
+    }
+    return name.len == TLY_CONTAINER_ID_MAX;
+}
+
+static void add(struct tly_logs *logs, const char *id, const char *dir, const char *base, bool old)
+{
+    struct tly_text key = tly_text_of(id);
+    struct tly_log_source *source;
+    if (tly_map_get(logs->sources, key)) {
+        return;
+    }
+    if (tly_map_count(logs->sources) >= (size_t)logs->context->collect->containers_max) {
+        tly_logs_error(logs, id, "cannot follow its log: collect.containers_max is reached",
+                       TLY_E_LIMIT);
+        return;
+    }
+    int rc = tly_log_source_new(logs, id, dir, base, old, &source);
+    if (rc == 0) {
+        rc = tly_map_put(logs->sources, key, source, NULL);
+        if (rc < 0) {
+            tly_logs_forget(logs, source);
+        }
+    }
+    if (rc == -ENOENT && logs->settled) {
+        /* It was gone before it could be opened; whether it had written anything, nobody knows. */
+        for (size_t i = 0; i < logs->target_count; i++) {
+            tly_logs_lost(logs, &logs->targets[i], TLY_LOST_REMOVED, 0, id);
+        }
+    } else if (rc < 0) {
+        tly_logs_error(logs, id, "cannot follow its log", rc);
+    }
+}
+
+static void add_below_root(struct tly_logs *logs, struct tly_text name, bool old)
+{
+    char dir[PATH_LEN_MAX];
+    char base[TLY_CONTAINER_ID_MAX + sizeof("-json.log")];
+    char id[TLY_CONTAINER_ID_MAX + 1];
+    if (!is_id(name)) {
+        return;
+    }
+    (void)snprintf(id, sizeof(id), "%.*s", (int)name.len, name.at);
+    (void)snprintf(base, sizeof(base), "%s-json.log", id);
+    int len = snprintf(dir, sizeof(dir), "%s/%s", logs->root, id);
+    if (len > 0 && (size_t)len < sizeof(dir)) {
+        add(logs, id, dir, base, old);
+    }
+}
+
+/* ---- below the data root ---- */
+
+static int scan(struct tly_logs *logs)
+{
+    DIR *dir = opendir(logs->root);
+    if (!dir) {
+        return -errno;
+    }
+    const struct dirent *entry;
+    while ((entry = readdir(dir))) {
+        struct tly_text name = tly_text_of(entry->d_name);
+        logs->root_holds = logs->root_holds || is_id(name);
+        add_below_root(logs, name, !logs->root_seen);
+    }
+    closedir(dir);
+    return 0;
+}
+
+static void look(struct tly_logs *logs);
+
+static void root_changed(void *arg, unsigned events, struct tly_text name)
+{
+    struct tly_logs *logs = arg;
+    if (events & TLY_WATCH_ENDED) {
+        tly_watch_free(logs->root_watch);
+        logs->root_watch = NULL; /* the next tick looks whether there is another one */
+        return;
+    }
+    if (events & TLY_WATCH_LOST) {
+        look(logs);
+    }
+    if (events & TLY_WATCH_CREATED) {
+        add_below_root(logs, name, false);
+    }
+}
+
+static void look(struct tly_logs *logs)
+{
+    uint64_t held;
+    int rc = 0;
+    if (!logs->root_watch) { /* before the scan, so that nothing comes between */
+        rc = tly_watch_new(logs->context->watcher, logs->root, TLY_WATCH_CREATED, root_changed,
+                           logs, &logs->root_watch);
+        logs->root_watch = rc < 0 ? NULL : logs->root_watch;
+    }
+    int64_t now = tly_loop_now_ms(logs->context->loop);
+    if (rc < 0 && rc != -ENOENT && tly_log_limit_pass(&logs->watch_limit, now, &held)) {
+        tly_log_warn("logs", "cannot watch %s: %s; looking every second%s", logs->root,
+                     tly_error_name(rc),
+                     rc == -ENOSPC ? " (raise fs.inotify.max_user_watches)" : "");
+    }
+    rc = scan(logs);
+    logs->stats.success = rc == 0 || rc == -ENOENT;
+    if (!logs->stats.success) {
+        tly_logs_error(logs, "", logs->root, rc);
+    }
+    logs->root_seen = logs->root_seen || logs->stats.success;
+}
+
+/* ---- what the inventory says ---- */
+
+static bool is_old(const struct tly_logs *logs, const struct tly_container *container)
+{
+    int64_t since = container->started_ns > 0 ? container->started_ns : container->created_ns;
+    return since != TLY_UNKNOWN && since > 0 && since < logs->started_ns;
+}
+
+static void changed(void *arg, enum tly_change change, const struct tly_container *container)
+{
+    struct tly_logs *logs = arg;
+    struct tly_text id = tly_text_of(container->id);
+    struct tly_log_source *source = tly_map_get(logs->sources, id);
+    if (change == TLY_CHANGE_REMOVED) {
+        return; /* the directory's end tells when its last line was read */
+    }
+    if (source) {
+        source->facts_stale = true;
+        tly_logs_stale(logs, source);
+        return;
+    }
+    const char *slash = container->log_path ? strrchr(container->log_path, '/') : NULL;
+    bool ours = !container->log_driver || strcmp(container->log_driver, "json-file") == 0;
+    if (logs->settled && ours && slash && slash > container->log_path && slash[1] != '\0') {
+        struct tly_text path = {container->log_path, (size_t)(slash - container->log_path)};
+        TLY_AUTO_FREE char *dir = tly_text_dup(path);
+        if (dir && access(dir, F_OK) == 0) { /* as the engine sees it, maybe not as we do */
+            add(logs, container->id, dir, slash + 1, is_old(logs, container));
+        }
+    }
+}
+
+static void changed_before(void *arg, const struct tly_container *container)
+{
+    changed(arg, TLY_CHANGE_ADDED, container);
+}
+
+/* ---- positions that nobody needs ---- */
+
+static bool still_there(void *arg, struct tly_text key)
+{
+    const struct tly_logs *logs = arg;
+    const size_t prefix = sizeof("docker/") - 1;
+    return tly_map_get(logs->sources, (struct tly_text){key.at + prefix, key.len - prefix}) != NULL;
+}
+
+static void prune(struct tly_logs *logs)
+{
+    /* An empty root may be the wrong one, or not mounted yet. */
+    if (logs->root_holds) {
+        size_t gone = tly_delivery_prune(logs->context->delivery, TLY_TEXT("docker/"), still_there,
+                                         logs);
+        if (gone > 0) {
+            tly_log_info("logs", "dropped %zu positions of containers that are gone", gone);
+        }
+    }
+}
+
+/* ---- life ---- */
+
+int tly_logs_discovery_start(struct tly_logs *logs)
+{
+    const char *data_root = logs->context->docker->data_root;
+    data_root = data_root ? data_root : DATA_ROOT_DEFAULT;
+    size_t size = strlen(data_root) + sizeof("/containers");
+    logs->root = malloc(size);
+    if (!logs->root) {
+        return -ENOMEM;
+    }
+    (void)snprintf(logs->root, size, "%s/containers", data_root);
+    int rc = tly_inventory_listen(logs->context->inventory, changed, logs);
+    if (rc < 0) {
+        return rc;
+    }
+    look(logs);
+    logs->settled = true;
+    tly_inventory_each(logs->context->inventory, changed_before, logs);
+    return 0;
+}
+
+void tly_logs_discovery_stop(struct tly_logs *logs)
+{
+    tly_inventory_unlisten(logs->context->inventory, changed, logs);
+    tly_watch_free(logs->root_watch);
+    logs->root_watch = NULL;
+    free(logs->root);
+    logs->root = NULL;
+}
+
+void tly_logs_discovery_tick(struct tly_logs *logs)
+{
+    if (!logs->root_watch || logs->ticks % SCAN_TICKS == 0) {
+        look(logs);
+    }
+    if (logs->ticks == PRUNE_TICKS) {
+        prune(logs);
+    }
+}
