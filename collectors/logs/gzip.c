@@ -75,6 +75,9 @@ ssize_t tly_log_gzip_read(struct tly_log_gzip *gzip, char *to, size_t cap)
             gzip->inside = false;
             rc = inflateReset(&gzip->z); /* maybe another member follows */
         }
+        if (rc != Z_OK && rc != Z_BUF_ERROR && gzip->z.avail_out < cap) {
+            break; /* first what is sound; the next call comes to the same fault */
+        }
         if (rc != Z_OK && rc != Z_BUF_ERROR) {
             return rc == Z_MEM_ERROR ? -ENOMEM : TLY_E_MALFORMED;
         }

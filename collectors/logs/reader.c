@@ -13,6 +13,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Read at a time. It stays in the processor's second-level cache while its lines are taken. */
+#define BLOCK_BYTES ((size_t)128 << 10)
+
 /* Inflated at a time: a fraction of a millisecond, and what a reader without room has to keep. */
 #define GZIP_BLOCK_BYTES ((size_t)64 << 10)
 
@@ -51,6 +54,7 @@ int tly_log_reader_new(struct tly_log_source *source, struct tly_log_target *tar
     reader->logs = source->logs;
     reader->source = source;
     reader->target = target;
+    reader->block_bytes = BLOCK_BYTES;
     reader->waiter = (struct tly_room_waiter){.resume = room_again, .arg = reader};
     tly_buf_init(&reader->carry, SIZE_MAX);
     for (int i = 0; i < TLY_LOG_STREAMS; i++) {
@@ -265,12 +269,22 @@ static size_t block_max(const struct tly_log_reader *reader)
     return (size_t)reader->logs->settings->line_max_bytes * BLOCK_PER_LINE + BLOCK_EXTRA;
 }
 
-static int block_grow(struct tly_log_reader *reader, size_t cap)
+static int block_reserve(struct tly_logs *logs, size_t bytes)
 {
-    struct tly_buf *block = &reader->logs->block;
     char *at;
-    tly_buf_clear(block);
-    return tly_buf_reserve(block, cap, &at);
+    tly_buf_clear(&logs->block);
+    return tly_buf_reserve(&logs->block, bytes, &at);
+}
+
+void tly_log_blocks_settle(struct tly_logs *logs)
+{
+    struct tly_buf *buffers[] = {&logs->block, &logs->scratch};
+    for (size_t i = 0; i < sizeof(buffers) / sizeof(buffers[0]); i++) {
+        if (buffers[i]->cap > BLOCK_BYTES) {
+            tly_buf_done(buffers[i]);
+            tly_buf_init(buffers[i], SIZE_MAX);
+        }
+    }
 }
 
 /* Bytes without a newline that fill the whole block, or end the file. */
@@ -292,21 +306,24 @@ static int take_unended(struct tly_log_reader *reader, struct tly_text text, boo
     return tly_log_lines_commit(reader);
 }
 
-/* Lines were taken from a block of `count` bytes; `used` of them, and `full` if the file has more.
- */
+/* Of a block, `used` bytes were taken as lines and `rest` was left; `full` if the file may have
+ * more. A line that does not fit makes the blocks longer, those that do make them shorter again. */
 static bool after_block(struct tly_log_reader *reader, struct tly_text rest, size_t used, bool full,
                         bool final)
 {
+    size_t most = block_max(reader);
     size_t taken;
     int rc = 0;
-    if (rest.len > 0 && full && used == 0) {
-        size_t cap = reader->logs->block.cap;
-        if (cap < block_max(reader)) {
-            rc = block_grow(reader, 2 * cap < block_max(reader) ? 2 * cap : block_max(reader));
-        } else {
-            rc = take_unended(reader, rest, false, &taken);
-        }
-    } else if (rest.len > 0 && !full && final) {
+    if (used > 0) {
+        size_t half = reader->block_bytes / 2;
+        reader->block_bytes = half > BLOCK_BYTES ? half : BLOCK_BYTES;
+    } else if (full && reader->block_bytes < most) {
+        size_t twice = reader->block_bytes * 2;
+        reader->block_bytes = twice < most ? twice : most;
+    } else if (full) {
+        rc = take_unended(reader, rest, false, &taken);
+    }
+    if (rc == 0 && rest.len > 0 && !full && final) {
         rc = take_unended(reader, rest, true, &taken);
     }
     return rc < 0 ? stopped_by(reader, rc) : full || final;
@@ -317,7 +334,12 @@ static bool run_plain(struct tly_log_reader *reader)
     struct tly_log_file *file = reader->file;
     struct tly_buf *block = &reader->logs->block;
     bool final = file->final; /* before reading: what comes later is not in what we read */
-    ssize_t count = tly_file_pread(file->fd, block->at, block->cap, (off_t)reader->offset);
+    size_t most = reader->block_bytes;
+    int rc = block_reserve(reader->logs, most);
+    if (rc < 0) {
+        return stopped_by(reader, rc);
+    }
+    ssize_t count = tly_file_pread(file->fd, block->at, most, (off_t)reader->offset);
     if (count < 0) {
         tly_logs_error(reader->logs, reader->source->id, "cannot read its log", (int)count);
         reader->retry = true;
@@ -330,14 +352,13 @@ static bool run_plain(struct tly_log_reader *reader)
     if (count == 0) {
         return at_end(reader, final);
     }
-    int rc;
     struct tly_text text = {block->at, (size_t)count};
     size_t used = tly_log_lines_take(reader, text, &rc);
     if (rc < 0) {
         return stopped_by(reader, rc);
     }
     struct tly_text rest = {text.at + used, text.len - used};
-    return after_block(reader, rest, used, (size_t)count == block->cap, final);
+    return after_block(reader, rest, used, (size_t)count == most, final);
 }
 
 /* ---- compressed files ---- */
@@ -369,10 +390,13 @@ static int gzip_open(struct tly_log_reader *reader)
 /* Inflates what was delivered before, a block at a time. */
 static bool gzip_pass(struct tly_log_reader *reader)
 {
-    struct tly_buf *block = &reader->logs->block;
-    size_t most = reader->gzip_skip < block->cap ? (size_t)reader->gzip_skip : block->cap;
-    most = most < GZIP_BLOCK_BYTES ? most : GZIP_BLOCK_BYTES;
-    ssize_t count = tly_log_gzip_read(reader->gzip, block->at, most);
+    uint64_t skip = reader->gzip_skip;
+    size_t most = skip < GZIP_BLOCK_BYTES ? (size_t)skip : GZIP_BLOCK_BYTES;
+    int rc = block_reserve(reader->logs, most);
+    if (rc < 0) {
+        return stopped_by(reader, rc);
+    }
+    ssize_t count = tly_log_gzip_read(reader->gzip, reader->logs->block.at, most);
     if (count < 0) {
         return give_up_file(reader, TLY_LOST_UNREADABLE);
     }
@@ -385,7 +409,7 @@ static int gzip_fill(struct tly_log_reader *reader, size_t *ret_count, bool *ret
 {
     struct tly_buf *block = &reader->logs->block;
     size_t kept = reader->carry.len;
-    int rc = block->cap < kept + GZIP_BLOCK_BYTES ? block_grow(reader, kept + GZIP_BLOCK_BYTES) : 0;
+    int rc = block_reserve(reader->logs, kept + GZIP_BLOCK_BYTES);
     if (rc < 0) {
         return rc;
     }
@@ -402,32 +426,10 @@ static int gzip_fill(struct tly_log_reader *reader, size_t *ret_count, bool *ret
     return 0;
 }
 
-static bool run_gzip(struct tly_log_reader *reader)
+/* Takes the lines of an inflated block, and keeps what is the beginning of one. */
+static bool gzip_take(struct tly_log_reader *reader, size_t count, bool ended)
 {
-    int rc = 0;
-    if (!reader->gzip) {
-        if (reader->target->gzip_open >= GZIP_OPEN_MAX) {
-            return gzip_wait(reader);
-        }
-        rc = gzip_open(reader);
-    }
-    if (rc == 0 && reader->gzip_skip > 0) {
-        return gzip_pass(reader);
-    }
-    size_t count;
-    bool ended;
-    if (rc == 0) {
-        rc = gzip_fill(reader, &count, &ended);
-    }
-    if (rc == -ENOMEM) {
-        return stopped_by(reader, rc);
-    }
-    if (rc < 0) {
-        return give_up_file(reader, TLY_LOST_UNREADABLE);
-    }
-    if (count == 0) {
-        return at_end(reader, true);
-    }
+    int rc;
     struct tly_text rest = {reader->logs->block.at, count};
     size_t used = tly_log_lines_take(reader, rest, &rc);
     rest.at += used;
@@ -443,6 +445,29 @@ static bool run_gzip(struct tly_log_reader *reader)
     }
     rc = rc < 0 ? rc : kept;
     return rc < 0 ? stopped_by(reader, rc) : true;
+}
+
+static bool run_gzip(struct tly_log_reader *reader)
+{
+    size_t count = 0;
+    bool ended = false;
+    if (!reader->gzip && reader->target->gzip_open >= GZIP_OPEN_MAX) {
+        return gzip_wait(reader);
+    }
+    int rc = reader->gzip ? 0 : gzip_open(reader);
+    if (rc == 0 && reader->gzip_skip > 0) {
+        return gzip_pass(reader);
+    }
+    if (rc == 0) {
+        rc = gzip_fill(reader, &count, &ended);
+    }
+    if (rc == -ENOMEM) {
+        return stopped_by(reader, rc);
+    }
+    if (rc < 0) {
+        return give_up_file(reader, TLY_LOST_UNREADABLE);
+    }
+    return count > 0 ? gzip_take(reader, count, ended) : at_end(reader, true);
 }
 
 bool tly_log_reader_run(struct tly_log_reader *reader)

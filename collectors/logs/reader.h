@@ -52,6 +52,7 @@ struct tly_log_reader {
     struct tly_log_file *file; /* NULL: none is there yet */
     uint64_t offset;           /* of the next byte to take */
     uint64_t walked;           /* the same, counted on through all files */
+    size_t block_bytes;        /* to read at a time */
     bool given_up;             /* the rest of `file` can't be read */
     struct tly_log_gzip *gzip; /* while `file` is compressed and open */
     uint64_t gzip_skip;        /* bytes to inflate and pass over first */
@@ -85,6 +86,9 @@ void tly_log_reader_free(struct tly_log_reader *reader);
 
 /* Reads one block, and says whether it wants another turn. */
 bool tly_log_reader_run(struct tly_log_reader *reader);
+
+/* Gives the memory back that very long lines took. */
+void tly_log_blocks_settle(struct tly_logs *logs);
 
 bool tly_log_reader_has_pieces(const struct tly_log_reader *reader);
 

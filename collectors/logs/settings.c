@@ -47,8 +47,8 @@ static const struct tly_option logs_rows[] = {
      .min = 0,
      .max = INT64_MAX,
      .help = "Most bytes on disk that are kept from vanishing: log files that Docker deleted, "
-             "rotating or removing the container, before they were delivered. Beyond it the oldest "
-             "of them is given up and counted."},
+             "rotating or removing the container, before they were delivered. Beyond it the "
+             "container that holds most gives up its oldest file, which is counted."},
     {.key = NULL},
 };
 

@@ -7,6 +7,7 @@
 #include "agent/base/file.h"
 #include "agent/loop/log.h"
 #include "collectors/logs/chain.h"
+#include "collectors/logs/tag.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -51,6 +51,7 @@ struct tly_log_source {
 
     struct tly_log_reader **readers; /* one per target, or NULL until a file was found */
     uint64_t published_lines;        /* as of the last publishing */
+    bool published_idle;             /* nothing was left to read then */
 };
 
 /* `id` is checked by the caller. `old`: see above. -errno of the directory, -ENOMEM. */

@@ -8,6 +8,8 @@
 #include "agent/base/buf.h"
 #include "agent/base/map.h"
 #include "agent/delivery/delivery.h"
+#include "agent/loop/log.h"
+#include "agent/model/sample.h"
 #include "agent/registry.h"
 #include "collectors/logs/settings.h"
 
@@ -38,8 +40,8 @@ struct tly_log_target {
     struct tly_log_reader *gzip_waiting, *gzip_waiting_last;
     uint64_t read_bytes; /* of files, also what is read a second time after a restart */
     uint64_t lines;
-    uint64_t malformed;
-    uint64_t split; /* parts of lines that are too long for one record */
+    uint64_t malformed; /* lines that are none of Docker's */
+    uint64_t split;     /* parts of lines that are too long for one record */
     uint64_t truncations;
     uint64_t lost[TLY_LOST_COUNT];
     uint64_t lost_bytes[TLY_LOST_COUNT]; /* where it is known */
@@ -71,8 +73,10 @@ struct tly_logs {
     struct tly_buf scratch; /* one line's text on its way */
     uint64_t join_bytes;    /* in the pieces of all readers */
     uint64_t held_bytes;    /* deleted files that are held open, as of the last tick */
+    bool looked;            /* every source that was there at the start was looked at */
 
-    unsigned slot;
+    unsigned slot; /* of the inventory */
+    struct tly_samples samples;
     struct tly_run_stats stats;
     struct tly_log_limit lost_limit, error_limit, watch_limit;
 };
@@ -81,11 +85,22 @@ struct tly_logs {
 void tly_logs_stale(struct tly_logs *logs, struct tly_log_source *source);
 void tly_logs_ready(struct tly_logs *logs, struct tly_log_reader *reader);
 
+/* Takes a source out of everything and frees it. */
+void tly_logs_forget(struct tly_logs *logs, struct tly_log_source *source);
+
+/* ---- books.c ---- */
+
 /* Counts a gap and says so, not too often. `bytes`: how many, 0 if nobody knows. */
 void tly_logs_lost(struct tly_logs *logs, struct tly_log_target *target, enum tly_log_lost reason,
                    uint64_t bytes, const char *id);
 
 /* A failure of one container's files: counted and said, not too often. */
 void tly_logs_error(struct tly_logs *logs, const char *id, const char *what, int code);
+
+/* Gives the inventory every container's figures, where they changed. */
+void tly_logs_publish(struct tly_logs *logs);
+
+/* The samples of the tallyman_logs_* families: a tly_meter_fn whose argument is the collector. */
+void tly_logs_meter(void *arg, struct tly_samples *samples);
 
 #endif

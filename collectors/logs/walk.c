@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 /* Rotation takes milliseconds and comes after megabytes: a third disturbance is hardly possible,
  * and then the files found are merely not all of one moment. */

@@ -1,0 +1,324 @@
+/*
+ * The logs collector: its queues and its life. Two lines stand here: sources that have to look at
+ * their directory, and readers that may read. A turn takes from both for a few milliseconds and
+ * then lets the loop go on; a second's tick does what no event tells of.
+ */
+#include "agent/base/clock.h"
+#include "agent/loop/log.h"
+#include "agent/registry.h"
+#include "collectors/logs/discovery.h"
+#include "collectors/logs/source.h"
+#include "collectors/logs/state.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#define WHO "logs"
+
+#define TICK_MS 1000
+
+/* A turn ends after this time: what else is on the loop, a scrape say, waits no longer. */
+#define TURN_NS (2 * TLY_NS_PER_MS)
+
+/* Kept per destination from its first run on: who has it has seen this host's containers before, so
+ * that every log that is new to it is read from its beginning. */
+static const struct tly_text first_run_key = {"logs", 4};
+
+/* ---- the lines ---- */
+
+void tly_logs_stale(struct tly_logs *logs, struct tly_log_source *source)
+{
+    if (source->stale) {
+        return;
+    }
+    source->stale = true;
+    source->next_stale = NULL;
+    if (logs->stale_last) {
+        logs->stale_last->next_stale = source;
+    } else {
+        logs->stale = source;
+    }
+    logs->stale_last = source;
+    tly_defer_call(logs->turn);
+}
+
+void tly_logs_ready(struct tly_logs *logs, struct tly_log_reader *reader)
+{
+    if (reader->state != TLY_READER_IDLE) {
+        return;
+    }
+    reader->state = TLY_READER_READY;
+    reader->next = NULL;
+    if (logs->ready_last) {
+        logs->ready_last->next = reader;
+    } else {
+        logs->ready = reader;
+    }
+    logs->ready_last = reader;
+    tly_defer_call(logs->turn);
+}
+
+static struct tly_log_source *stale_take(struct tly_logs *logs)
+{
+    struct tly_log_source *source = logs->stale;
+    if (source) {
+        logs->stale = source->next_stale;
+        logs->stale_last = logs->stale ? logs->stale_last : NULL;
+        source->stale = false;
+    }
+    return source;
+}
+
+static struct tly_log_reader *ready_take(struct tly_logs *logs)
+{
+    struct tly_log_reader *reader = logs->ready;
+    if (reader) {
+        logs->ready = reader->next;
+        logs->ready_last = logs->ready ? logs->ready_last : NULL;
+        reader->next = NULL;
+        reader->state = TLY_READER_IDLE;
+    }
+    return reader;
+}
+
+static void stale_remove(struct tly_logs *logs, struct tly_log_source *source)
+{
+    struct tly_log_source *previous = NULL;
+    struct tly_log_source *at = logs->stale;
+    while (at && at != source) {
+        previous = at;
+        at = at->next_stale;
+    }
+    if (!at) {
+        return;
+    }
+    if (previous) {
+        previous->next_stale = source->next_stale;
+    } else {
+        logs->stale = source->next_stale;
+    }
+    if (logs->stale_last == source) {
+        logs->stale_last = previous;
+    }
+}
+
+void tly_logs_forget(struct tly_logs *logs, struct tly_log_source *source)
+{
+    struct tly_text id = tly_text_of(source->id);
+    stale_remove(logs, source);
+    if (tly_map_get(logs->sources, id) == source) {
+        (void)tly_map_remove(logs->sources, id); /* is `source` */
+        tly_inventory_publish(logs->context->inventory, logs->slot, id, 0, NULL);
+    }
+    tly_log_source_free(source);
+}
+
+/* ---- the turn ---- */
+
+static void turn(void *arg)
+{
+    struct tly_logs *logs = arg;
+    int64_t begun_ns = tly_clock_monotonic_ns();
+    int64_t now_ns = begun_ns;
+    struct tly_log_source *source;
+    struct tly_log_reader *reader;
+    /* Looking comes first: a file that is not open yet may vanish. */
+    while (now_ns - begun_ns < TURN_NS && (source = stale_take(logs))) {
+        if (tly_log_source_look(source)) {
+            tly_logs_forget(logs, source);
+        }
+        now_ns = tly_clock_monotonic_ns();
+    }
+    logs->looked = logs->looked || !logs->stale;
+    while (now_ns - begun_ns < TURN_NS && (reader = ready_take(logs))) {
+        if (tly_log_reader_run(reader)) {
+            tly_logs_ready(logs, reader);
+        }
+        now_ns = tly_clock_monotonic_ns();
+    }
+    logs->stats.duration_ns = now_ns - begun_ns;
+    if (logs->stale || logs->ready) {
+        tly_defer_call(logs->turn);
+    }
+}
+
+/* ---- the tick ---- */
+
+/* Keeps what is held within its bound: the container that holds most gives up its oldest file. */
+static void bound_held(struct tly_logs *logs)
+{
+    uint64_t max = (uint64_t)logs->settings->held_max_bytes;
+    struct tly_map_entry at;
+    uint64_t held;
+    for (;;) {
+        struct tly_log_source *greediest = NULL;
+        uint64_t most = 0;
+        held = 0;
+        for (void *walk = NULL; tly_map_next(logs->sources, &walk, &at);) {
+            uint64_t bytes = tly_log_source_held(at.value);
+            held += bytes;
+            if (bytes > most) {
+                most = bytes;
+                greediest = at.value;
+            }
+        }
+        if (held <= max || !greediest || tly_log_source_give_up(greediest) == 0) {
+            break;
+        }
+    }
+    logs->held_bytes = held;
+}
+
+static void tick(void *arg)
+{
+    struct tly_logs *logs = arg;
+    struct tly_map_entry at;
+    logs->ticks++;
+    tly_logs_discovery_tick(logs);
+    for (void *walk = NULL; tly_map_next(logs->sources, &walk, &at);) {
+        tly_log_source_tick(at.value);
+    }
+    bound_held(logs);
+    tly_log_blocks_settle(logs);
+}
+
+static void refresh(void *arg, void (*done)(void *token), void *token)
+{
+    tly_logs_publish(arg);
+    done(token);
+}
+
+/* ---- life ---- */
+
+static void forget_all(struct tly_logs *logs)
+{
+    struct tly_map_entry at;
+    for (void *walk = NULL; tly_map_next(logs->sources, &walk, &at);) {
+        tly_logs_forget(logs, at.value);
+    }
+    tly_map_free(logs->sources, NULL);
+}
+
+/* In the reverse of the order in which they were made; also of a collector made by half. */
+static void logs_free(struct tly_logs *logs)
+{
+    if (logs->root) {
+        tly_logs_discovery_stop(logs);
+    }
+    tly_inventory_unrefresher(logs->context->inventory, refresh, logs);
+    tly_inventory_unmeter(logs->context->inventory, tly_logs_meter, logs);
+    if (logs->sources) {
+        forget_all(logs);
+    }
+    tly_timer_free(logs->tick);
+    tly_defer_free(logs->turn);
+    tly_samples_done(&logs->samples);
+    tly_buf_done(&logs->block);
+    tly_buf_done(&logs->scratch);
+    free(logs->targets);
+    free(logs);
+}
+
+static int make_targets(struct tly_logs *logs)
+{
+    struct tly_delivery *delivery = logs->context->delivery;
+    size_t count = tly_delivery_count(delivery);
+    logs->targets = calloc(count + 1, sizeof(*logs->targets));
+    if (!logs->targets) {
+        return -ENOMEM;
+    }
+    logs->target_count = count;
+    for (size_t i = 0; i < count; i++) {
+        struct tly_destination *destination = tly_delivery_at(delivery, i);
+        struct tly_position position = {.offset = 0};
+        bool known = tly_delivery_position(delivery, destination, first_run_key, &position);
+        logs->targets[i].destination = destination;
+        logs->targets[i].first_run = !known;
+        int rc = known ? 0 : tly_delivery_keep(delivery, destination, first_run_key, &position);
+        if (rc < 0) {
+            return rc;
+        }
+    }
+    return 0;
+}
+
+static int make_parts(struct tly_logs *logs)
+{
+    const struct tly_context *context = logs->context;
+    logs->sources = tly_map_new();
+    int rc = logs->sources ? make_targets(logs) : -ENOMEM;
+    if (rc == 0) {
+        rc = tly_defer_new(context->loop, turn, logs, &logs->turn);
+    }
+    if (rc == 0) {
+        rc = tly_timer_new(context->loop, tick, logs, &logs->tick);
+    }
+    if (rc == 0) {
+        rc = tly_inventory_slot(context->inventory, WHO, &logs->slot);
+    }
+    if (rc == 0) {
+        rc = tly_inventory_refresher(context->inventory, refresh, logs);
+    }
+    if (rc == 0) {
+        rc = tly_inventory_meter(context->inventory, tly_logs_meter, logs);
+    }
+    return rc;
+}
+
+static int start(const struct tly_context *context, void **ret_self, struct tly_error *err)
+{
+    struct tly_logs *logs = calloc(1, sizeof(*logs));
+    if (!logs) {
+        return tly_error_set(err, -ENOMEM, "out of memory");
+    }
+    logs->context = context;
+    logs->settings = tly_config_section(context->config, &tly_logs_section);
+    logs->started_ns = tly_clock_realtime_ns();
+    tly_samples_init(&logs->samples);
+    tly_buf_init(&logs->block, SIZE_MAX);
+    tly_buf_init(&logs->scratch, SIZE_MAX);
+    int rc = make_parts(logs);
+    if (rc == 0 && logs->target_count > 0) {
+        rc = tly_logs_discovery_start(logs);
+        tly_timer_start(logs->tick, TICK_MS, TICK_MS);
+    } else if (rc == 0) {
+        tly_log_info(WHO, "no destination is configured: container logs are not read");
+        logs->looked = true;
+        logs->stats.success = true;
+    }
+    if (rc < 0) {
+        logs_free(logs);
+        return tly_error_set(err, rc, "cannot set up the logs collector: %s", tly_error_name(rc));
+    }
+    *ret_self = logs;
+    tly_defer_call(logs->turn); /* also without a source: to have looked */
+    return 0;
+}
+
+static void stop(void *self, void (*stopped)(void *arg), void *arg)
+{
+    logs_free(self);
+    stopped(arg);
+}
+
+static const struct tly_run_stats *stats(const void *self)
+{
+    const struct tly_logs *logs = self;
+    return &logs->stats;
+}
+
+static bool ready(const void *self)
+{
+    const struct tly_logs *logs = self;
+    return logs->looked;
+}
+
+const struct tly_collector tly_collector_logs = {
+    .name = WHO,
+    .summary = "Log lines of containers, from the files of Docker's json-file driver",
+    .section = &tly_logs_section,
+    .start = start,
+    .stop = stop,
+    .stats = stats,
+    .ready = ready,
+};
