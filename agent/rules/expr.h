@@ -163,8 +163,10 @@ struct tly_need {
     const struct tly_matcher *matchers; /* borrowed from the expression */
     size_t matcher_count;
     int64_t from_ms, to_ms;
-    bool ranged; /* more than the newest sample counts */
-    bool pinned;
+    bool ranged;       /* more than the newest sample counts */
+    bool pinned;       /* by @ <time> */
+    int64_t pinned_ms; /* since 1970; the others count from there */
+    uint32_t selector; /* its index */
 };
 
 /* Calls `visit` for every selector. Stops at the first nonzero result and returns it. */

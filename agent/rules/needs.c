@@ -8,6 +8,7 @@
 struct span {
     int64_t from_ms, to_ms;
     bool pinned;
+    int64_t pinned_ms;
 };
 
 struct walk {
@@ -19,7 +20,7 @@ struct walk {
 static struct span shifted(struct span span, const struct tly_shift *shift)
 {
     if (shift->at != TLY_AT_NONE) {
-        span = (struct span){0, 0, shift->at == TLY_AT_TIME};
+        span = (struct span){.pinned = shift->at == TLY_AT_TIME, .pinned_ms = shift->at_ms};
     }
     span.from_ms += shift->offset_ms;
     span.to_ms += shift->offset_ms;
@@ -38,6 +39,8 @@ static int visit_selector(const struct walk *walk, const struct tly_selector *se
         .to_ms = span.to_ms,
         .ranged = !instant || span.from_ms != 0 || span.to_ms != 0,
         .pinned = span.pinned,
+        .pinned_ms = span.pinned_ms,
+        .selector = selector->index,
     };
     return walk->visit(walk->arg, &need);
 }
@@ -78,5 +81,5 @@ int tly_expr_needs(const struct tly_expr *expr,
                    int (*visit)(void *arg, const struct tly_need *need), void *arg)
 {
     struct walk walk = {.visit = visit, .arg = arg};
-    return walk_node(&walk, expr->root, (struct span){0, 0, false});
+    return walk_node(&walk, expr->root, (struct span){.pinned = false});
 }

@@ -1,0 +1,72 @@
+/*
+ * What the table of functions points to. Private to function.c and the files that compute.
+ */
+#ifndef TLY_RULES_FUNCTIONS_H
+#define TLY_RULES_FUNCTIONS_H
+
+#include "agent/rules/function.h"
+
+/* ---- functions_window.c ---- */
+#define TLY_WINDOW_FUNCTION(name)                                                                  \
+    bool tly_function_##name(const struct tly_window_call *call, struct tly_window window,         \
+                             double *ret_value)
+TLY_WINDOW_FUNCTION(avg);
+TLY_WINDOW_FUNCTION(changes);
+TLY_WINDOW_FUNCTION(count);
+TLY_WINDOW_FUNCTION(delta);
+TLY_WINDOW_FUNCTION(deriv);
+TLY_WINDOW_FUNCTION(idelta);
+TLY_WINDOW_FUNCTION(increase);
+TLY_WINDOW_FUNCTION(irate);
+TLY_WINDOW_FUNCTION(last);
+TLY_WINDOW_FUNCTION(max);
+TLY_WINDOW_FUNCTION(min);
+TLY_WINDOW_FUNCTION(predict_linear);
+TLY_WINDOW_FUNCTION(present);
+TLY_WINDOW_FUNCTION(quantile);
+TLY_WINDOW_FUNCTION(rate);
+TLY_WINDOW_FUNCTION(resets);
+TLY_WINDOW_FUNCTION(stddev);
+TLY_WINDOW_FUNCTION(stdvar);
+TLY_WINDOW_FUNCTION(sum);
+
+/* ---- functions_value.c ---- */
+double tly_function_deg(double value);
+double tly_function_rad(double value);
+double tly_function_sgn(double value);
+double tly_function_day_of_month(const struct tly_date *date);
+double tly_function_day_of_week(const struct tly_date *date);
+double tly_function_day_of_year(const struct tly_date *date);
+double tly_function_days_in_month(const struct tly_date *date);
+double tly_function_hour(const struct tly_date *date);
+double tly_function_minute(const struct tly_date *date);
+double tly_function_month(const struct tly_date *date);
+double tly_function_year(const struct tly_date *date);
+/* The date of seconds since 1970; false where there is none: NaN, infinities, aeons away. */
+bool tly_date_of(double seconds, struct tly_date *ret_date);
+
+#define TLY_CALL_FUNCTION(name)                                                                    \
+    int tly_function_##name(struct tly_evaluation *eval, const struct tly_node *node,              \
+                            struct tly_value *ret_value)
+TLY_CALL_FUNCTION(clamp);
+TLY_CALL_FUNCTION(clamp_max);
+TLY_CALL_FUNCTION(clamp_min);
+TLY_CALL_FUNCTION(pi);
+TLY_CALL_FUNCTION(round);
+TLY_CALL_FUNCTION(scalar);
+TLY_CALL_FUNCTION(time);
+TLY_CALL_FUNCTION(timestamp);
+TLY_CALL_FUNCTION(vector);
+
+/* ---- functions_label.c ---- */
+TLY_CALL_FUNCTION(absent);
+TLY_CALL_FUNCTION(absent_over_time);
+TLY_CALL_FUNCTION(label_join);
+TLY_CALL_FUNCTION(label_replace);
+TLY_CALL_FUNCTION(sort);
+TLY_CALL_FUNCTION(sort_desc);
+
+/* ---- functions_histogram.c ---- */
+TLY_CALL_FUNCTION(histogram_quantile);
+
+#endif
