@@ -323,6 +323,11 @@ STEPS = [
     Step("build-tsan", "gcc with TSan", lambda run: build(run, "tsan")),
     Step("unit-tsan", "unit tests under TSan", lambda run: meson_tests(run, "tsan", "unit"),
          ["build-tsan"]),
+    Step("promql", "expressions, the same in a real Prometheus",
+         lambda run: python_tests(run, python(
+             "tests/promql/run.py", "--evaluate",
+             os.path.join(ROOT, BUILDS, "gcc", "tests", "promql", "promql_evaluate"))),
+         ["build-gcc"]),
     Step("engine", "the whole chain on a real Docker engine and Prometheus",
          lambda run: python_tests(run, as_root(python(
              "tests/engine/run.py", "--agent", agent("gcc"), "--asan-agent", agent("clang")))),

@@ -34,10 +34,10 @@ int tly_eval_fail(struct tly_evaluation *eval, int code, const struct tly_node *
     return code;
 }
 
-int tly_eval_no_memory(struct tly_evaluation *eval, const struct tly_node *node)
+void tly_eval_say_no_memory(struct tly_evaluation *eval, const struct tly_node *node)
 {
-    return tly_eval_fail(eval, TLY_E_LIMIT, node, "the results need more than %zu MiB of memory",
-                         eval->arena->max >> 20);
+    (void)tly_eval_fail(eval, TLY_E_LIMIT, node, "the results need more than %zu MiB of memory",
+                        eval->arena->max >> 20);
 }
 
 int tly_eval_touch(struct tly_evaluation *eval, const struct tly_node *node, size_t samples)
@@ -46,9 +46,10 @@ int tly_eval_touch(struct tly_evaluation *eval, const struct tly_node *node, siz
     if (eval->touched <= eval->touched_max) {
         return 0;
     }
-    return tly_eval_fail(eval, TLY_E_LIMIT, node,
-                         "the evaluation touches more than %zu samples and was stopped",
-                         eval->touched_max);
+    (void)tly_eval_fail(eval, TLY_E_LIMIT, node,
+                        "the evaluation touches more than %zu samples and was stopped",
+                        eval->touched_max);
+    return TLY_E_LIMIT;
 }
 
 int tly_eval_room(struct tly_evaluation *eval, const struct tly_node *node, size_t count,
@@ -284,7 +285,7 @@ static int eval_unary(struct tly_evaluation *eval, const struct tly_node *node,
                       struct tly_value *ret_value)
 {
     int rc = tly_eval_node(eval, node->unary.expr, ret_value);
-    if (rc < 0 || node->unary.op == TLY_TOKEN_ADD) {
+    if (rc != 0 || node->unary.op == TLY_TOKEN_ADD) {
         return rc;
     }
     if (ret_value->type == TLY_TYPE_SCALAR) {
@@ -304,9 +305,9 @@ static int eval_range_value(struct tly_evaluation *eval, const struct tly_node *
 {
     struct tly_range range;
     int rc = tly_eval_range(eval, node, &range);
-    struct tly_range_element *at = rc < 0 ? NULL
-                                          : tly_arena_alloc_raw(eval->arena,
-                                                                range.count * sizeof(*at) + 1);
+    struct tly_range_element *at = rc != 0 ? NULL
+                                           : tly_arena_alloc_raw(eval->arena,
+                                                                 range.count * sizeof(*at) + 1);
     if (rc == 0 && !at) {
         rc = tly_eval_no_memory(eval, node);
     }
@@ -314,7 +315,7 @@ static int eval_range_value(struct tly_evaluation *eval, const struct tly_node *
     for (size_t i = 0; rc == 0 && i < range.count; i++) {
         struct tly_window window;
         rc = tly_range_read(eval, &range, i, &at[count].labels, &window);
-        if (rc < 0 || window.count == 0) {
+        if (rc != 0 || window.count == 0) {
             continue;
         }
         struct tly_point *points = tly_arena_alloc_raw(eval->arena, window.count * sizeof(*points));
@@ -336,7 +337,7 @@ int tly_eval_node(struct tly_evaluation *eval, const struct tly_node *node,
 {
     /* A node counts as one, so that nothing runs long by finding nothing. */
     int rc = tly_eval_touch(eval, node, 1);
-    if (rc < 0) {
+    if (rc != 0) {
         return rc;
     }
     ret_value->type = node->type;

@@ -37,7 +37,12 @@ struct tly_evaluation {
 
 int tly_eval_fail(struct tly_evaluation *eval, int code, const struct tly_node *node,
                   const char *format, ...) TLY_PRINTF(4, 5);
-int tly_eval_no_memory(struct tly_evaluation *eval, const struct tly_node *node);
+void tly_eval_say_no_memory(struct tly_evaluation *eval, const struct tly_node *node);
+static inline int tly_eval_no_memory(struct tly_evaluation *eval, const struct tly_node *node)
+{
+    tly_eval_say_no_memory(eval, node);
+    return TLY_E_LIMIT;
+}
 /* Counts samples against the bound. */
 int tly_eval_touch(struct tly_evaluation *eval, const struct tly_node *node,
                    size_t samples) TLY_CHECK;

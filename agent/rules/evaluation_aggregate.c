@@ -34,8 +34,8 @@ static int grouping_init(struct tly_evaluation *eval, const struct tly_node *nod
 {
     *grouping = (struct grouping){.eval = eval, .node = node, .vector = vector};
     int rc = tly_eval_names(eval, node, node->aggregate.grouping, &grouping->names);
-    rc = rc < 0 ? rc : tly_key_table_init(eval, node, vector.count, &grouping->table);
-    if (rc < 0) {
+    rc = rc != 0 ? rc : tly_key_table_init(eval, node, vector.count, &grouping->table);
+    if (rc != 0) {
         return rc;
     }
     grouping->group_of = tly_arena_alloc_raw(eval->arena,
@@ -185,10 +185,10 @@ static int gather(struct grouping *grouping, uint32_t **ret_places)
 
 static int quantile(struct grouping *grouping, double q, struct tly_vector *ret_vector)
 {
-    uint32_t *places;
+    uint32_t *places = NULL;
     int rc = gather(grouping, &places);
-    rc = rc < 0 ? rc : tly_eval_room(grouping->eval, grouping->node, grouping->count, ret_vector);
-    if (rc < 0) {
+    rc = rc != 0 ? rc : tly_eval_room(grouping->eval, grouping->node, grouping->count, ret_vector);
+    if (rc != 0) {
         return rc;
     }
     size_t bytes = grouping->vector.count * sizeof(double);
@@ -247,11 +247,11 @@ static int pick(struct grouping *grouping, double k, struct tly_vector *ret_vect
         return 0;
     }
     bool top = grouping->node->aggregate.op == TLY_TOKEN_TOPK;
-    uint32_t *places;
+    uint32_t *places = NULL;
     int rc = gather(grouping, &places);
     rc = rc < 0 ? rc
                 : tly_eval_room(grouping->eval, grouping->node, grouping->vector.count, ret_vector);
-    if (rc < 0) {
+    if (rc != 0) {
         return rc;
     }
     size_t bytes = grouping->vector.count * sizeof(struct ranked);
@@ -284,9 +284,10 @@ static int value_labels(struct grouping *grouping, uint32_t name, const struct t
     size_t len = tly_number_format(element->value, text);
     struct tly_label_pair pair = {.name = name};
     int rc = tly_symbols_add(eval->symbols, (struct tly_text){text, len}, &pair.value);
-    if (rc < 0) {
-        return tly_eval_fail(eval, rc, grouping->node, "too many distinct values: %s",
-                             tly_error_name(rc));
+    if (rc != 0) {
+        (void)tly_eval_fail(eval, rc, grouping->node, "too many distinct values: %s",
+                            tly_error_name(rc));
+        return rc;
     }
     bool without = grouping->node->aggregate.without;
     struct tly_labels labels = element->labels;
@@ -306,16 +307,16 @@ static int count_values(struct grouping *grouping, struct tly_vector *ret_vector
     const struct tly_node *node = grouping->node;
     uint32_t name;
     int rc = tly_symbols_add(eval->symbols, tly_node_bare(node->aggregate.param)->string, &name);
-    if (rc < 0) {
+    if (rc != 0) {
         return tly_eval_fail(eval, rc, node, "too many distinct values: %s", tly_error_name(rc));
     }
     /* Now that the new label's name is known, since the grouping may have it. */
     rc = tly_eval_names(eval, node, node->aggregate.grouping, &grouping->names);
-    rc = rc < 0 ? rc : tly_eval_room(eval, node, grouping->vector.count, ret_vector);
+    rc = rc != 0 ? rc : tly_eval_room(eval, node, grouping->vector.count, ret_vector);
     for (size_t i = 0; rc == 0 && i < grouping->vector.count; i++) {
         struct tly_labels labels;
         rc = value_labels(grouping, name, &grouping->vector.at[i], &labels);
-        if (rc < 0) {
+        if (rc != 0) {
             return rc;
         }
         uint32_t number = tly_key_table_put(&grouping->table, labels.hash,
@@ -336,15 +337,15 @@ int tly_eval_aggregate(struct tly_evaluation *eval, const struct tly_node *node,
     enum tly_token_kind op = node->aggregate.op;
     bool scalar = node->aggregate.param && op != TLY_TOKEN_COUNT_VALUES;
     int rc = scalar ? tly_eval_scalar(eval, node->aggregate.param, &param) : 0;
-    rc = rc < 0 ? rc : tly_eval_vector(eval, node->aggregate.expr, &vector);
-    rc = rc < 0 ? rc : tly_eval_touch(eval, node, vector.count);
+    rc = rc != 0 ? rc : tly_eval_vector(eval, node->aggregate.expr, &vector);
+    rc = rc != 0 ? rc : tly_eval_touch(eval, node, vector.count);
     struct grouping grouping;
-    rc = rc < 0 ? rc : grouping_init(eval, node, vector, &grouping);
+    rc = rc != 0 ? rc : grouping_init(eval, node, vector, &grouping);
     if (rc == 0 && op == TLY_TOKEN_COUNT_VALUES) {
         return count_values(&grouping, ret_vector);
     }
-    rc = rc < 0 ? rc : deal(&grouping);
-    if (rc < 0) {
+    rc = rc != 0 ? rc : deal(&grouping);
+    if (rc != 0) {
         return rc;
     }
     if (op == TLY_TOKEN_QUANTILE) {

@@ -99,7 +99,7 @@ static int match_init(struct tly_evaluation *eval, const struct tly_node *node,
     const struct tly_matching *matching = &node->binary.matching;
     *ret_match = (struct match){.eval = eval, .node = node, .matching = matching};
     int rc = tly_eval_names(eval, node, matching->labels, &ret_match->labels);
-    return rc < 0 ? rc : tly_eval_names(eval, node, matching->include, &ret_match->include);
+    return rc != 0 ? rc : tly_eval_names(eval, node, matching->include, &ret_match->include);
 }
 
 /* What an element must have in common with another to match it. */
@@ -123,7 +123,7 @@ static int set_operation(struct match *match, struct tly_vector left, struct tly
         size_t most = left.count + (op == TLY_TOKEN_OR ? right.count : 0);
         rc = tly_eval_room(match->eval, match->node, most, ret_vector);
     }
-    if (rc < 0) {
+    if (rc != 0) {
         return rc;
     }
     for (size_t i = 0; i < known.count; i++) {
@@ -160,15 +160,14 @@ static int not_unique(struct match *match, struct tly_labels first, struct tly_l
     struct tly_buf buf;
     tly_buf_init(&buf, LABELS_TEXT_MAX);
     int rc = tly_labels_append(eval->symbols, group, &buf);
-    rc = rc < 0 ? rc : tly_buf_printf(&buf, " on the %s hand-side of the operation: [", side);
-    rc = rc < 0 ? rc : tly_labels_append(eval->symbols, first, &buf);
-    rc = rc < 0 ? rc : tly_buf_append(&buf, ", ", 2);
-    rc = rc < 0 ? rc : tly_labels_append(eval->symbols, second, &buf);
-    /* What did not fit is cut off the message. */
+    rc = rc != 0 ? rc : tly_buf_printf(&buf, " on the %s hand-side of the operation: [", side);
+    rc = rc != 0 ? rc : tly_labels_append(eval->symbols, first, &buf);
+    rc = rc != 0 ? rc : tly_buf_append(&buf, ", ", 2);
+    rc = rc != 0 ? rc : tly_labels_append(eval->symbols, second, &buf);
     rc = tly_eval_fail(eval, TLY_E_REFUSED, match->node,
                        "many-to-many matching not allowed: matching labels must be unique on one "
-                       "side; found duplicate series for the match group %.*s]",
-                       (int)buf.len, buf.len > 0 ? buf.at : "");
+                       "side; found duplicate series for the match group %.*s%s",
+                       (int)buf.len, buf.len > 0 ? buf.at : "", rc == 0 ? "]" : "...");
     tly_buf_done(&buf);
     return rc;
 }
@@ -211,7 +210,10 @@ static int index_one(struct match *match, struct tly_vector one, struct tly_key_
     return rc;
 }
 
-/* Whether a result collides with one before it: by its match where both sides are one, else by its
+/* Only what a comparison lets through can collide: Prometheus's newest versions ask before they
+ * filter, so that a rule fails there that gave alerts in all versions before.
+ *
+ * Whether a result collides with one before it: by its match where both sides are one, else by its
  * labels within the match. */
 static int check_result(struct match *match, struct tly_key_table *seen, uint32_t number,
                         uint32_t of_one, struct tly_labels labels)
@@ -238,8 +240,8 @@ static int matched(struct match *match, struct tly_vector left, struct tly_vecto
     struct tly_key_table table;
     struct tly_key_table seen;
     int rc = index_one(match, one, &table);
-    rc = rc < 0 ? rc : tly_key_table_init(match->eval, match->node, many.count, &seen);
-    rc = rc < 0 ? rc : tly_eval_room(match->eval, match->node, many.count, ret_vector);
+    rc = rc != 0 ? rc : tly_key_table_init(match->eval, match->node, many.count, &seen);
+    rc = rc != 0 ? rc : tly_eval_room(match->eval, match->node, many.count, ret_vector);
     for (size_t i = 0; rc == 0 && i < many.count; i++) {
         const struct tly_element *element = &many.at[i];
         uint64_t key = match_key(match, element->labels);
@@ -273,7 +275,7 @@ static int vector_vector(struct tly_evaluation *eval, const struct tly_node *nod
 {
     struct match match;
     int rc = match_init(eval, node, &match);
-    if (rc < 0) {
+    if (rc != 0) {
         return rc;
     }
     if (match.matching->card == TLY_CARD_MANY_TO_MANY) {
@@ -292,8 +294,8 @@ int tly_eval_binary(struct tly_evaluation *eval, const struct tly_node *node,
     struct tly_value left;
     struct tly_value right;
     int rc = tly_eval_node(eval, node->binary.left, &left);
-    rc = rc < 0 ? rc : tly_eval_node(eval, node->binary.right, &right);
-    if (rc < 0) {
+    rc = rc != 0 ? rc : tly_eval_node(eval, node->binary.right, &right);
+    if (rc != 0) {
         return rc;
     }
     bool left_vector = left.type == TLY_TYPE_VECTOR;
@@ -301,7 +303,7 @@ int tly_eval_binary(struct tly_evaluation *eval, const struct tly_node *node,
     rc = tly_eval_touch(eval, node,
                         (left_vector ? left.vector.count : 0) +
                             (right_vector ? right.vector.count : 0));
-    if (rc < 0) {
+    if (rc != 0) {
         return rc;
     }
     if (left_vector && right_vector) {

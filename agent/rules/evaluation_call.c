@@ -45,9 +45,9 @@ static int over_window(struct tly_evaluation *eval, const struct tly_node *node,
     struct tly_window_call call = {.at_ms = eval->at_ms};
     struct tly_range range;
     int rc = window_param(eval, node, &call.param);
-    rc = rc < 0 ? rc : tly_eval_range(eval, window_arg(node), &range);
-    rc = rc < 0 ? rc : tly_eval_room(eval, node, range.count, ret_vector);
-    if (rc < 0) {
+    rc = rc != 0 ? rc : tly_eval_range(eval, window_arg(node), &range);
+    rc = rc != 0 ? rc : tly_eval_room(eval, node, range.count, ret_vector);
+    if (rc != 0) {
         return rc;
     }
     call.after_ms = range.after_ms;
@@ -61,7 +61,7 @@ static int over_window(struct tly_evaluation *eval, const struct tly_node *node,
         if (rc == 0 && sorts) {
             rc = window_values(eval, node, window.count, &cap, &call);
         }
-        if (rc < 0) {
+        if (rc != 0) {
             return rc;
         }
         double value;
@@ -78,7 +78,7 @@ static int of_value(struct tly_evaluation *eval, const struct tly_node *node,
                     struct tly_vector *ret_vector)
 {
     int rc = tly_eval_vector(eval, node->call.args[0], ret_vector);
-    if (rc < 0) {
+    if (rc != 0) {
         return rc;
     }
     for (size_t i = 0; i < ret_vector->count; i++) {
@@ -94,7 +94,7 @@ static int of_date(struct tly_evaluation *eval, const struct tly_node *node,
     const struct tly_function *function = node->call.function;
     int rc = node->call.count > 0 ? tly_eval_vector(eval, node->call.args[0], ret_vector)
                                   : tly_eval_room(eval, node, 1, ret_vector);
-    if (rc < 0) {
+    if (rc != 0) {
         return rc;
     }
     if (node->call.count == 0) {

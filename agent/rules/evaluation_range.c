@@ -24,10 +24,12 @@ static int64_t shifted(const struct tly_evaluation *eval, const struct tly_shift
 static int storage_failed(struct tly_evaluation *eval, int rc, const struct tly_node *node)
 {
     if (rc == TLY_E_LIMIT) {
-        size_t max = eval->selections[node->selector.index].list.max;
-        return tly_eval_fail(eval, rc, node, "the selector finds more than %zu series", max);
+        (void)tly_eval_fail(eval, rc, node, "the selector finds more than %zu series",
+                            eval->selections[node->selector.index].list.max);
+    } else {
+        (void)tly_eval_fail(eval, rc, node, "reading samples: %s", tly_error_name(rc));
     }
-    return tly_eval_fail(eval, rc, node, "reading samples: %s", tly_error_name(rc));
+    return rc;
 }
 
 static int selected(struct tly_evaluation *eval, const struct tly_node *node,
@@ -38,7 +40,7 @@ static int selected(struct tly_evaluation *eval, const struct tly_node *node,
         int rc = eval->storage->select(eval->storage->arg, node->selector.matchers,
                                        node->selector.matcher_count, selection->from_ms,
                                        selection->to_ms, &selection->list);
-        if (rc < 0) {
+        if (rc != 0) {
             return storage_failed(eval, rc, node);
         }
         selection->ready = true;
@@ -50,12 +52,12 @@ static int selected(struct tly_evaluation *eval, const struct tly_node *node,
 int tly_eval_selector(struct tly_evaluation *eval, const struct tly_node *node, bool timestamps,
                       struct tly_vector *ret_vector)
 {
-    const struct tly_series_list *list;
+    const struct tly_series_list *list = NULL;
     int rc = selected(eval, node, &list);
-    if (rc == 0) {
+    if (rc == 0 && list) {
         rc = tly_eval_room(eval, node, list->count, ret_vector);
     }
-    if (rc < 0) {
+    if (rc != 0) {
         return rc;
     }
     int64_t at_ms = shifted(eval, &node->selector.shift);
@@ -114,7 +116,7 @@ static int growth_series(struct tly_evaluation *eval, const struct tly_node *nod
                          struct growing **ret_series)
 {
     int rc = growth->count == growth->cap ? growth_make_room(eval, node, growth) : 0;
-    if (rc < 0) {
+    if (rc != 0) {
         return rc;
     }
     uint32_t number = tly_key_table_put(&growth->table, labels.hash, (uint32_t)growth->count);
@@ -198,7 +200,7 @@ static int eval_subquery(struct tly_evaluation *eval, const struct tly_node *nod
         rc = subquery_step(eval, node, at, &step_arena, &growth);
     }
     tly_arena_done(&step_arena);
-    if (rc < 0) {
+    if (rc != 0) {
         return rc;
     }
     range->at = tly_arena_alloc_raw(eval->arena, growth.count * sizeof(*range->at) + 1);
@@ -226,9 +228,9 @@ int tly_eval_range(struct tly_evaluation *eval, const struct tly_node *node,
     if (subquery) {
         return eval_subquery(eval, node, ret_range);
     }
-    const struct tly_series_list *list;
+    const struct tly_series_list *list = NULL;
     int rc = selected(eval, node, &list);
-    if (rc == 0) {
+    if (rc == 0 && list) {
         ret_range->series = list->at;
         ret_range->count = list->count;
     }
@@ -272,10 +274,10 @@ int tly_range_read(struct tly_evaluation *eval, const struct tly_range *range, s
     eval->scratch->count = 0;
     int rc = eval->storage->window(eval->storage->arg, series, range->after_ms, range->to_ms,
                                    eval->scratch, ret_window);
-    if (rc < 0) {
+    if (rc != 0) {
         return storage_failed(eval, rc, range->node);
     }
     *ret_labels = series->labels;
     rc = tly_eval_touch(eval, range->node, ret_window->count);
-    return rc < 0 ? rc : without_markers(eval, range->node, ret_window);
+    return rc != 0 ? rc : without_markers(eval, range->node, ret_window);
 }

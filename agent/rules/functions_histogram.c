@@ -135,9 +135,9 @@ int tly_function_histogram_quantile(struct tly_evaluation *eval, const struct tl
     double q;
     struct tly_vector vector;
     int rc = tly_eval_scalar(eval, node->call.args[0], &q);
-    rc = rc < 0 ? rc : tly_eval_vector(eval, node->call.args[1], &vector);
-    rc = rc < 0 ? rc : tly_eval_room(eval, node, vector.count, &ret_value->vector);
-    if (rc < 0) {
+    rc = rc != 0 ? rc : tly_eval_vector(eval, node->call.args[1], &vector);
+    rc = rc != 0 ? rc : tly_eval_room(eval, node, vector.count, &ret_value->vector);
+    if (rc != 0) {
         return rc;
     }
     struct bucket *buckets = tly_arena_alloc_raw(eval->arena, vector.count * sizeof(*buckets) + 1);

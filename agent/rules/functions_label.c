@@ -14,10 +14,10 @@ static int symbol(struct tly_evaluation *eval, const struct tly_node *node, stru
                   uint32_t *ret_symbol)
 {
     int rc = tly_symbols_add(eval->symbols, text.at ? text : TLY_TEXT(""), ret_symbol);
-    if (rc < 0) {
-        return tly_eval_fail(eval, rc, node, "too many new label values: %s", tly_error_name(rc));
+    if (rc != 0) {
+        (void)tly_eval_fail(eval, rc, node, "too many new label values: %s", tly_error_name(rc));
     }
-    return 0;
+    return rc;
 }
 
 static struct tly_text argument(const struct tly_node *node, size_t index)
@@ -42,7 +42,7 @@ static int relabel(struct tly_evaluation *eval, const struct tly_node *node, uin
 {
     struct tly_label_pair pair = {.name = name};
     int rc = symbol(eval, node, value, &pair.value);
-    if (rc < 0 || tly_labels_get(element->labels, name) == pair.value) {
+    if (rc != 0 || tly_labels_get(element->labels, name) == pair.value) {
         return rc;
     }
     struct tly_labels labels = tly_labels_with(eval->arena, element->labels, pair);
@@ -65,7 +65,7 @@ int tly_function_label_replace(struct tly_evaluation *eval, const struct tly_nod
     uint32_t name;
     struct tly_vector *vector = &ret_value->vector;
     int rc = tly_eval_vector(eval, node->call.args[0], vector);
-    rc = rc < 0 ? rc : symbol(eval, node, argument(node, 1), &name);
+    rc = rc != 0 ? rc : symbol(eval, node, argument(node, 1), &name);
     struct tly_buf buf;
     tly_buf_init(&buf, VALUE_MAX);
     for (size_t i = 0; rc == 0 && i < vector->count; i++) {
@@ -80,7 +80,7 @@ int tly_function_label_replace(struct tly_evaluation *eval, const struct tly_nod
         }
     }
     tly_buf_done(&buf);
-    return rc < 0 ? rc : tly_eval_unique(eval, node, vector);
+    return rc != 0 ? rc : tly_eval_unique(eval, node, vector);
 }
 
 static int join(const struct tly_evaluation *eval, const struct tly_node *node,
@@ -89,7 +89,7 @@ static int join(const struct tly_evaluation *eval, const struct tly_node *node,
     int rc = 0;
     for (size_t i = 3; rc == 0 && i < node->call.count; i++) {
         rc = i > 3 ? tly_buf_append_text(buf, argument(node, 2)) : 0;
-        rc = rc < 0 ? rc : tly_buf_append_text(buf, label_value(eval, labels, argument(node, i)));
+        rc = rc != 0 ? rc : tly_buf_append_text(buf, label_value(eval, labels, argument(node, i)));
     }
     return rc;
 }
@@ -101,7 +101,7 @@ int tly_function_label_join(struct tly_evaluation *eval, const struct tly_node *
     uint32_t name;
     struct tly_vector *vector = &ret_value->vector;
     int rc = tly_eval_vector(eval, node->call.args[0], vector);
-    rc = rc < 0 ? rc : symbol(eval, node, argument(node, 1), &name);
+    rc = rc != 0 ? rc : symbol(eval, node, argument(node, 1), &name);
     struct tly_buf buf;
     tly_buf_init(&buf, VALUE_MAX);
     for (size_t i = 0; rc == 0 && i < vector->count; i++) {
@@ -111,7 +111,7 @@ int tly_function_label_join(struct tly_evaluation *eval, const struct tly_node *
                     : relabel(eval, node, name, tly_buf_text(&buf), &vector->at[i]);
     }
     tly_buf_done(&buf);
-    return rc < 0 ? rc : tly_eval_unique(eval, node, vector);
+    return rc != 0 ? rc : tly_eval_unique(eval, node, vector);
 }
 
 /* ---- absent ---- */
@@ -146,7 +146,7 @@ static int absent_result(struct tly_evaluation *eval, const struct tly_node *nod
             continue;
         }
         rc = symbol(eval, node, matcher->name, &pairs[count].name);
-        rc = rc < 0 ? rc : symbol(eval, node, matcher->value, &pairs[count].value);
+        rc = rc != 0 ? rc : symbol(eval, node, matcher->value, &pairs[count].value);
         count++;
     }
     if (rc == 0) {
@@ -161,7 +161,7 @@ int tly_function_absent(struct tly_evaluation *eval, const struct tly_node *node
 {
     struct tly_vector vector;
     int rc = tly_eval_vector(eval, node->call.args[0], &vector);
-    if (rc < 0 || vector.count > 0) {
+    if (rc != 0 || vector.count > 0) {
         ret_value->vector = (struct tly_vector){NULL, 0};
         return rc;
     }
@@ -182,7 +182,7 @@ int tly_function_absent_over_time(struct tly_evaluation *eval, const struct tly_
             return 0;
         }
     }
-    return rc < 0 ? rc : absent_result(eval, node, &ret_value->vector);
+    return rc != 0 ? rc : absent_result(eval, node, &ret_value->vector);
 }
 
 /* ---- sort ---- */

@@ -136,7 +136,7 @@ int tly_function_vector(struct tly_evaluation *eval, const struct tly_node *node
 {
     double value;
     int rc = tly_eval_scalar(eval, node->call.args[0], &value);
-    rc = rc < 0 ? rc : tly_eval_room(eval, node, 1, &ret_value->vector);
+    rc = rc != 0 ? rc : tly_eval_room(eval, node, 1, &ret_value->vector);
     if (rc == 0) {
         ret_value->vector.at[ret_value->vector.count++] = (struct tly_element){.value = value};
     }
@@ -151,7 +151,7 @@ int tly_function_timestamp(struct tly_evaluation *eval, const struct tly_node *n
     bool selector = arg->kind == TLY_NODE_SELECTOR;
     int rc = selector ? tly_eval_selector(eval, arg, true, &ret_value->vector)
                       : tly_eval_vector(eval, arg, &ret_value->vector);
-    if (rc < 0) {
+    if (rc != 0) {
         return rc;
     }
     for (size_t i = 0; !selector && i < ret_value->vector.count; i++) {
@@ -194,9 +194,9 @@ int tly_function_clamp(struct tly_evaluation *eval, const struct tly_node *node,
     double low;
     double high;
     int rc = tly_eval_vector(eval, node->call.args[0], &ret_value->vector);
-    rc = rc < 0 ? rc : tly_eval_scalar(eval, node->call.args[1], &low);
-    rc = rc < 0 ? rc : tly_eval_scalar(eval, node->call.args[2], &high);
-    return rc < 0 ? rc : clamp(eval, node, low, high, &ret_value->vector);
+    rc = rc != 0 ? rc : tly_eval_scalar(eval, node->call.args[1], &low);
+    rc = rc != 0 ? rc : tly_eval_scalar(eval, node->call.args[2], &high);
+    return rc != 0 ? rc : clamp(eval, node, low, high, &ret_value->vector);
 }
 
 int tly_function_clamp_max(struct tly_evaluation *eval, const struct tly_node *node,
@@ -204,8 +204,8 @@ int tly_function_clamp_max(struct tly_evaluation *eval, const struct tly_node *n
 {
     double high;
     int rc = tly_eval_vector(eval, node->call.args[0], &ret_value->vector);
-    rc = rc < 0 ? rc : tly_eval_scalar(eval, node->call.args[1], &high);
-    return rc < 0 ? rc : clamp(eval, node, -INFINITY, high, &ret_value->vector);
+    rc = rc != 0 ? rc : tly_eval_scalar(eval, node->call.args[1], &high);
+    return rc != 0 ? rc : clamp(eval, node, -INFINITY, high, &ret_value->vector);
 }
 
 int tly_function_clamp_min(struct tly_evaluation *eval, const struct tly_node *node,
@@ -213,8 +213,8 @@ int tly_function_clamp_min(struct tly_evaluation *eval, const struct tly_node *n
 {
     double low;
     int rc = tly_eval_vector(eval, node->call.args[0], &ret_value->vector);
-    rc = rc < 0 ? rc : tly_eval_scalar(eval, node->call.args[1], &low);
-    return rc < 0 ? rc : clamp(eval, node, low, INFINITY, &ret_value->vector);
+    rc = rc != 0 ? rc : tly_eval_scalar(eval, node->call.args[1], &low);
+    return rc != 0 ? rc : clamp(eval, node, low, INFINITY, &ret_value->vector);
 }
 
 /* To the nearest multiple, halves upwards; by the inverse, as Prometheus does, which keeps 0.1 and
@@ -227,7 +227,7 @@ int tly_function_round(struct tly_evaluation *eval, const struct tly_node *node,
     if (rc == 0 && node->call.count > 1) {
         rc = tly_eval_scalar(eval, node->call.args[1], &nearest);
     }
-    if (rc < 0) {
+    if (rc != 0) {
         return rc;
     }
     double inverse = 1 / nearest;

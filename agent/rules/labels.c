@@ -5,6 +5,7 @@
  */
 #include "agent/rules/labels.h"
 
+#include "agent/base/file.h"
 #include "agent/base/random.h"
 
 #include <errno.h>
@@ -288,8 +289,7 @@ void tly_labels_drop(struct tly_symbols *symbols, struct tly_labels *kept)
         symbol_ref(symbols, kept->at[i].name, -1);
         symbol_ref(symbols, kept->at[i].value, -1);
     }
-    /* `keep` allocated it; readers see it const. */
-    free((void *)(uintptr_t)kept->at);
+    tly_free(&kept->at);
     *kept = (struct tly_labels){NULL, 0, 0};
 }
 

@@ -2,7 +2,6 @@
  * Expressions in canonical form, as Prometheus's own printer writes them: the API shows rules so,
  * and what is printed parses to the same tree.
  */
-#include "agent/base/file.h"
 #include "agent/rules/expr.h"
 #include "agent/rules/function.h"
 #include "agent/rules/number.h"
@@ -128,7 +127,7 @@ static void put_matchers(struct printer *printer, const struct tly_selector *sel
     if (count == 0 || printer->rc < 0) {
         return;
     }
-    TLY_AUTO_FREE struct part *parts = calloc(count, sizeof(*parts));
+    struct part *parts = calloc(count, sizeof(*parts));
     struct tly_buf text;
     tly_buf_init(&text, MATCHERS_TEXT_MAX);
     printer->rc = parts ? matchers_sorted(selector, count, &text, parts) : -ENOMEM;
@@ -138,6 +137,7 @@ static void put_matchers(struct printer *printer, const struct tly_selector *sel
     }
     put(printer, "}");
     tly_buf_done(&text);
+    free(parts);
 }
 
 static void put_selector(struct printer *printer, const struct tly_selector *selector)

@@ -23,7 +23,8 @@ struct reader {
 static int fault(struct reader *reader, size_t at, const char *what)
 {
     *reader->fault_at = at;
-    return tly_error_set(reader->err, TLY_E_MALFORMED, "%s", what);
+    (void)tly_error_set(reader->err, TLY_E_MALFORMED, "%s", what);
+    return TLY_E_MALFORMED;
 }
 
 static int peek(const struct reader *reader, size_t ahead)
@@ -234,7 +235,7 @@ static int class_item(struct reader *reader)
     if (looking_at(reader, "[:")) {
         bool taken;
         int rc = posix_class(reader, &taken);
-        if (rc < 0 || taken) {
+        if (rc != 0 || taken) {
             return rc;
         }
     }
@@ -251,7 +252,7 @@ static int class_item(struct reader *reader)
     size_t start = reader->at;
     uint32_t low;
     int rc = class_char(reader, &low);
-    if (rc < 0) {
+    if (rc != 0) {
         return rc;
     }
     uint32_t high = low;
@@ -262,10 +263,10 @@ static int class_item(struct reader *reader)
             rc = fault(reader, start, "invalid character class range");
         }
     }
-    rc = rc < 0 ? rc : emit_char(reader, low);
+    rc = rc != 0 ? rc : emit_char(reader, low);
     if (rc == 0 && high != low) {
         rc = emit(reader, "-");
-        rc = rc < 0 ? rc : emit_char(reader, high);
+        rc = rc != 0 ? rc : emit_char(reader, high);
     }
     return rc;
 }
@@ -285,7 +286,7 @@ static int class(struct reader *reader)
         rc = class_item(reader);
     }
     reader->at++;
-    return rc < 0 ? rc : emit(reader, "]");
+    return rc != 0 ? rc : emit(reader, "]");
 }
 
 /* ---- escapes and groups outside classes ---- */
@@ -295,7 +296,7 @@ static int quoted_run(struct reader *reader)
     reader->at += 2;
     while (reader->at < reader->pattern.len && !looking_at(reader, "\\E")) {
         int rc = emit_char(reader, rune_next(reader));
-        if (rc < 0) {
+        if (rc != 0) {
             return rc;
         }
     }
@@ -312,8 +313,8 @@ static int escape(struct reader *reader)
         reader->at += 2;
         /* "not a space" is the class without RE2's five, a vertical tab being no space there. */
         rc = emit(reader, c == 'S' ? "[^" : "[");
-        rc = rc < 0 ? rc : emit(reader, c == 'S' ? perl_class('s') : perl);
-        return rc < 0 ? rc : emit(reader, "]");
+        rc = rc != 0 ? rc : emit(reader, c == 'S' ? perl_class('s') : perl);
+        return rc != 0 ? rc : emit(reader, "]");
     }
     switch (c) {
     case 'A':
@@ -335,7 +336,7 @@ static int escape(struct reader *reader)
     }
     uint32_t rune;
     rc = escape_char(reader, &rune);
-    return rc < 0 ? rc : emit_char(reader, rune);
+    return rc != 0 ? rc : emit_char(reader, rune);
 }
 
 static int alternatives(struct reader *reader, unsigned *ret_repeats);
@@ -391,9 +392,9 @@ static int flags(struct reader *reader, size_t start, bool *ret_group)
     *ret_group = c == ':';
     int rc = emit(reader, "(?");
     struct tly_text letters = {reader->pattern.at + from, reader->at - from};
-    rc = rc < 0 ? rc : tly_buf_append_text(&reader->syntax->plain, letters);
+    rc = rc != 0 ? rc : tly_buf_append_text(&reader->syntax->plain, letters);
     reader->at++;
-    return rc < 0 ? rc : emit(reader, *ret_group ? ":" : ")");
+    return rc != 0 ? rc : emit(reader, *ret_group ? ":" : ")");
 }
 
 /* A group, or a setting of flags, which is no atom that could be repeated. */
@@ -415,10 +416,10 @@ static int group(struct reader *reader, bool *ret_atom, unsigned *ret_repeats)
             reader->at += peek(reader, 1) == 'P' ? 3 : 2;
             rc = capture_name(reader, start);
         }
-        rc = rc < 0 ? rc : emit(reader, "(");
+        rc = rc != 0 ? rc : emit(reader, "(");
     }
     *ret_atom = inside;
-    if (rc < 0 || !inside) {
+    if (rc != 0 || !inside) {
         return rc;
     }
     if (++reader->depth > DEPTH_MAX) {
@@ -430,7 +431,7 @@ static int group(struct reader *reader, bool *ret_atom, unsigned *ret_repeats)
         return fault(reader, start, "missing closing )");
     }
     reader->at++;
-    return rc < 0 ? rc : emit(reader, ")");
+    return rc != 0 ? rc : emit(reader, ")");
 }
 
 /* ---- repetition ---- */
@@ -551,15 +552,15 @@ static int concatenation(struct reader *reader, unsigned *repeats_most)
         if (rc == 0 && repeatable) {
             rc = repetition(reader, &repeats, &any);
         }
-        if (rc < 0) {
+        if (rc != 0) {
             return rc;
         }
         if (any) {
             size_t start = reader->at;
             unsigned once = 1;
             rc = repetition(reader, &once, &any);
-            if (rc < 0 || any) {
-                return rc < 0 ? rc : fault(reader, start, "invalid nested repetition operator");
+            if (rc != 0 || any) {
+                return rc != 0 ? rc : fault(reader, start, "invalid nested repetition operator");
             }
         }
         *repeats_most = repeats > *repeats_most ? repeats : *repeats_most;
@@ -574,7 +575,7 @@ static int alternatives(struct reader *reader, unsigned *ret_repeats)
     while (rc == 0 && peek(reader, 0) == '|') {
         reader->at++;
         rc = emit(reader, "|");
-        rc = rc < 0 ? rc : concatenation(reader, &repeats);
+        rc = rc != 0 ? rc : concatenation(reader, &repeats);
     }
     *ret_repeats = repeats;
     return rc;

@@ -44,7 +44,7 @@ def counter(rng, name, labels, phase_ms, jitter_ms):
     gap = range(0) if resets else range(rng.randrange(STEPS), STEPS)[:rng.choice([0, 3, 30])]
     for index, t_ms in enumerate(times(rng, phase_ms, jitter_ms)):
         value += rng.uniform(0, 2 * speed)
-        if resets and rng.random() < 0.02:
+        if resets and index > 10 and rng.random() < 0.02:
             value = rng.uniform(0, 5)
         if index not in gap:
             series.samples.append((t_ms, round(value, 3)))
@@ -75,7 +75,7 @@ def constant(name, labels, phase_ms, value):
 
 def histogram(rng, labels, phase_ms):
     bounds = ["0.1", "0.5", "1", "2.5", "+Inf"]
-    counts = [0] * len(bounds)
+    counts = [50 * index for index in range(1, len(bounds) + 1)]
     all_series = [Series("latency_seconds_bucket", {**labels, "le": bound}) for bound in bounds]
     for t_ms in times(rng, phase_ms, 0):
         for _ in range(rng.randrange(4)):
@@ -166,12 +166,13 @@ MATCHERS = ['name="c1"', 'name!="c1"', 'image=~"image[01]"', 'image!~"image0|ima
 
 
 class Expressions:
-    """`inner` counts subqueries around: there, edges of windows fall on steps, so that an offset
-    keeps them apart where the two evaluators treat edges differently."""
+    """With `version2` they keep away from what Prometheus 2 answers otherwise than 3 (run.py lists
+    it). `inner` counts subqueries around: there, edges of windows fall on steps, so that an offset
+    has to keep them apart."""
 
-    def __init__(self, seed, edges=False):
+    def __init__(self, seed, version2=False):
         self.rng = random.Random(seed)
-        self.edges = edges
+        self.version2 = version2
 
     def pick(self, *choices):
         return self.rng.choice(choices)
@@ -180,7 +181,7 @@ class Expressions:
         return self.rng.choice(DURATIONS)
 
     def shift(self, inner=0):
-        if inner and not self.edges:
+        if inner and self.version2:
             return " offset 137ms"
         text = ""
         if self.rng.random() < 0.08:
@@ -212,7 +213,9 @@ class Expressions:
             return f"scalar({self.vector(depth - 1, inner)})"
         if choice < 0.85:
             return self.pick("time()", "pi()")
-        operator = self.pick("+", "-", "*", "/", "%", "^", "> bool", "== bool", "atan2")
+        if choice < 0.88:
+            return f"({self.pick('2', '-3', '0.5')} ^ {self.pick('2', '0.5', '-1')})"
+        operator = self.pick("+", "-", "*", "/", "%", "> bool", "== bool", "atan2")
         return f"({self.scalar(depth - 1, inner)} {operator} {self.scalar(depth - 1, inner)})"
 
     def grouping(self):
@@ -223,16 +226,18 @@ class Expressions:
         vector = self.vector(depth - 1, inner)
         grouping = self.grouping() if self.rng.random() < 0.7 else ""
         choice = self.rng.random()
+        finite = f"({vector} < 1e300 > -1e300)" if self.version2 else vector
         if choice < 0.7:
-            arguments = f"({vector})"
             name = self.rng.choice(AGGREGATIONS)
+            arguments = f"({finite if name.startswith('std') else vector})"
         elif choice < 0.85:
             # Values that differ, since among equals the choice is the evaluator's.
             vector = f"{self.pick('memory_bytes', 'cpu_seconds_total', 'net_bytes_total')}"
             name = self.pick("topk", "bottomk")
             arguments = f"({self.pick('1', '2', '5', '100', '0', '-1')}, {vector})"
         elif choice < 0.95:
-            name, arguments = "quantile", f"({self.pick('0.5', '0.9', '0', '1', '1.5', '-1', 'NaN')}, {vector})"
+            rank = self.pick("0.5", "0.9", "0", "1", "1.5", "-1", "NaN")
+            name, arguments = "quantile", f"({rank}, {finite})"
         else:
             name = "count_values"
             arguments = f'("{self.pick("v", "name")}", {self.pick("state", "memory_limit_bytes", "info")})'
@@ -256,9 +261,13 @@ class Expressions:
         return text + f" {self.pick('group_left', 'group_right')} ({include})"
 
     def binary(self, depth, inner):
-        operator = self.pick("+", "-", "*", "/", "%", "^", "==", "!=", ">", "<", ">=", "<=",
-                             "> bool", "== bool", "and", "or", "unless", "atan2")
+        operator = self.pick("+", "-", "*", "/", "%", "==", "!=", ">", "<", ">=", "<=",
+                             "> bool", "== bool", "and", "or", "unless",
+                             "-" if self.version2 else "atan2")
         left, right = self.vector(depth - 1, inner), self.vector(depth - 1, inner)
+        if self.rng.random() < 0.05:
+            # Larger powers leave numbers of which few digits mean anything.
+            return f"({left} ^ {self.pick('2', '0.5', '-1')})"
         if operator not in ("and", "or", "unless") and self.rng.random() < 0.4:
             sides = [left, self.scalar(depth - 1, inner)]
             self.rng.shuffle(sides)
@@ -280,11 +289,17 @@ class Expressions:
     def call(self, depth, inner):
         choice = self.rng.random()
         if choice < 0.5:
-            return f"{self.rng.choice(WINDOW)}({self.window(depth - 1, inner)})"
+            name = self.rng.choice(WINDOW)
+            window = self.window(depth - 1, inner)
+            if self.version2 and name in ("rate", "increase"):
+                window = f"{self.selector(COUNTERS)}[{self.duration()}]{self.shift(inner)}"
+            return f"{name}({window})"
         if choice < 0.6:
+            finite = f"{self.selector(COUNTERS)}[{self.duration()}]{self.shift(inner)}"
+            sorted_window = finite if self.version2 else self.window(depth - 1, inner)
             return self.pick(
                 f"predict_linear({self.window(depth - 1, inner)}, {self.pick('3600', '60')})",
-                f"quantile_over_time({self.pick('0.5', '0.9', '2')}, {self.window(depth - 1, inner)})",
+                f"quantile_over_time({self.pick('0.5', '0.9', '2')}, {sorted_window})",
                 f"absent_over_time({self.window(depth - 1, inner)})")
         if choice < 0.8:
             return f"{self.rng.choice(MATH)}({self.vector(depth - 1, inner)})"

@@ -204,10 +204,9 @@ static void test_faults(void **state)
         }
         assert_int_equal(rc, err.code);
         expect_text(tly_text_of(err.text), rows[i].fault);
-        unsigned line = 0;
-        unsigned column = 0;
-        assert_int_equal(sscanf(rows[i].fault, "%u:%u", &line, &column),
-                         2); /* NOLINT(cert-err34-c) */
+        char *end;
+        unsigned line = (unsigned)strtoul(rows[i].fault, &end, 10);
+        unsigned column = (unsigned)strtoul(end + 1, NULL, 10);
         assert_int_equal(place.line, line);
         assert_int_equal(place.column, column);
     }
