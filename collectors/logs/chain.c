@@ -18,21 +18,28 @@
 /* How far back from the end of a file its last newline is looked for. */
 #define TAIL_BYTES 65536
 
-/* As many as a walk opens. */
-#define PAST_MAX 1024
+/* A walk meets the newest known file first, so one alone does nearly always. */
+#define PAST_MAX 64
 
-static void append_all(struct tly_log_source *source, struct tly_log_walk *walk)
+/* Takes over what a walk found; how many files that was. */
+static uint64_t append_all(struct tly_log_source *source, struct tly_log_walk *walk)
 {
-    if (!walk->oldest) {
-        return;
+    uint64_t files = 0;
+    for (const struct tly_log_file *file = walk->oldest; file; file = file->newer) {
+        files++;
     }
+    if (files == 0) {
+        return 0;
+    }
+    source->found += files;
+    source->found_lately = true;
     if (source->newest) {
         source->newest->newer = walk->oldest;
     } else {
         source->oldest = walk->oldest;
     }
     source->newest = walk->newest;
-    *walk = (struct tly_log_walk){.oldest = NULL};
+    return files;
 }
 
 void tly_log_chain_free(struct tly_log_source *source)
@@ -68,7 +75,7 @@ static void past_add(struct tly_log_source *source, struct tly_log_file *file)
 
 void tly_log_source_trim(struct tly_log_source *source)
 {
-    while (source->oldest && source->oldest != source->newest && source->oldest->readers == 0) {
+    while (source->begun && source->oldest != source->newest && source->oldest->readers == 0) {
         struct tly_log_file *file = source->oldest;
         source->oldest = file->newer;
         past_add(source, file);
@@ -126,6 +133,13 @@ static struct tly_log_file *find(const struct tly_log_source *source,
                                  const struct tly_position *position)
 {
     struct tly_log_file *found = NULL;
+    if (position->head_len == 0) {
+        /* The file was empty, and the first one that the destination saw. If it is not any more,
+         * its inode proves nothing, and all that is there came later. */
+        struct tly_log_file *newest = source->newest;
+        bool still = newest->size == 0 && tly_log_file_matches(newest, position);
+        return still ? newest : source->oldest;
+    }
     for (struct tly_log_file *file = source->oldest; file; file = file->newer) {
         if (tly_log_file_matches(file, position) && (!found || file->inode == position->inode)) {
             found = file;
@@ -209,9 +223,7 @@ static int first_look(struct tly_log_source *source)
             return 0;
         }
         walk.newest->final = !walk.has_current;
-        append_all(source, &walk);
-        source->found++;
-        source->found_lately = true;
+        (void)append_all(source, &walk); /* at least one */
     }
     return make_readers(source);
 }
@@ -244,17 +256,11 @@ static int lengthen(struct tly_log_source *source)
         known->final = !walk.has_current;
         return 0;
     }
-    uint64_t files = 0;
-    for (const struct tly_log_file *file = walk.oldest; file; file = file->newer) {
-        files++;
-    }
     known->final = true;
     if (walk.newest) {
         walk.newest->final = !walk.has_current;
     }
-    append_all(source, &walk);
-    source->found += files;
-    source->found_lately = source->found_lately || files > 0;
+    uint64_t files = append_all(source, &walk);
     if (source->watch && source->created > source->found) {
         count_unseen(source, source->created - source->found);
         source->found = source->created;

@@ -47,9 +47,13 @@ static bool is_stopped(const struct tly_container *facts)
 static int take_facts(struct tly_log_source *source, const struct tly_container *facts)
 {
     source->stopped = is_stopped(facts);
+    source->published_lines = UINT64_MAX; /* the inventory may know it only now */
     int rc = tly_log_tag_expand(source->logs->settings->tag, facts, &source->tag);
     if (rc == 0) {
         rc = tly_log_template_identify(&source->template, source->id, facts->name);
+    }
+    if (rc == TLY_E_LIMIT) { /* nobody's name is that long; the lines matter more */
+        rc = tly_log_template_identify(&source->template, source->id, NULL);
     }
     if (facts->log_driver && !source->newest && !source->told &&
         !tly_text_equal(tly_text_of(facts->log_driver), TLY_TEXT("json-file"))) {

@@ -96,8 +96,11 @@ int tly_log_file_look(struct tly_log_file *file)
     if (fstat(file->fd, &st) < 0) {
         return -errno;
     }
-    file->size = (uint64_t)st.st_size;
     file->deleted = st.st_nlink == 0;
+    if ((uint64_t)st.st_size < file->size) {
+        return 0; /* cut: the reader finds out, and counts by what it was */
+    }
+    file->size = (uint64_t)st.st_size;
     if (file->head_len == TLY_LOG_HEAD_MAX || file->size <= file->head_len) {
         return 0;
     }
@@ -124,6 +127,9 @@ bool tly_log_file_was_cut(struct tly_log_file *file, uint64_t offset)
     }
     if ((uint64_t)st.st_size < offset || (uint64_t)st.st_size < file->head_len) {
         return true;
+    }
+    if (file->head_len == 0) {
+        return false; /* nothing was in it yet */
     }
     ssize_t count = tly_file_pread(file->fd, head, file->head_len, 0);
     return count >= 0 &&

@@ -28,8 +28,7 @@ static const char *const stream_names[TLY_LOG_STREAMS] = {"stdout", "stderr"};
 
 /* ---- the open chunk ---- */
 
-/* Where delivery stands once all that was taken is acknowledged. */
-static void position_of(const struct tly_log_reader *reader, struct tly_position *ret_position)
+void tly_log_lines_position(const struct tly_log_reader *reader, struct tly_position *ret_position)
 {
     int first = -1;
     for (int i = 0; i < TLY_LOG_STREAMS; i++) {
@@ -41,6 +40,10 @@ static void position_of(const struct tly_log_reader *reader, struct tly_position
     }
     if (first < 0) {
         tly_log_file_position(reader->file, reader->offset, ret_position);
+        if (reader->walked < reader->ahead_until) { /* the others are still ahead of the held one */
+            ret_position->held = reader->held;
+            ret_position->ahead = reader->ahead_until - reader->walked;
+        }
         return;
     }
     const struct tly_log_pieces *held = &reader->pieces[first];
@@ -62,7 +65,7 @@ int tly_log_lines_commit(struct tly_log_reader *reader)
     if (records == 0) {
         return 0;
     }
-    position_of(reader, &position);
+    tly_log_lines_position(reader, &position);
     return tly_destination_commit(reader->target->destination, chunk, records, reader->cursor,
                                   &position);
 }
@@ -79,7 +82,7 @@ static int open_chunk(struct tly_log_reader *reader, size_t bytes)
         rc = tly_destination_open(destination, tly_buf_text(&reader->source->tag), bytes, &chunk);
     }
     if (rc == 0) {
-        position_of(reader, &position);
+        tly_log_lines_position(reader, &position);
         rc = tly_destination_commit(destination, chunk, 0, reader->cursor, &position);
     }
     if (rc == 0) {
@@ -456,16 +459,17 @@ static ssize_t take_line(struct tly_log_reader *reader, struct tly_text line)
 }
 
 /* Whether a line was delivered before the restart, although its file was not up to there. */
-static bool delivered_before(const struct tly_log_reader *reader, struct tly_text line)
+static bool delivered_before(struct tly_log_reader *reader, struct tly_text line)
 {
-    static const struct tly_text marks[TLY_LOG_STREAMS] = {{"\"stream\":\"stdout\"", 17},
-                                                           {"\"stream\":\"stderr\"", 17}};
-    for (uint32_t i = 0; i < TLY_LOG_STREAMS; i++) {
-        if (memmem(line.at, line.len, marks[i].at, marks[i].len)) {
-            return i + 1 != reader->held;
-        }
+    struct tly_buf *scratch = &reader->logs->scratch;
+    struct tly_docker_line parsed;
+    char *to;
+    tly_buf_clear(scratch);
+    if (tly_buf_reserve(scratch, line.len, &to) < 0) {
+        return false; /* twice is better than never */
     }
-    return true;
+    bool read = tly_docker_line_parse(line, &reader->clock, to, &parsed) == 0;
+    return !read || stream_of(parsed.stream) + 1 != (int)reader->held;
 }
 
 size_t tly_log_lines_take(struct tly_log_reader *reader, struct tly_text block, int *ret_rc)

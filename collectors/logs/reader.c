@@ -35,6 +35,7 @@
 static void room_again(void *arg)
 {
     struct tly_log_reader *reader = arg;
+    reader->target->full = false;
     reader->state = TLY_READER_IDLE;
     tly_logs_ready(reader->logs, reader);
 }
@@ -170,6 +171,7 @@ static bool stopped_by(struct tly_log_reader *reader, int rc)
 {
     if (rc == -EAGAIN) {
         reader->state = TLY_READER_WAITING;
+        reader->target->full = true;
         tly_destination_wait(reader->target->destination, &reader->waiter);
     } else {
         reader->retry = true;
@@ -196,9 +198,10 @@ static bool next_file(struct tly_log_reader *reader)
     next->readers++;
     reader->file = next;
     reader->offset = 0;
-    if (!tly_log_reader_has_pieces(reader)) {
+    /* An empty file can't be told from another one later; the end of the last one can. */
+    if (!tly_log_reader_has_pieces(reader) && next->head_len > 0) {
         struct tly_position position;
-        tly_log_file_position(next, 0, &position);
+        tly_log_lines_position(reader, &position);
         tly_cursor_advance(reader->cursor, &position);
     }
     tly_log_source_trim(reader->source);
@@ -349,6 +352,10 @@ static bool run_plain(struct tly_log_reader *reader)
         tly_log_source_cut(reader->source, file);
         return true;
     }
+    if (!final && file->head_len < TLY_LOG_HEAD_MAX && tly_log_file_look(file) < 0) {
+        reader->retry = true; /* what is taken must stand in a file that can be told again */
+        return false;
+    }
     if (count == 0) {
         return at_end(reader, final);
     }
@@ -477,6 +484,9 @@ bool tly_log_reader_run(struct tly_log_reader *reader)
         return false;
     }
     reader->retry = false;
+    if (reader->target->full) {
+        return stopped_by(reader, -EAGAIN); /* before reading for nothing */
+    }
     if (reader->given_up) {
         return at_end(reader, true);
     }

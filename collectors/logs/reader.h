@@ -109,6 +109,9 @@ ssize_t tly_log_lines_take_raw(struct tly_log_reader *reader, struct tly_text te
 /* Sends the unfinished line of a stream as it is. */
 int tly_log_lines_flush(struct tly_log_reader *reader, int stream) TLY_CHECK;
 
+/* Where delivery stands once all that was taken is acknowledged. */
+void tly_log_lines_position(const struct tly_log_reader *reader, struct tly_position *ret_position);
+
 /* Commits what was written to the open chunk. */
 int tly_log_lines_commit(struct tly_log_reader *reader) TLY_CHECK;
 

@@ -32,6 +32,7 @@ static void seen(void *arg, unsigned events, struct tly_text name)
     if (events & TLY_WATCH_LOST) {
         source->created = source->found; /* nobody counts what was lost */
         source->description_stale = true;
+        tly_log_source_wake(source);
     }
     if (tly_text_equal(name, TLY_TEXT("config.v2.json")) ||
         tly_text_equal(name, TLY_TEXT("hostconfig.json"))) {
@@ -147,6 +148,9 @@ bool tly_log_source_look(struct tly_log_source *source)
     }
     if (!source->gone && fstat(source->dir_fd, &st) == 0 && st.st_nlink == 0) {
         source->gone = true;
+    }
+    if (source->template.bytes.len == 0) {
+        return false; /* no memory even for that: the next tick tries again */
     }
     int rc = tly_log_chain_look(source);
     if (rc < 0) {

@@ -35,6 +35,7 @@ struct tly_log_source;
 struct tly_log_target {
     struct tly_destination *destination;
     bool first_run; /* nothing was ever kept for it: `from` decides where to begin */
+    bool full;      /* somebody waits for room: nobody else tries before there is some */
     /* Inflating takes memory, so only a few readers do it at once; the others wait in line. */
     unsigned gzip_open;
     struct tly_log_reader *gzip_waiting, *gzip_waiting_last;

@@ -107,6 +107,9 @@ int tly_log_tag_expand(const char *template, const struct tly_container *contain
         }
     }
     ret_tag->len = tly_text_utf8_prefix(tly_buf_text(ret_tag)); /* a cut character goes whole */
+    if (ret_tag->len == 0) {
+        return tly_buf_append_text(ret_tag, TLY_TEXT(TLY_LOG_TAG_FALLBACK));
+    }
     for (size_t i = 0; i < ret_tag->len; i++) {
         if ((unsigned char)ret_tag->at[i] < ' ' || ret_tag->at[i] == 0x7f) {
             ret_tag->at[i] = '_';

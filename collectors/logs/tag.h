@@ -9,6 +9,8 @@
 #include "agent/model/container.h"
 
 #define TLY_LOG_TAG_MAX 512 /* bytes of a tag; what is longer is cut */
+#define TLY_LOG_TAG_FALLBACK                                                                       \
+    "docker" /* of a template that came out empty: no receiver takes that */
 
 /* For the option table: says what is wrong with a template. */
 int tly_log_tag_verify(const char *value, struct tly_error *err);

@@ -3,6 +3,7 @@
  */
 #include "collectors/logs/template.h"
 
+#include "agent/base/file.h"
 #include "agent/codec/docker_line.h"
 
 #include <errno.h>
@@ -14,22 +15,24 @@
  */
 #define PAIRS_BYTES_MAX ((size_t)64 << 10)
 
+#define TEMPLATE_BYTES_MAX (3 * PAIRS_BYTES_MAX)
+
 #define PARTIAL_ID_DIGITS 32
 
 void tly_log_template_init(struct tly_log_template *template)
 {
     *template = (struct tly_log_template){.source_at = 0};
-    tly_buf_init(&template->bytes, 3 * PAIRS_BYTES_MAX);
-    tly_buf_init(&template->identity, PAIRS_BYTES_MAX);
-    tly_buf_init(&template->attrs, PAIRS_BYTES_MAX);
+    tly_buf_init(&template->bytes, TEMPLATE_BYTES_MAX);
+    tly_buf_init(&template->identity.packed, PAIRS_BYTES_MAX);
+    tly_buf_init(&template->attrs.packed, PAIRS_BYTES_MAX);
     tly_buf_init(&template->attrs_json, PAIRS_BYTES_MAX);
 }
 
 void tly_log_template_done(struct tly_log_template *template)
 {
     tly_buf_done(&template->bytes);
-    tly_buf_done(&template->identity);
-    tly_buf_done(&template->attrs);
+    tly_buf_done(&template->identity.packed);
+    tly_buf_done(&template->attrs.packed);
     tly_buf_done(&template->attrs_json);
 }
 
@@ -40,26 +43,25 @@ static int put_pair(struct tly_buf *buf, const char *key, struct tly_text value)
 }
 
 /* Everything through the key `log`, with blanks where time and stream go. */
-static int rebuild(struct tly_log_template *template)
+static int build(struct tly_buf *bytes, const struct tly_log_pairs *identity,
+                 const struct tly_log_pairs *attrs, size_t *ret_source_at)
 {
-    struct tly_buf *bytes = &template->bytes;
-    tly_buf_clear(bytes);
     int rc = tly_record_array(bytes, 2);
     if (rc == 0) {
         rc = tly_record_time(bytes, 0);
     }
     if (rc == 0) {
-        rc = tly_record_map(bytes, template->identity_pairs + template->attrs_pairs + 2);
+        rc = tly_record_map(bytes, identity->count + attrs->count + 2);
     }
     if (rc == 0) {
-        rc = tly_buf_append_text(bytes, tly_buf_text(&template->identity));
+        rc = tly_buf_append_text(bytes, tly_buf_text(&identity->packed));
     }
     if (rc == 0) {
         rc = put_pair(bytes, "source", TLY_TEXT("stdout"));
     }
     if (rc == 0) {
-        template->source_at = bytes->len - TLY_LOG_STREAM_LEN;
-        rc = tly_buf_append_text(bytes, tly_buf_text(&template->attrs));
+        *ret_source_at = bytes->len - TLY_LOG_STREAM_LEN;
+        rc = tly_buf_append_text(bytes, tly_buf_text(&attrs->packed));
     }
     if (rc == 0) {
         rc = tly_record_str(bytes, TLY_TEXT("log"));
@@ -67,34 +69,50 @@ static int rebuild(struct tly_log_template *template)
     return rc;
 }
 
+/* Puts `next` in the place of `*pairs`, which is one of the template's; if it can't, all stays as
+ * it was and `next` is gone. */
+static int replace(struct tly_log_template *template, struct tly_log_pairs *pairs,
+                   struct tly_log_pairs next)
+{
+    struct tly_buf bytes;
+    size_t source_at = 0;
+    bool identity = pairs == &template->identity;
+    tly_buf_init(&bytes, TEMPLATE_BYTES_MAX);
+    int rc = build(&bytes, identity ? &next : &template->identity,
+                   identity ? &template->attrs : &next, &source_at);
+    if (rc < 0) {
+        tly_buf_done(&bytes);
+        tly_buf_done(&next.packed);
+        return rc;
+    }
+    tly_buf_done(&template->bytes);
+    tly_buf_done(&pairs->packed);
+    template->bytes = bytes;
+    template->source_at = source_at;
+    *pairs = next;
+    return 0;
+}
+
 int tly_log_template_identify(struct tly_log_template *template, const char *id, const char *name)
 {
-    struct tly_buf identity;
+    struct tly_log_pairs next = {.count = name ? 2 : 1};
     struct tly_buf slashed;
-    tly_buf_init(&identity, PAIRS_BYTES_MAX);
+    tly_buf_init(&next.packed, PAIRS_BYTES_MAX);
     tly_buf_init(&slashed, PAIRS_BYTES_MAX);
-    int rc = put_pair(&identity, "container_id", tly_text_of(id));
+    int rc = put_pair(&next.packed, "container_id", tly_text_of(id));
     if (rc == 0 && name) {
         rc = tly_buf_printf(&slashed, "/%s", name);
     }
     if (rc == 0 && name) {
-        rc = put_pair(&identity, "container_name", tly_buf_text(&slashed));
+        rc = put_pair(&next.packed, "container_name", tly_buf_text(&slashed));
     }
     tly_buf_done(&slashed);
     if (rc < 0) {
-        tly_buf_done(&identity);
+        tly_buf_done(&next.packed);
         return rc;
     }
-    tly_buf_done(&template->identity);
-    template->identity = identity;
-    template->identity_pairs = name ? 2 : 1;
-    return rebuild(template);
+    return replace(template, &template->identity, next);
 }
-
-struct attrs_target {
-    struct tly_buf *pairs;
-    uint32_t count;
-};
 
 /* Docker's own fields keep their meaning, whatever a label is called. */
 static bool reserved(struct tly_text key)
@@ -113,38 +131,42 @@ static bool reserved(struct tly_text key)
 
 static void add_attr(void *arg, struct tly_text key, struct tly_text value)
 {
-    struct attrs_target *target = arg;
-    size_t before = target->pairs->len;
+    struct tly_log_pairs *pairs = arg;
+    size_t before = pairs->packed.len;
     if (reserved(key)) {
         return;
     }
-    if (tly_record_str(target->pairs, key) == 0 && tly_record_str(target->pairs, value) == 0) {
-        target->count++;
+    if (tly_record_str(&pairs->packed, key) == 0 && tly_record_str(&pairs->packed, value) == 0) {
+        pairs->count++;
     } else {
-        target->pairs->len = before;
+        pairs->packed.len = before;
     }
 }
 
 int tly_log_template_attrs(struct tly_log_template *template, struct tly_text attrs)
 {
-    tly_buf_clear(&template->attrs_json);
-    tly_buf_clear(&template->attrs);
-    template->attrs_pairs = 0;
-    int rc = tly_buf_append_text(&template->attrs_json, attrs);
+    struct tly_log_pairs next = {.count = 0};
+    struct tly_buf json;
+    tly_buf_init(&json, PAIRS_BYTES_MAX);
+    tly_buf_init(&next.packed, PAIRS_BYTES_MAX);
+    TLY_AUTO_FREE char *scratch = malloc(attrs.len + 1);
+    int rc = scratch ? tly_buf_append_text(&json, attrs) : -ENOMEM;
     if (rc == 0 && attrs.len > 0) {
-        struct attrs_target target = {&template->attrs, 0};
-        char *scratch = malloc(attrs.len);
-        if (!scratch) {
-            tly_buf_clear(&template->attrs_json);
-            return -ENOMEM;
-        }
-        int read = tly_docker_line_attrs(attrs, scratch, add_attr, &target);
+        int read = tly_docker_line_attrs(attrs, scratch, add_attr, &next);
         (void)read; /* what stood before a fault was told */
-        free(scratch);
-        template->attrs_pairs = target.count;
     }
-    int rebuilt = rebuild(template);
-    return rc < 0 ? rc : rebuilt;
+    if (rc == 0) {
+        rc = replace(template, &template->attrs, next);
+    } else {
+        tly_buf_done(&next.packed);
+    }
+    if (rc < 0) {
+        tly_buf_done(&json);
+        return rc;
+    }
+    tly_buf_done(&template->attrs_json);
+    template->attrs_json = json;
+    return 0;
 }
 
 /* ---- records beyond the template ---- */
@@ -192,13 +214,13 @@ static char *put_partial(const struct tly_log_record *record, char *to)
 char *tly_log_record_put(const struct tly_log_template *template,
                          const struct tly_log_record *record, char *to)
 {
-    uint32_t pairs = template->identity_pairs + template->attrs_pairs + 2 + extra_pairs(record);
+    uint32_t pairs = template->identity.count + template->attrs.count + 2 + extra_pairs(record);
     to = tly_record_put_array(to, 2);
     to = tly_record_put_time(to, record->time_ns);
     to = tly_record_put_map(to, pairs);
-    to = put_bytes(to, &template->identity);
+    to = put_bytes(to, &template->identity.packed);
     to = put_text_pair(to, TLY_TEXT("source"), record->source);
-    to = put_bytes(to, &template->attrs);
+    to = put_bytes(to, &template->attrs.packed);
     if (record->malformed) {
         to = put_text_pair(to, TLY_TEXT("malformed"), TLY_TEXT("true"));
     }

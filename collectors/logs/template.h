@@ -20,14 +20,18 @@
 
 #define TLY_LOG_STREAM_LEN 6 /* "stdout" and "stderr" */
 
+/* Members of a map, packed. */
+struct tly_log_pairs {
+    struct tly_buf packed;
+    uint32_t count;
+};
+
 struct tly_log_template {
-    struct tly_buf bytes;    /* a record through the key `log`; empty: nothing set yet */
-    size_t source_at;        /* where the stream's name is patched in */
-    struct tly_buf identity; /* packed pairs: container_id, container_name */
-    uint32_t identity_pairs;
-    struct tly_buf attrs; /* packed pairs: the driver's labels, environment and tag */
-    uint32_t attrs_pairs;
-    struct tly_buf attrs_json; /* what they were read from */
+    struct tly_buf bytes;          /* a record through the key `log`; empty: nothing set yet */
+    size_t source_at;              /* where the stream's name is patched in */
+    struct tly_log_pairs identity; /* container_id, container_name */
+    struct tly_log_pairs attrs;    /* the driver's labels, environment and tag */
+    struct tly_buf attrs_json;     /* what they were read from */
 };
 
 void tly_log_template_init(struct tly_log_template *template);
@@ -38,7 +42,8 @@ void tly_log_template_done(struct tly_log_template *template);
 int tly_log_template_identify(struct tly_log_template *template, const char *id,
                               const char *name) TLY_CHECK;
 
-/* Takes over the `attrs` object of a line (empty: none). What can't be read of it is left out. */
+/* Takes over the `attrs` object of a line (empty: none). What can't be read of it is left out.
+ * -ENOMEM, TLY_E_LIMIT: the template is as it was. */
 int tly_log_template_attrs(struct tly_log_template *template, struct tly_text attrs) TLY_CHECK;
 
 static inline bool tly_log_template_has_attrs(const struct tly_log_template *template,

@@ -69,8 +69,9 @@ static int list_names(int dir_fd, const char *base, struct names *names)
 {
     int fd;
     int rc = tly_file_open(dir_fd, ".", O_RDONLY | O_DIRECTORY, &fd);
+    names->count = 0;
     if (rc < 0) {
-        return rc;
+        return rc == -ENOENT ? 0 : rc; /* the directory was removed */
     }
     DIR *dir = fdopendir(fd);
     if (!dir) {
@@ -78,7 +79,6 @@ static int list_names(int dir_fd, const char *base, struct names *names)
         close(fd);
         return rc;
     }
-    names->count = 0;
     const struct dirent *entry;
     while (names->count < FILES_MAX && (entry = readdir(dir))) {
         if (read_name(tly_text_of(entry->d_name), tly_text_of(base), &names->at[names->count])) {

@@ -1,0 +1,474 @@
+/* The house of the logs tests. */
+#include "tests/unit/logs/house.h"
+
+#include "agent/codec/record_reader.h"
+#include "agent/model/sample.h"
+#include "collectors/logs/collector.h"
+#include "collectors/logs/state.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define START_NS 1700000000000000000LL
+
+/* ---- sinks ---- */
+
+static void append_extra(struct taken *taken, struct tly_text key, struct tly_text value)
+{
+    char *text;
+    assert_true(asprintf(&text, "%s%.*s=%.*s;", taken->extra ? taken->extra : "", (int)key.len,
+                         key.at, (int)value.len, value.at) > 0);
+    free(taken->extra);
+    taken->extra = text;
+}
+
+static void take_field(struct taken *taken, struct tly_text key, struct tly_text value)
+{
+    const struct {
+        const char *key;
+        char **to;
+    } fields[] = {
+        {"container_id", &taken->id},
+        {"container_name", &taken->name},
+        {"source", &taken->source},
+        {"log", &taken->log},
+        {"partial_id", &taken->partial_id},
+        {"partial_ordinal", &taken->partial_ordinal},
+        {"partial_last", &taken->partial_last},
+    };
+    for (size_t i = 0; i < ROWS(fields); i++) {
+        if (tly_text_equal(key, tly_text_of(fields[i].key))) {
+            assert_null(*fields[i].to); /* no key comes twice */
+            *fields[i].to = tly_text_dup(value);
+            assert_non_null(*fields[i].to);
+            taken->log_len = fields[i].to == &taken->log ? value.len : taken->log_len;
+            return;
+        }
+    }
+    taken->malformed = taken->malformed || tly_text_equal(key, TLY_TEXT("malformed"));
+    append_extra(taken, key, value);
+}
+
+static void take_record(struct sink *sink, struct tly_text *rest, const char *tag)
+{
+    struct tly_value value;
+    struct tly_value key;
+    if (sink->count == sink->cap) {
+        sink->cap = sink->cap ? 2 * sink->cap : 256;
+        sink->taken = realloc(sink->taken, sink->cap * sizeof(*sink->taken));
+        assert_non_null(sink->taken);
+    }
+    struct taken *taken = &sink->taken[sink->count++];
+    *taken = (struct taken){.tag = strdup(tag)};
+    assert_int_equal(tly_value_next(rest, &value), 0);
+    assert_int_equal(value.type, TLY_VALUE_ARRAY);
+    assert_int_equal(value.count, 2);
+    assert_int_equal(tly_value_next(rest, &value), 0);
+    assert_int_equal(tly_value_time(&value, &taken->time_ns), 0);
+    assert_int_equal(tly_value_next(rest, &value), 0);
+    assert_int_equal(value.type, TLY_VALUE_MAP);
+    for (uint32_t pairs = value.count; pairs > 0; pairs--) {
+        assert_int_equal(tly_value_next(rest, &key), 0);
+        assert_int_equal(tly_value_next(rest, &value), 0);
+        assert_int_equal(key.type, TLY_VALUE_STR);
+        assert_int_equal(value.type, TLY_VALUE_STR);
+        take_field(taken, key.bytes, value.bytes);
+    }
+    assert_non_null(taken->log);
+    assert_non_null(taken->id);
+}
+
+static void sink_ready(void *arg)
+{
+    struct sink *sink = arg;
+    struct tly_chunk *chunk;
+    while (sink->mode != SINK_RESTS && sink->held_count < ROWS(sink->held) &&
+           (chunk = tly_destination_take(sink->destination))) {
+        struct tly_text rest = tly_buf_text(&chunk->payload);
+        uint32_t records = 0;
+        while (rest.len > 0) {
+            take_record(sink, &rest, chunk->tag);
+            records++;
+        }
+        assert_int_equal(records, chunk->records);
+        if (sink->mode == SINK_ACKS) {
+            tly_destination_ack(sink->destination, chunk);
+        } else {
+            sink->held[sink->held_count++] = chunk;
+        }
+    }
+}
+
+void sink_release(struct sink *sink)
+{
+    for (size_t i = 0; i < sink->held_count; i++) {
+        tly_destination_ack(sink->destination, sink->held[i]);
+    }
+    sink->held_count = 0;
+    sink_ready(sink);
+}
+
+void sink_set(struct sink *sink, enum sink_mode mode)
+{
+    sink->mode = mode;
+    sink_ready(sink);
+}
+
+void sink_clear(struct sink *sink)
+{
+    for (size_t i = 0; i < sink->count; i++) {
+        struct taken *taken = &sink->taken[i];
+        char *owned[] = {
+            taken->tag,         taken->id,    taken->name,       taken->source,
+            taken->log,         taken->extra, taken->partial_id, taken->partial_ordinal,
+            taken->partial_last};
+        for (size_t at = 0; at < ROWS(owned); at++) {
+            free(owned[at]);
+        }
+    }
+    sink->count = 0;
+}
+
+struct awaited {
+    const struct sink *sink;
+    size_t count;
+};
+
+static bool has_come(void *arg)
+{
+    const struct awaited *awaited = arg;
+    return awaited->sink->count >= awaited->count;
+}
+
+void sink_await(struct house *house, struct sink *sink, size_t count)
+{
+    struct awaited awaited = {sink, count};
+    if (!turns_until(house->loop, has_come, &awaited)) {
+        fail_msg("%zu records came, %zu were awaited", sink->count, count);
+    }
+}
+
+/* ---- the house ---- */
+
+int house_set_up(void **state)
+{
+    struct house *house = calloc(1, sizeof(*house));
+    char path[TEMP_DIR_MAX + 16];
+    assert_non_null(house);
+    temp_dir_make(house->dir);
+    (void)snprintf(house->containers, sizeof(house->containers), "%s/containers", house->dir);
+    assert_int_equal(mkdir(house->containers, 0700), 0);
+    (void)snprintf(path, sizeof(path), "%s/state", house->dir);
+    assert_int_equal(mkdir(path, 0700), 0);
+    house->state_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    assert_true(house->state_fd >= 0);
+    house->sink_count = 1;
+    house->limits = (struct tly_destination_limits){.chunk_age_ms = 5};
+    (void)snprintf(house->options, sizeof(house->options), "from: beginning");
+    *state = house;
+    return 0;
+}
+
+int house_tear_down(void **state)
+{
+    struct house *house = *state;
+    if (house->collector) {
+        house_kill(house);
+    }
+    for (size_t i = 0; i < HOUSE_SINKS_MAX; i++) {
+        sink_clear(&house->sinks[i]);
+        free(house->sinks[i].taken);
+    }
+    close(house->state_fd);
+    temp_dir_remove(house->dir);
+    free(house);
+    return 0;
+}
+
+static void parse_options(struct house *house)
+{
+    static const struct tly_section *const sections[] = {&tly_settings_section, &tly_docker_section,
+                                                         &tly_collect_section, &tly_logs_section};
+    struct tly_complaints complaints;
+    char text[sizeof(house->options) + TEMP_DIR_MAX + 64];
+    int len = snprintf(text, sizeof(text), "docker: {data_root: %s}\nlogs: {%s}\n", house->dir,
+                       house->options);
+    if (tly_config_parse(sections, ROWS(sections), text, (size_t)len, &complaints, &house->config) <
+        0) {
+        fail_msg("%s", complaints.at[0].text);
+    }
+}
+
+void house_start(struct house *house)
+{
+    static const char *const names[HOUSE_SINKS_MAX] = {"central", "second"};
+    const struct tly_inventory_limits limits = {
+        .containers_max = 100, .label_value_bytes_max = 1024, .labels_max = 32};
+    struct tly_error err = {0};
+    parse_options(house);
+    assert_int_equal(tly_loop_new(&house->loop), 0);
+    assert_int_equal(tly_watcher_new(house->loop, &house->watcher), 0);
+    assert_int_equal(tly_inventory_new(&limits, NULL, 0, &house->inventory), 0);
+    assert_int_equal(tly_delivery_new(house->loop, house->state_fd, &house->delivery, &err), 0);
+    for (size_t i = 0; i < house->sink_count; i++) {
+        struct sink *sink = &house->sinks[i];
+        assert_int_equal(
+            tly_delivery_add(house->delivery, names[i], &house->limits, &sink->destination), 0);
+        tly_destination_attach(sink->destination, sink_ready, sink);
+    }
+    house->context = (struct tly_context){
+        .loop = house->loop,
+        .watcher = house->watcher,
+        .inventory = house->inventory,
+        .delivery = house->delivery,
+        .config = house->config,
+        .settings = tly_config_section(house->config, &tly_settings_section),
+        .docker = tly_config_section(house->config, &tly_docker_section),
+        .collect = tly_config_section(house->config, &tly_collect_section),
+    };
+    if (tly_collector_logs.start(&house->context, &house->collector, &err) < 0) {
+        fail_msg("%s", err.text);
+    }
+}
+
+static void note_stopped(void *arg)
+{
+    bool *stopped = arg;
+    *stopped = true;
+}
+
+void house_kill(struct house *house)
+{
+    bool stopped = false;
+    tly_collector_logs.stop(house->collector, note_stopped, &stopped);
+    assert_true(stopped);
+    house->collector = NULL;
+    for (size_t i = 0; i < house->sink_count; i++) {
+        tly_destination_attach(house->sinks[i].destination, NULL, NULL);
+        house->sinks[i].destination = NULL;
+        house->sinks[i].held_count = 0;
+    }
+    tly_delivery_free(house->delivery);
+    tly_inventory_free(house->inventory);
+    tly_watcher_free(house->watcher);
+    tly_loop_free(house->loop);
+    tly_config_free(house->config);
+}
+
+static bool is_ready(void *arg)
+{
+    const struct house *house = arg;
+    const struct tly_logs *logs = house->collector;
+    return tly_collector_logs.ready(house->collector) && !logs->stale && !logs->ready;
+}
+
+void house_settle(struct house *house)
+{
+    /* Twice: what the kernel has to tell comes after a turn. */
+    for (int i = 0; i < 2; i++) {
+        assert_true(turns_until(house->loop, is_ready, house));
+        assert_true(turns_few(house->loop));
+    }
+    tly_delivery_flush(house->delivery);
+    assert_true(turns_few(house->loop));
+    for (size_t i = 0; i < house->sink_count; i++) {
+        struct tly_destination_counts c;
+        tly_destination_counts(house->sinks[i].destination, &c);
+        assert_int_equal(c.records_appended,
+                         c.records_acked + c.records_dropped + c.queued_records);
+    }
+}
+
+struct ticking {
+    const struct tly_logs *logs;
+    uint64_t until;
+};
+
+static bool has_ticked(void *arg)
+{
+    const struct ticking *ticking = arg;
+    return ticking->logs->ticks >= ticking->until;
+}
+
+void house_ticks(struct house *house, uint64_t ticks)
+{
+    const struct tly_logs *logs = house->collector;
+    struct ticking ticking = {logs, logs->ticks + ticks};
+    assert_true(turns_until(house->loop, has_ticked, &ticking));
+    house_settle(house);
+}
+
+int64_t house_metric(const struct house *house, enum tly_family_id family, const char *label)
+{
+    struct tly_samples samples;
+    tly_samples_init(&samples);
+    tly_logs_meter(house->collector, &samples);
+    struct tly_sample_set *set = tly_samples_take(&samples);
+    assert_non_null(set);
+    const struct tly_sample *at = tly_sample_set_at(set);
+    int64_t sum = 0;
+    for (size_t i = 0; i < tly_sample_set_count(set); i++) {
+        struct tly_text dim = tly_sample_set_dim(set, at[i].dim);
+        if (at[i].family == family &&
+            (!label || memmem(dim.at, dim.len, label, strlen(label)) != NULL)) {
+            sum += at[i].raw;
+        }
+    }
+    tly_sample_set_unref(set);
+    tly_samples_done(&samples);
+    return sum;
+}
+
+/* ---- the pretended engine ---- */
+
+static void write_file(const char *dir, const char *name, const char *text)
+{
+    char path[512];
+    (void)snprintf(path, sizeof(path), "%s/%s", dir, name);
+    FILE *file = fopen(path, "we");
+    assert_non_null(file);
+    assert_true(fputs(text, file) >= 0);
+    assert_int_equal(fclose(file), 0);
+}
+
+void docker_create(struct house *house, struct docker *docker, unsigned number)
+{
+    char config[512];
+    *docker = (struct docker){.fd = -1, .now_ns = START_NS};
+    (void)snprintf(docker->id, sizeof(docker->id), "%064x", number);
+    (void)snprintf(docker->dir, sizeof(docker->dir), "%s/%s", house->containers, docker->id);
+    (void)snprintf(docker->log, sizeof(docker->log), "%s/%s-json.log", docker->dir, docker->id);
+    assert_int_equal(mkdir(docker->dir, 0700), 0);
+    (void)snprintf(config, sizeof(config),
+                   "{\"ID\":\"%s\",\"Name\":\"/box%u\",\"State\":{\"Running\":true},"
+                   "\"Config\":{\"Image\":\"busybox:1\",\"Labels\":{\"app\":\"shop\"}}}",
+                   docker->id, number);
+    write_file(docker->dir, "config.v2.json", config);
+    write_file(docker->dir, "hostconfig.json", "{\"LogConfig\":{\"Type\":\"json-file\"}}");
+}
+
+void docker_raw(struct docker *docker, const char *bytes, size_t len)
+{
+    if (docker->fd < 0) {
+        docker->fd = open(docker->log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
+        assert_true(docker->fd >= 0);
+    }
+    assert_int_equal(write(docker->fd, bytes, len), len);
+}
+
+static void write_entry(struct docker *docker, const char *stream, struct tly_text text, bool whole)
+{
+    size_t cap = text.len + 256;
+    char *line = malloc(cap);
+    assert_non_null(line);
+    int len = snprintf(line, cap,
+                       "{\"log\":\"%.*s%s\",\"stream\":\"%s\",\"time\":\"2023-11-14T22:13:20."
+                       "%09lldZ\"}\n",
+                       (int)text.len, text.at, whole ? "\\n" : "", stream,
+                       (long long)(docker->now_ns - START_NS));
+    docker_raw(docker, line, (size_t)len);
+    free(line);
+}
+
+void docker_write(struct docker *docker, const char *stream, const char *text)
+{
+    write_entry(docker, stream, tly_text_of(text), true);
+    docker->now_ns += 1000;
+}
+
+void docker_piece(struct docker *docker, const char *stream, char fill, size_t len, bool last)
+{
+    char *text = malloc(len + 1);
+    assert_non_null(text);
+    memset(text, fill, len);
+    write_entry(docker, stream, (struct tly_text){text, len}, last);
+    docker->now_ns += last ? 1000 : 0; /* all pieces of a line have the time of the first */
+    free(text);
+}
+
+void docker_lines(struct docker *docker, unsigned from, unsigned until)
+{
+    for (unsigned n = from; n < until; n++) {
+        char text[64];
+        (void)snprintf(text, sizeof(text), "%u: the quick brown fox", n);
+        docker_write(docker, "stdout", text);
+    }
+}
+
+static void name_of(const struct docker *docker, unsigned number, bool gzip, char to[512])
+{
+    if (number == 0) {
+        (void)snprintf(to, 512, "%s", docker->log);
+    } else {
+        (void)snprintf(to, 512, "%s.%u%s", docker->log, number, gzip ? ".gz" : "");
+    }
+}
+
+void docker_rotate(struct docker *docker, unsigned max_file)
+{
+    char from[512];
+    char to[512];
+    assert_int_equal(close(docker->fd), 0);
+    if (max_file <= 1) {
+        assert_int_equal(unlink(docker->log), 0);
+    }
+    for (int gzip = 0; gzip < 2 && max_file > 1; gzip++) {
+        name_of(docker, max_file - 1, gzip, from);
+        (void)unlink(from); /* may not be there */
+    }
+    for (unsigned i = max_file - 1; i > 0 && max_file > 1; i--) {
+        for (int gzip = 0; gzip < (i > 1 ? 2 : 1); gzip++) {
+            name_of(docker, i - 1, gzip, from);
+            name_of(docker, i, gzip, to);
+            (void)rename(from, to); /* may not be there */
+        }
+    }
+    docker->fd = open(docker->log, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0640);
+    assert_true(docker->fd >= 0);
+}
+
+void docker_compress(const struct docker *docker, unsigned number)
+{
+    char name[512];
+    char command[600];
+    name_of(docker, number, false, name);
+    (void)snprintf(command, sizeof(command), "gzip -1 -- %s", name);
+    assert_int_equal(system(command), 0);
+}
+
+void docker_remove(struct docker *docker)
+{
+    if (docker->fd >= 0) {
+        close(docker->fd);
+        docker->fd = -1;
+    }
+    char command[sizeof(docker->dir) + 16];
+    (void)snprintf(command, sizeof(command), "rm -rf -- %s", docker->dir);
+    assert_int_equal(system(command), 0);
+}
+
+void docker_reopen(struct docker *docker)
+{
+    close(docker->fd);
+    docker->fd = -1;
+}
+
+/* ---- looking at what came ---- */
+
+void expect_lines(const struct sink *sink, const char *id, unsigned from, unsigned until)
+{
+    unsigned next = from;
+    for (size_t i = 0; i < sink->count; i++) {
+        const struct taken *taken = &sink->taken[i];
+        char text[64];
+        if (strcmp(taken->id, id) != 0) {
+            continue;
+        }
+        (void)snprintf(text, sizeof(text), "%u: the quick brown fox", next);
+        assert_string_equal(taken->log, text);
+        assert_string_equal(taken->source, "stdout");
+        next++;
+    }
+    assert_int_equal(next, until);
+}

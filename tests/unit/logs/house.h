@@ -1,0 +1,121 @@
+/*
+ * What the tests of the logs collector share: the collector on a real directory in Docker's layout,
+ * with real watches and positions, a pretended engine that writes and rotates as Docker does, and
+ * sinks that take what comes out, each as slowly as a test wants.
+ */
+#ifndef TLY_TESTS_LOGS_HOUSE_H
+#define TLY_TESTS_LOGS_HOUSE_H
+
+#include "agent/config/settings.h"
+#include "agent/delivery/delivery.h"
+#include "agent/loop/loop.h"
+#include "agent/loop/watch.h"
+#include "agent/registry.h"
+#include "tests/unit/delivery/turns.h"
+#include "tests/unit/unit.h"
+
+#include <stdbool.h>
+
+#define HOUSE_SINKS_MAX 2
+
+/* A record that came out, as text. */
+struct taken {
+    char *tag, *id, *name, *source, *log;
+    size_t log_len;
+    int64_t time_ns;
+    char *partial_id, *partial_ordinal, *partial_last; /* NULL: none */
+    char *extra;                                       /* other fields as "key=value;" */
+    bool malformed;
+};
+
+enum sink_mode {
+    SINK_ACKS,  /* takes and acknowledges at once */
+    SINK_HOLDS, /* takes, and acknowledges when told */
+    SINK_RESTS, /* takes nothing */
+};
+
+struct sink {
+    struct tly_destination *destination;
+    enum sink_mode mode;
+    struct taken *taken; /* of all that was acknowledged or held, in order of coming */
+    size_t count, cap;
+    struct tly_chunk *held[256];
+    size_t held_count;
+};
+
+struct house {
+    char dir[TEMP_DIR_MAX];
+    char containers[TEMP_DIR_MAX + 32];
+    char options[256]; /* YAML below `logs:`, may be changed before house_start */
+    size_t sink_count;
+    struct tly_destination_limits limits;
+    int state_fd;
+    struct tly_loop *loop;
+    struct tly_watcher *watcher;
+    struct tly_inventory *inventory;
+    struct tly_delivery *delivery;
+    struct tly_config *config;
+    struct tly_context context;
+    void *collector; /* NULL: not started */
+    struct sink sinks[HOUSE_SINKS_MAX];
+};
+
+/* cmocka's set-up and tear-down: one sink that acknowledges, nothing started. */
+int house_set_up(void **state);
+int house_tear_down(void **state);
+
+/* The agent runs; positions are those that the last run left. */
+void house_start(struct house *house);
+/* It is killed: what is not acknowledged is forgotten. What the sinks took stays to be seen. */
+void house_kill(struct house *house);
+
+/* Acknowledges what a sink holds. */
+void sink_release(struct sink *sink);
+/* Changes the mode; what is queued is taken then. */
+void sink_set(struct sink *sink, enum sink_mode mode);
+/* Forgets what was taken so far. */
+void sink_clear(struct sink *sink);
+
+/* Turns until the sink has taken `count` records since it was cleared. */
+void sink_await(struct house *house, struct sink *sink, size_t count);
+/* Turns until the collector is ready and nothing is left to do for the moment. */
+void house_settle(struct house *house);
+/* Turns until so many seconds' ticks have passed. */
+void house_ticks(struct house *house, uint64_t ticks);
+
+/* What the collector's meter shows for the sum over all labels that have `label` (NULL: all). */
+int64_t house_metric(const struct house *house, enum tly_family_id family, const char *label);
+
+/* ---- the pretended engine ---- */
+
+struct docker {
+    char id[65];
+    char dir[TEMP_DIR_MAX + 128];
+    char log[TEMP_DIR_MAX + 256];
+    int fd;         /* of the log being written; -1: none yet */
+    int64_t now_ns; /* of the next line */
+};
+
+/* Makes the container's directory and description; the log comes with the first line. */
+void docker_create(struct house *house, struct docker *docker, unsigned number);
+/* As the json-file driver does; `piece` leaves the newline out. */
+void docker_write(struct docker *docker, const char *stream, const char *text);
+void docker_piece(struct docker *docker, const char *stream, char fill, size_t len, bool last);
+/* Bytes as they are. */
+void docker_raw(struct docker *docker, const char *bytes, size_t len);
+/* Lines "n" for from <= n < until, on stdout, with some text around. */
+void docker_lines(struct docker *docker, unsigned from, unsigned until);
+/* The engine's rotation with --log-opt max-file. */
+void docker_rotate(struct docker *docker, unsigned max_file);
+/* LOG.n becomes LOG.n.gz. */
+void docker_compress(const struct docker *docker, unsigned number);
+/* docker rm. */
+void docker_remove(struct docker *docker);
+/* Opens the log anew, as after a restart of the engine. */
+void docker_reopen(struct docker *docker);
+
+/* The sink has taken the lines from <= n < until of docker_lines, each once and in order, and no
+ * others. */
+void expect_lines(const struct sink *sink, const char *id, unsigned from, unsigned until);
+
+#endif

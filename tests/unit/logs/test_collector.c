@@ -1,0 +1,455 @@
+/*
+ * The collector as a whole on a real directory, with a pretended engine: nothing that was written
+ * is missing, nothing that was acknowledged comes twice.
+ */
+#include "tests/unit/logs/house.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+static void what_stands_there_and_what_comes(void **state)
+{
+    struct house *house = *state;
+    struct sink *sink = &house->sinks[0];
+    struct docker docker;
+    docker_create(house, &docker, 1);
+    docker_lines(&docker, 0, 10);
+    house_start(house);
+    sink_await(house, sink, 10);
+    docker_lines(&docker, 10, 1000);
+    sink_await(house, sink, 1000);
+    house_settle(house);
+    expect_lines(sink, docker.id, 0, 1000);
+    assert_string_equal(sink->taken[0].tag, "docker.000000000000");
+    assert_string_equal(sink->taken[0].name, "/box1");
+    assert_int_equal(sink->taken[1].time_ns, 1700000000000001000LL);
+    assert_null(sink->taken[0].extra);
+    docker_remove(&docker);
+}
+
+static void from_now_begins_at_the_end(void **state)
+{
+    struct house *house = *state;
+    struct sink *sink = &house->sinks[0];
+    struct docker old;
+    struct docker young;
+    (void)snprintf(house->options, sizeof(house->options), "from: now");
+    docker_create(house, &old, 1);
+    docker_lines(&old, 0, 10);
+    docker_raw(&old, "{\"log\":\"10: the qu", 18); /* being written */
+    house_start(house);
+    house_settle(house);
+    docker_raw(&old,
+               "ick brown fox\\n\",\"stream\":\"stdout\",\"time\":\"2023-11-14T22:13:21Z\"}\n", 66);
+    docker_lines(&old, 11, 20);
+    docker_create(house, &young, 2); /* all of it is new */
+    docker_lines(&young, 0, 5);
+    sink_await(house, sink, 15);
+    house_settle(house);
+    expect_lines(sink, old.id, 10, 20);
+    expect_lines(sink, young.id, 0, 5);
+    docker_remove(&old);
+    docker_remove(&young);
+}
+
+static void what_came_while_away_is_no_history(void **state)
+{
+    struct house *house = *state;
+    struct sink *sink = &house->sinks[0];
+    struct docker docker;
+    (void)snprintf(house->options, sizeof(house->options), "from: now");
+    house_start(house); /* the first run sees no container at all */
+    house_settle(house);
+    house_kill(house);
+    docker_create(house, &docker, 1);
+    docker_lines(&docker, 0, 10);
+    house_start(house);
+    sink_await(house, sink, 10);
+    house_settle(house);
+    expect_lines(sink, docker.id, 0, 10);
+    docker_remove(&docker);
+}
+
+static void rotation_by_rename(void **state)
+{
+    struct house *house = *state;
+    struct sink *sink = &house->sinks[0];
+    struct docker docker;
+    docker_create(house, &docker, 1);
+    house_start(house);
+    for (unsigned n = 0; n < 20; n++) {
+        docker_lines(&docker, n * 50, n * 50 + 50);
+        docker_rotate(&docker, 3);
+        house_settle(house);
+    }
+    docker_lines(&docker, 1000, 1010);
+    sink_await(house, sink, 1010);
+    house_settle(house);
+    expect_lines(sink, docker.id, 0, 1010);
+    assert_int_equal(house_metric(house, TLY_F_tallyman_logs_gaps_total, NULL), 0);
+    docker_remove(&docker);
+}
+
+/* With max-file 1 the engine unlinks the log that we still read. */
+static void rotation_by_unlink(void **state)
+{
+    struct house *house = *state;
+    struct sink *sink = &house->sinks[0];
+    struct docker docker;
+    docker_create(house, &docker, 1);
+    docker_lines(&docker, 0, 1);
+    house_start(house);
+    house_settle(house);
+    for (unsigned n = 0; n < 20; n++) {
+        docker_lines(&docker, n * 50 + 1, n * 50 + 51);
+        docker_rotate(&docker, 1);
+        house_settle(house);
+    }
+    sink_await(house, sink, 1001);
+    expect_lines(sink, docker.id, 0, 1001);
+    assert_int_equal(house_metric(house, TLY_F_tallyman_logs_gaps_total, NULL), 0);
+    docker_remove(&docker);
+}
+
+static void several_rotations_between_two_looks(void **state)
+{
+    struct house *house = *state;
+    struct sink *sink = &house->sinks[0];
+    struct docker docker;
+    docker_create(house, &docker, 1);
+    docker_lines(&docker, 0, 10);
+    house_start(house);
+    sink_await(house, sink, 10);
+    for (unsigned n = 1; n < 5; n++) {
+        docker_rotate(&docker, 10);
+        docker_lines(&docker, n * 10, n * 10 + 10);
+    }
+    sink_await(house, sink, 50);
+    house_settle(house);
+    expect_lines(sink, docker.id, 0, 50);
+    assert_int_equal(house_metric(house, TLY_F_tallyman_logs_gaps_total, NULL), 0);
+    docker_remove(&docker);
+}
+
+/* What the engine made and deleted before anybody could open it is a gap that shows. */
+static void rotation_faster_than_looks_is_counted(void **state)
+{
+    struct house *house = *state;
+    struct sink *sink = &house->sinks[0];
+    struct docker docker;
+    docker_create(house, &docker, 1);
+    docker_lines(&docker, 0, 10);
+    house_start(house);
+    sink_await(house, sink, 10);
+    house_ticks(house, 2); /* the events of the first file have come */
+    docker_rotate(&docker, 2);
+    docker_lines(&docker, 10, 20);
+    docker_rotate(&docker, 2);
+    docker_lines(&docker, 20, 30);
+    docker_rotate(&docker, 2); /* now 10 to 19 are gone */
+    docker_lines(&docker, 30, 40);
+    sink_await(house, sink, 30);
+    house_settle(house);
+    assert_int_equal(sink->count, 30);
+    assert_int_equal(house_metric(house, TLY_F_tallyman_logs_gaps_total, "reason=\"rotated\""), 1);
+    docker_remove(&docker);
+}
+
+static void compressed_rotations_after_downtime(void **state)
+{
+    struct house *house = *state;
+    struct sink *sink = &house->sinks[0];
+    struct docker docker;
+    docker_create(house, &docker, 1);
+    docker_lines(&docker, 0, 200);
+    house_start(house);
+    sink_await(house, sink, 200);
+    house_settle(house);
+    house_kill(house);
+    for (unsigned n = 1; n < 6; n++) {
+        docker_lines(&docker, n * 200, n * 200 + 100); /* also into the file that was half read */
+        docker_rotate(&docker, 10);
+        if (n > 1) {
+            docker_compress(&docker, 2);
+        }
+        docker_lines(&docker, n * 200 + 100, n * 200 + 200);
+    }
+    docker_compress(&docker, 1);
+    house_start(house);
+    sink_await(house, sink, 1200);
+    house_settle(house);
+    expect_lines(sink, docker.id, 0, 1200);
+    assert_int_equal(house_metric(house, TLY_F_tallyman_logs_gaps_total, NULL), 0);
+    docker_remove(&docker);
+}
+
+/* The file under our eyes becomes .1, then .1.gz; and the next ones too, while the receiver rests.
+ */
+static void compression_while_reading_waits(void **state)
+{
+    struct house *house = *state;
+    struct sink *sink = &house->sinks[0];
+    struct docker docker;
+    house->limits = (struct tly_destination_limits){
+        .chunk_age_ms = 5, .chunk_bytes_max = 8192, .bytes_max = 32768};
+    sink->mode = SINK_RESTS;
+    docker_create(house, &docker, 1);
+    docker_lines(&docker, 0, 1000);
+    house_start(house);
+    house_settle(house);
+    for (unsigned n = 1; n < 5; n++) {
+        docker_rotate(&docker, 10);
+        if (n > 1) {
+            docker_compress(&docker, 2);
+        }
+        docker_lines(&docker, n * 1000, n * 1000 + 1000);
+        house_settle(house);
+    }
+    docker_compress(&docker, 1);
+    sink_set(sink, SINK_ACKS);
+    sink_await(house, sink, 5000);
+    house_settle(house);
+    expect_lines(sink, docker.id, 0, 5000);
+    assert_int_equal(house_metric(house, TLY_F_tallyman_logs_gaps_total, NULL), 0);
+    docker_remove(&docker);
+}
+
+static void deletion_while_held(void **state)
+{
+    struct house *house = *state;
+    struct sink *sink = &house->sinks[0];
+    struct docker docker;
+    house->limits = (struct tly_destination_limits){
+        .chunk_age_ms = 5, .chunk_bytes_max = 8192, .bytes_max = 32768};
+    sink->mode = SINK_RESTS;
+    docker_create(house, &docker, 1);
+    docker_lines(&docker, 0, 2000);
+    house_start(house);
+    house_settle(house);
+    docker_rotate(&docker, 1);
+    docker_lines(&docker, 2000, 4000);
+    house_settle(house);
+    docker_remove(&docker);
+    house_settle(house);
+    house_ticks(house, 1);
+    assert_true(house_metric(house, TLY_F_tallyman_logs_held_bytes, NULL) > 0);
+    sink_set(sink, SINK_ACKS);
+    sink_await(house, sink, 4000);
+    house_settle(house);
+    expect_lines(sink, docker.id, 0, 4000);
+    assert_int_equal(house_metric(house, TLY_F_tallyman_logs_gaps_total, NULL), 0);
+    /* Delivered to the last line, the container is forgotten, and its position with it. */
+    assert_int_equal(house_metric(house, TLY_F_tallyman_logs_containers, NULL), 0);
+    struct tly_position position;
+    char key[128];
+    (void)snprintf(key, sizeof(key), "docker/%s", docker.id);
+    assert_false(
+        tly_delivery_position(house->delivery, sink->destination, tly_text_of(key), &position));
+}
+
+static void held_files_are_bounded(void **state)
+{
+    struct house *house = *state;
+    struct sink *sink = &house->sinks[0];
+    struct docker docker;
+    house->limits = (struct tly_destination_limits){
+        .chunk_age_ms = 5, .chunk_bytes_max = 8192, .bytes_max = 32768};
+    (void)snprintf(house->options, sizeof(house->options), "from: beginning, held_max: 100KiB");
+    sink->mode = SINK_RESTS;
+    docker_create(house, &docker, 1);
+    house_start(house);
+    for (unsigned n = 0; n < 4; n++) {
+        docker_lines(&docker, n * 1000, n * 1000 + 1000); /* 97 KB each */
+        house_settle(house);
+        docker_rotate(&docker, 1);
+        house_settle(house);
+    }
+    house_ticks(house, 1);
+    assert_true(house_metric(house, TLY_F_tallyman_logs_held_bytes, NULL) <= 100 << 10);
+    sink_set(sink, SINK_ACKS);
+    docker_lines(&docker, 4000, 4001);
+    house_settle(house);
+    house_ticks(house, 1);
+    assert_true(house_metric(house, TLY_F_tallyman_logs_lost_bytes_total, "reason=\"held_max\"") >
+                100000);
+    assert_string_equal(sink->taken[sink->count - 1].log, "4000: the quick brown fox");
+    docker_remove(&docker);
+}
+
+static void container_gone_before_it_was_seen(void **state)
+{
+    struct house *house = *state;
+    struct sink *sink = &house->sinks[0];
+    struct docker docker;
+    house_start(house);
+    house_settle(house);
+    docker_create(house, &docker, 1);
+    docker_lines(&docker, 0, 10);
+    docker_remove(&docker);
+    house_settle(house);
+    assert_int_equal(sink->count, 0);
+    assert_int_equal(house_metric(house, TLY_F_tallyman_logs_gaps_total, "reason=\"removed\""), 1);
+    assert_int_equal(house_metric(house, TLY_F_tallyman_logs_containers, NULL), 0);
+}
+
+static void short_lived_containers(void **state)
+{
+    struct house *house = *state;
+    struct sink *sink = &house->sinks[0];
+    house_start(house);
+    for (unsigned n = 1; n <= 50; n++) {
+        struct docker docker;
+        docker_create(house, &docker, n);
+        docker_lines(&docker, 0, 20);
+        assert_true(turns_few(house->loop)); /* so long it lives */
+        docker_remove(&docker);
+    }
+    sink_await(house, sink, 1000);
+    house_settle(house);
+    assert_int_equal(sink->count, 1000);
+    assert_int_equal(house_metric(house, TLY_F_tallyman_logs_gaps_total, NULL), 0);
+    assert_int_equal(house_metric(house, TLY_F_tallyman_logs_containers, NULL), 0);
+}
+
+/* A container that never wrote, and one whose directory came before its log. */
+static void removed_without_a_line(void **state)
+{
+    struct house *house = *state;
+    struct docker docker;
+    docker_create(house, &docker, 1);
+    house_start(house);
+    house_settle(house);
+    assert_int_equal(house_metric(house, TLY_F_tallyman_logs_containers, NULL), 1);
+    docker_remove(&docker);
+    house_settle(house);
+    assert_int_equal(house_metric(house, TLY_F_tallyman_logs_containers, NULL), 0);
+    assert_int_equal(house_metric(house, TLY_F_tallyman_logs_gaps_total, NULL), 0);
+}
+
+static void truncation_in_place(void **state)
+{
+    struct house *house = *state;
+    struct sink *sink = &house->sinks[0];
+    struct docker docker;
+    docker_create(house, &docker, 1);
+    docker_lines(&docker, 0, 100);
+    house_start(house);
+    sink_await(house, sink, 100);
+    house_settle(house);
+    assert_int_equal(truncate(docker.log, 0), 0);
+    docker_lines(&docker, 100, 110);
+    sink_await(house, sink, 110);
+    house_settle(house);
+    expect_lines(sink, docker.id, 0, 110);
+    /* Cut, and at once longer than before: only its beginning tells. */
+    assert_int_equal(truncate(docker.log, 0), 0);
+    docker_lines(&docker, 110, 300);
+    sink_await(house, sink, 300);
+    house_settle(house);
+    expect_lines(sink, docker.id, 0, 300);
+    assert_int_equal(house_metric(house, TLY_F_tallyman_logs_truncations_total, NULL), 2);
+    assert_int_equal(house_metric(house, TLY_F_tallyman_logs_gaps_total, NULL), 0);
+    docker_remove(&docker);
+}
+
+static void copytruncate(const struct docker *docker)
+{
+    char command[1200];
+    (void)snprintf(command, sizeof(command), "cp -- %s %s.1 && truncate -s 0 -- %s", docker->log,
+                   docker->log, docker->log);
+    assert_int_equal(system(command), 0);
+}
+
+/* What was not read yet of the truncated file is in the copy. */
+static void copytruncate_while_behind(void **state)
+{
+    struct house *house = *state;
+    struct sink *sink = &house->sinks[0];
+    struct docker docker;
+    house->limits = (struct tly_destination_limits){
+        .chunk_age_ms = 5, .chunk_bytes_max = 8192, .bytes_max = 32768};
+    sink->mode = SINK_RESTS;
+    docker_create(house, &docker, 1);
+    docker_lines(&docker, 0, 3000);
+    house_start(house);
+    house_settle(house);
+    copytruncate(&docker);
+    docker_lines(&docker, 3000, 3010);
+    sink_set(sink, SINK_ACKS);
+    sink_await(house, sink, 3010);
+    house_settle(house);
+    expect_lines(sink, docker.id, 0, 3010);
+    assert_int_equal(house_metric(house, TLY_F_tallyman_logs_gaps_total, NULL), 0);
+    docker_remove(&docker);
+}
+
+static void copytruncate_while_away(void **state)
+{
+    struct house *house = *state;
+    struct sink *sink = &house->sinks[0];
+    struct docker docker;
+    docker_create(house, &docker, 1);
+    docker_lines(&docker, 0, 100);
+    house_start(house);
+    sink_await(house, sink, 100);
+    house_settle(house);
+    house_kill(house);
+    docker_lines(&docker, 100, 200);
+    copytruncate(&docker);
+    docker_lines(&docker, 200, 210);
+    house_start(house);
+    sink_await(house, sink, 210);
+    house_settle(house);
+    expect_lines(sink, docker.id, 0, 210);
+    docker_remove(&docker);
+}
+
+static void truncated_before_it_was_read_is_counted(void **state)
+{
+    struct house *house = *state;
+    struct sink *sink = &house->sinks[0];
+    struct docker docker;
+    house->limits = (struct tly_destination_limits){
+        .chunk_age_ms = 5, .chunk_bytes_max = 8192, .bytes_max = 32768};
+    sink->mode = SINK_RESTS;
+    docker_create(house, &docker, 1);
+    docker_lines(&docker, 0, 3000);
+    house_start(house);
+    house_settle(house);
+    assert_int_equal(truncate(docker.log, 0), 0);
+    docker_lines(&docker, 3000, 3010);
+    sink_set(sink, SINK_ACKS);
+    house_ticks(house, 1);
+    assert_string_equal(sink->taken[sink->count - 1].log, "3009: the quick brown fox");
+    assert_int_equal(house_metric(house, TLY_F_tallyman_logs_gaps_total, "reason=\"truncated\""),
+                     1);
+    assert_true(house_metric(house, TLY_F_tallyman_logs_lost_bytes_total, NULL) > 0);
+    docker_remove(&docker);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+#define ROW(name) cmocka_unit_test_setup_teardown(name, house_set_up, house_tear_down)
+        ROW(what_stands_there_and_what_comes),
+        ROW(from_now_begins_at_the_end),
+        ROW(what_came_while_away_is_no_history),
+        ROW(rotation_by_rename),
+        ROW(rotation_by_unlink),
+        ROW(several_rotations_between_two_looks),
+        ROW(rotation_faster_than_looks_is_counted),
+        ROW(compressed_rotations_after_downtime),
+        ROW(compression_while_reading_waits),
+        ROW(deletion_while_held),
+        ROW(held_files_are_bounded),
+        ROW(container_gone_before_it_was_seen),
+        ROW(short_lived_containers),
+        ROW(removed_without_a_line),
+        ROW(truncation_in_place),
+        ROW(copytruncate_while_behind),
+        ROW(copytruncate_while_away),
+        ROW(truncated_before_it_was_read_is_counted),
+#undef ROW
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
