@@ -127,20 +127,17 @@ int tly_eval_call(struct tly_evaluation *eval, const struct tly_node *node,
 
 /* ---- arithmetic that several files need ---- */
 
-/* Kahan-Neumaier summation: what is added to a sum, and what was lost so far. */
+/* Kahan-Neumaier summation: the sum, and what rounding lost so far. The loss of one addition is
+ * exact by Knuth's formula, which needs no comparison of the two. */
 struct tly_sum {
     double sum, lost;
 };
 static inline void tly_sum_add(struct tly_sum *sum, double value)
 {
     double total = sum->sum + value;
-    if (isinf(total)) {
-        sum->lost = 0;
-    } else if (fabs(sum->sum) >= fabs(value)) {
-        sum->lost += (sum->sum - total) + value;
-    } else {
-        sum->lost += (value - total) + sum->sum;
-    }
+    double added = total - sum->sum;
+    double loss = (sum->sum - (total - added)) + (value - added);
+    sum->lost = isinf(total) ? 0 : sum->lost + loss;
     sum->sum = total;
 }
 

@@ -22,16 +22,34 @@ bool tly_matcher_accepts(const struct tly_matcher *matcher, struct tly_text valu
     return !tly_regex_matches(matcher->regex, value);
 }
 
-bool tly_matchers_accept(const struct tly_matcher *matchers, size_t count,
-                         const struct tly_symbols *symbols, struct tly_labels labels)
+void tly_matchers_bind(const struct tly_matcher *matchers, size_t count,
+                       const struct tly_symbols *symbols, struct tly_bound_matchers *ret_bound)
 {
-    for (size_t i = 0; i < count; i++) {
-        struct tly_text value = {"", 0};
-        uint32_t name;
-        if (tly_symbols_find(symbols, matchers[i].name, &name)) {
-            value = tly_symbols_text(symbols, tly_labels_get(labels, name));
+    ret_bound->symbols = symbols;
+    ret_bound->count = count < TLY_MATCHERS_MAX ? count : TLY_MATCHERS_MAX;
+    for (size_t i = 0; i < ret_bound->count; i++) {
+        ret_bound->at[i].matcher = &matchers[i];
+        if (!tly_symbols_find(symbols, matchers[i].name, &ret_bound->at[i].name)) {
+            ret_bound->at[i].name = TLY_SYMBOL_UNKNOWN;
         }
-        if (!tly_matcher_accepts(&matchers[i], value)) {
+        if (!tly_symbols_find(symbols, matchers[i].value, &ret_bound->at[i].value)) {
+            ret_bound->at[i].value = TLY_SYMBOL_UNKNOWN;
+        }
+    }
+}
+
+bool tly_matchers_accept(const struct tly_bound_matchers *bound, struct tly_labels labels)
+{
+    for (size_t i = 0; i < bound->count; i++) {
+        const struct tly_matcher *matcher = bound->at[i].matcher;
+        uint32_t value = tly_labels_get(labels, bound->at[i].name);
+        bool accepted;
+        if (matcher->kind == TLY_MATCH_EQUAL || matcher->kind == TLY_MATCH_NOT_EQUAL) {
+            accepted = (value == bound->at[i].value) == (matcher->kind == TLY_MATCH_EQUAL);
+        } else {
+            accepted = tly_matcher_accepts(matcher, tly_symbols_text(bound->symbols, value));
+        }
+        if (!accepted) {
             return false;
         }
     }

@@ -11,6 +11,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 enum tly_match { TLY_MATCH_EQUAL, TLY_MATCH_NOT_EQUAL, TLY_MATCH_REGEX, TLY_MATCH_NOT_REGEX };
 
@@ -25,8 +26,25 @@ const char *tly_match_text(enum tly_match kind);
 
 bool tly_matcher_accepts(const struct tly_matcher *matcher, struct tly_text value);
 
+/* A selector has at most this many. */
+#define TLY_MATCHERS_MAX 64
+
+/* Matchers whose names and values were looked up, for use on many label sets. */
+struct tly_bound_matchers {
+    const struct tly_symbols *symbols; /* borrowed, like the matchers */
+    size_t count;
+    struct {
+        const struct tly_matcher *matcher;
+        uint32_t name, value; /* symbols; TLY_SYMBOL_UNKNOWN for a text that no label has */
+    } at[TLY_MATCHERS_MAX];
+};
+#define TLY_SYMBOL_UNKNOWN UINT32_MAX
+
+/* Good as long as no symbol comes or goes. `count` is at most TLY_MATCHERS_MAX. */
+void tly_matchers_bind(const struct tly_matcher *matchers, size_t count,
+                       const struct tly_symbols *symbols, struct tly_bound_matchers *ret_bound);
+
 /* Whether a label set passes every matcher. */
-bool tly_matchers_accept(const struct tly_matcher *matchers, size_t count,
-                         const struct tly_symbols *symbols, struct tly_labels labels);
+bool tly_matchers_accept(const struct tly_bound_matchers *bound, struct tly_labels labels);
 
 #endif

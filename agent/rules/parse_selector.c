@@ -141,6 +141,11 @@ bool tly_parse_names(struct tly_parser *parser, struct tly_names *ret_names)
 static bool matcher_add(struct tly_parser *parser, struct tly_selector *selector, size_t *cap,
                         struct tly_matcher matcher)
 {
+    if (selector->matcher_count == TLY_MATCHERS_MAX) {
+        (void)tly_parser_fault(parser, TLY_E_LIMIT, parser->token.start,
+                               "a selector has at most %d matchers", TLY_MATCHERS_MAX);
+        return false;
+    }
     if (selector->matcher_count == *cap) {
         *cap = *cap > 0 ? *cap * 2 : 4;
         struct tly_matcher *grown = tly_arena_alloc(&parser->expr->arena, *cap * sizeof(*grown));

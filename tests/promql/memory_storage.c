@@ -15,11 +15,13 @@
 struct series {
     struct tly_labels labels; /* kept */
     struct tly_points points;
-    struct series *next; /* of the same name */
+    int64_t first_ms, last_ms; /* of the points, which may be far away in memory */
 };
 
+/* The series of one name, ready to be handed out. */
 struct name_list {
-    struct series *first, *last;
+    struct tly_series *at;
+    size_t count, cap;
 };
 
 struct memory_storage {
@@ -49,14 +51,10 @@ static void *checked(void *at)
 
 /* ---- reading ---- */
 
-static int add_if_accepted(const struct memory_storage *storage, struct series *series,
-                           const struct tly_matcher *matchers, size_t count,
-                           struct tly_series_list *list)
+static int add_if_accepted(const struct tly_bound_matchers *bound, struct tly_labels labels,
+                           void *handle, struct tly_series_list *list)
 {
-    if (!tly_matchers_accept(matchers, count, storage->symbols, series->labels)) {
-        return 0;
-    }
-    return tly_series_list_add(list, series->labels, series);
+    return tly_matchers_accept(bound, labels) ? tly_series_list_add(list, labels, handle) : 0;
 }
 
 /* The one matcher that names the metric, if there is one. */
@@ -76,12 +74,14 @@ static int select_series(void *arg, const struct tly_matcher *matchers, size_t c
 {
     const struct memory_storage *storage = arg;
     const struct tly_matcher *name = name_matcher(matchers, count);
+    struct tly_bound_matchers bound;
+    tly_matchers_bind(matchers, count, storage->symbols, &bound);
     int rc = 0;
     (void)from_ms;
     (void)to_ms;
     if (!name) {
         for (size_t i = 0; rc == 0 && i < storage->count; i++) {
-            rc = add_if_accepted(storage, storage->at[i], matchers, count, list);
+            rc = add_if_accepted(&bound, storage->at[i]->labels, storage->at[i], list);
         }
         return rc;
     }
@@ -89,27 +89,36 @@ static int select_series(void *arg, const struct tly_matcher *matchers, size_t c
     if (!tly_symbols_find(storage->symbols, name->value, &symbol) || symbol >= storage->name_cap) {
         return 0;
     }
-    for (struct series *at = storage->names[symbol].first; rc == 0 && at; at = at->next) {
-        rc = count == 1 ? tly_series_list_add(list, at->labels, at)
-                        : add_if_accepted(storage, at, matchers, count, list);
+    const struct name_list *named = &storage->names[symbol];
+    for (size_t i = 0; rc == 0 && i < named->count; i++) {
+        const struct tly_series *at = &named->at[i];
+        rc = count == 1 ? tly_series_list_add(list, at->labels, at->handle)
+                        : add_if_accepted(&bound, at->labels, at->handle, list);
     }
     return rc;
 }
 
-/* How many points have a time of at most `t_ms`. */
-static size_t points_until(const struct tly_points *points, int64_t t_ms)
+/* How many points have a time of at most `t_ms`. Points mostly stand at equal distances: the guess
+ * is right or next to right. */
+static size_t points_until(const struct series *series, int64_t t_ms)
 {
-    size_t low = 0;
-    size_t high = points->count;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (points->at[middle].t_ms <= t_ms) {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
+    const struct tly_points *points = &series->points;
+    size_t count = points->count;
+    if (count == 0 || t_ms < series->first_ms) {
+        return 0;
     }
-    return low;
+    if (t_ms >= series->last_ms) {
+        return count;
+    }
+    double share = (double)(t_ms - series->first_ms) / (double)(series->last_ms - series->first_ms);
+    size_t guess = (size_t)(share * (double)(count - 1));
+    while (guess > 0 && points->at[guess].t_ms > t_ms) {
+        guess--;
+    }
+    while (guess + 1 < count && points->at[guess + 1].t_ms <= t_ms) {
+        guess++;
+    }
+    return guess + 1;
 }
 
 static bool latest(void *arg, const struct tly_series *handle, int64_t at_ms,
@@ -117,7 +126,7 @@ static bool latest(void *arg, const struct tly_series *handle, int64_t at_ms,
 {
     (void)arg;
     const struct series *series = handle->handle;
-    size_t count = points_until(&series->points, at_ms);
+    size_t count = points_until(series, at_ms);
     if (count == 0) {
         return false;
     }
@@ -131,8 +140,8 @@ static int window(void *arg, const struct tly_series *handle, int64_t after_ms, 
     (void)arg;
     (void)scratch;
     const struct series *series = handle->handle;
-    size_t from = points_until(&series->points, after_ms);
-    size_t to = points_until(&series->points, to_ms);
+    size_t from = points_until(series, after_ms);
+    size_t to = points_until(series, to_ms);
     *ret_window = (struct tly_window){series->points.at + from, to > from ? to - from : 0};
     return 0;
 }
@@ -156,6 +165,9 @@ void memory_storage_free(struct memory_storage *storage)
     }
     for (size_t i = 0; i < storage->kept_count; i++) {
         tly_labels_drop(storage->symbols, &storage->kept[i]);
+    }
+    for (size_t i = 0; i < storage->name_cap; i++) {
+        free(storage->names[i].at);
     }
     free(storage->at);
     free(storage->names);
@@ -183,24 +195,21 @@ static struct name_list *name_list(struct memory_storage *storage, uint32_t name
 static struct series *series_of(struct memory_storage *storage, struct tly_labels labels)
 {
     struct name_list *list = name_list(storage, tly_labels_get(labels, TLY_SYMBOL_NAME));
-    if (list->last && tly_labels_equal(list->last->labels, labels)) {
-        return list->last; /* samples usually come series by series */
-    }
-    for (struct series *at = list->first; at; at = at->next) {
-        if (tly_labels_equal(at->labels, labels)) {
-            return at;
+    /* Backwards, since samples usually come series by series. */
+    for (size_t i = list->count; i > 0; i--) {
+        if (tly_labels_equal(list->at[i - 1].labels, labels)) {
+            return list->at[i - 1].handle;
         }
     }
     struct series *series = checked(calloc(1, sizeof(*series)));
     if (tly_labels_keep(storage->symbols, labels, &series->labels) < 0) {
         die("out of memory", "");
     }
-    if (list->last) {
-        list->last->next = series;
-    } else {
-        list->first = series;
+    if (list->count == list->cap) {
+        list->cap = list->cap > 0 ? list->cap * 2 : 16;
+        list->at = checked(realloc(list->at, list->cap * sizeof(*list->at)));
     }
-    list->last = series;
+    list->at[list->count++] = (struct tly_series){series->labels, series};
     if (storage->count == storage->cap) {
         storage->cap = storage->cap > 0 ? storage->cap * 2 : 64;
         struct series **at = realloc(storage->at, storage->cap * sizeof(struct series *));
@@ -217,6 +226,8 @@ void memory_storage_add(struct memory_storage *storage, struct tly_labels labels
     if (tly_points_add(&series->points, (struct tly_point){t_ms, value}) < 0) {
         die("out of memory", "");
     }
+    series->first_ms = series->points.at[0].t_ms;
+    series->last_ms = t_ms;
 }
 
 struct tly_labels memory_storage_labels(struct memory_storage *storage, const char *selector)
