@@ -20,6 +20,8 @@
 /* The lines of one frame may be longer than the frame: tags repeat, control characters become six
  * letters. Beyond this a frame is refused. */
 #define LINES_BYTES_MAX (512UL * 1024 * 1024)
+/* Each may hold a frame that is not complete yet. */
+#define CONNECTIONS_MAX 1024
 /* Answers that a client does not read. */
 #define ANSWERS_BYTES_HIGH (64UL * 1024)
 #define ANSWERS_BYTES_MAX  (16UL * 1024 * 1024)
@@ -30,8 +32,9 @@ struct tly_line_receiver {
     size_t listener_count;
     struct tly_line_writer *writer;
     struct connection *connections;
+    size_t connection_count;
     struct tly_line_receiver_counts counts;
-    struct tly_log_limit broken_limit, skipped_limit;
+    struct tly_log_limit broken_limit, skipped_limit, refused_limit;
     size_t frame_at; /* where the lines of the frame that is being read begin */
     bool full;       /* reading is paused until lines are written */
     bool stopping;   /* no connection is read any more */
@@ -61,6 +64,7 @@ static void connection_free(struct connection *connection)
     if (connection->next) {
         connection->next->previous = connection->previous;
     }
+    receiver->connection_count--;
     tly_stream_free(connection->stream);
     tly_forward_reader_done(&connection->reader);
     tly_buf_done(&connection->waiting);
@@ -303,6 +307,22 @@ static void stream_ended(void *arg, int code, const char *text)
     connection_free(arg);
 }
 
+/* Room for one more connection; NULL where there is none, which is said. */
+static struct connection *connection_new(struct tly_line_receiver *receiver,
+                                         const struct tly_stream *stream)
+{
+    struct connection *connection = receiver->connection_count < CONNECTIONS_MAX
+                                        ? calloc(1, sizeof(*connection))
+                                        : NULL;
+    uint64_t held;
+    if (!connection &&
+        tly_log_limit_pass(&receiver->refused_limit, tly_loop_now_ms(receiver->spec.loop), &held)) {
+        tly_log_warn(WHO, "%s: refused beside %zu other connections (%" PRIu64 " others before)",
+                     tly_stream_peer(stream), receiver->connection_count, held);
+    }
+    return connection;
+}
+
 static void accepted(void *arg, struct tly_stream *stream)
 {
     static const struct tly_stream_events events = {.received = stream_received,
@@ -311,12 +331,13 @@ static void accepted(void *arg, struct tly_stream *stream)
         .frame_bytes_max = TLY_FORWARD_FRAME_BYTES_MAX,
         .inflated_bytes_max = TLY_FORWARD_FRAME_BYTES_MAX};
     struct tly_line_receiver *receiver = arg;
-    struct connection *connection = receiver->stopping ? NULL : calloc(1, sizeof(*connection));
+    struct connection *connection = receiver->stopping ? NULL : connection_new(receiver, stream);
     if (!connection) {
         tly_stream_free(stream);
         return;
     }
     receiver->counts.connections++;
+    receiver->connection_count++;
     connection->receiver = receiver;
     connection->stream = stream;
     tly_forward_reader_init(&connection->reader, &limits);

@@ -189,10 +189,12 @@ static int write_port(const struct receive *receive)
     }
     int len = snprintf(port, sizeof(port), "%u\n", receive->port);
     int printed = snprintf(temporary, sizeof(temporary), "%s.new", path);
-    TLY_AUTO_FD fd = printed < (int)sizeof(temporary)
-                         ? open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, OUTPUT_MODE)
-                         : -1;
-    int rc = fd < 0 ? -errno : tly_file_write_fd(fd, port, (size_t)len);
+    TLY_AUTO_FD fd = -1;
+    int rc = -ENAMETOOLONG;
+    if (printed < (int)sizeof(temporary)) {
+        fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, OUTPUT_MODE);
+        rc = fd < 0 ? -errno : tly_file_write_fd(fd, port, (size_t)len);
+    }
     if (rc == 0 && rename(temporary, path) < 0) {
         rc = -errno;
     }
