@@ -1,0 +1,393 @@
+/*
+ * Lines on their way to destinations that are slow, full, gone or several: what is not acknowledged
+ * comes again after a restart, what is acknowledged does not, and nobody waits for another.
+ */
+#include "tests/unit/logs/house.h"
+
+#include <unistd.h>
+
+#define PIECE 16384 /* bytes, as Docker cuts them */
+
+static const struct tly_destination_limits small = {
+    .chunk_age_ms = 5, .chunk_bytes_max = 8192, .bytes_max = 32768};
+
+static void unacknowledged_lines_come_again(void **state)
+{
+    struct house *house = *state;
+    struct sink *sink = &house->sinks[0];
+    struct docker docker;
+    docker_create(house, &docker, 1);
+    docker_lines(&docker, 0, 100);
+    house_start(house);
+    sink_await(house, sink, 100);
+    house_settle(house);
+    sink->mode = SINK_HOLDS;
+    docker_lines(&docker, 100, 200);
+    sink_await(house, sink, 200);
+    house_kill(house);
+    sink_clear(sink);
+    sink->mode = SINK_ACKS;
+    docker_lines(&docker, 200, 210);
+    house_start(house);
+    sink_await(house, sink, 110);
+    house_settle(house);
+    expect_lines(sink, docker.id, 100, 210);
+    house_kill(house);
+    sink_clear(sink);
+    house_start(house);
+    house_settle(house);
+    assert_int_equal(sink->count, 0);
+    docker_remove(&docker);
+}
+
+/* Chunks are acknowledged out of order: the position stays before the first that is not. */
+static void a_gap_in_acknowledgements_holds_the_position(void **state)
+{
+    struct house *house = *state;
+    struct sink *sink = &house->sinks[0];
+    struct docker docker;
+    house->limits.chunk_bytes_max = 8192;
+    sink->mode = SINK_HOLDS;
+    docker_create(house, &docker, 1);
+    docker_lines(&docker, 0, 200);
+    house_start(house);
+    sink_await(house, sink, 200);
+    assert_true(sink->held_count > 2);
+    for (size_t i = 1; i < sink->held_count; i++) {
+        tly_destination_ack(sink->destination, sink->held[i]);
+    }
+    sink->held_count = 1;
+    house_kill(house);
+    sink_clear(sink);
+    sink->mode = SINK_ACKS;
+    house_start(house);
+    sink_await(house, sink, 200);
+    house_settle(house);
+    expect_lines(sink, docker.id, 0, 200);
+    docker_remove(&docker);
+}
+
+static void a_full_destination_is_waited_for(void **state)
+{
+    struct house *house = *state;
+    struct sink *sink = &house->sinks[0];
+    struct docker dockers[3];
+    house->limits = small;
+    sink->mode = SINK_RESTS;
+    for (unsigned i = 0; i < 3; i++) {
+        docker_create(house, &dockers[i], (i + 1));
+        docker_lines(&dockers[i], 0, 2000);
+    }
+    house_start(house);
+    house_settle(house);
+    struct tly_destination_counts counts;
+    tly_destination_counts(sink->destination, &counts);
+    assert_true(counts.memory_bytes <= small.bytes_max);
+    assert_true(counts.queued_records < 1000);
+    for (unsigned i = 0; i < 3; i++) {
+        docker_lines(&dockers[i], 2000, 2100);
+    }
+    sink_set(sink, SINK_ACKS);
+    sink_await(house, sink, 6300);
+    house_settle(house);
+    for (unsigned i = 0; i < 3; i++) {
+        expect_lines(sink, dockers[i].id, 0, 2100);
+        docker_remove(&dockers[i]);
+    }
+    assert_int_equal(house_metric(house, TLY_F_tallyman_logs_gaps_total, NULL), 0);
+}
+
+static void killed_while_full(void **state)
+{
+    struct house *house = *state;
+    struct sink *sink = &house->sinks[0];
+    struct docker docker;
+    house->limits = small;
+    docker_create(house, &docker, 1);
+    docker_lines(&docker, 0, 3000);
+    for (unsigned n = 0; n < 10; n++) {
+        sink->mode = SINK_HOLDS;
+        house_start(house);
+        house_settle(house);
+        house_kill(house);
+        docker_lines(&docker, 3000 + n * 10, 3010 + n * 10);
+    }
+    sink_clear(sink);
+    sink->mode = SINK_ACKS;
+    house_start(house);
+    sink_await(house, sink, 3100);
+    house_settle(house);
+    expect_lines(sink, docker.id, 0, 3100);
+    docker_remove(&docker);
+}
+
+static void destinations_are_independent(void **state)
+{
+    struct house *house = *state;
+    struct sink *fast = &house->sinks[0];
+    struct sink *slow = &house->sinks[1];
+    struct docker docker;
+    house->sink_count = 2;
+    house->limits = small;
+    slow->mode = SINK_RESTS;
+    docker_create(house, &docker, 1);
+    docker_lines(&docker, 0, 1000);
+    house_start(house);
+    sink_await(house, fast, 1000);
+    docker_rotate(&docker, 2);
+    docker_lines(&docker, 1000, 2000);
+    sink_await(house, fast, 2000);
+    docker_rotate(&docker, 2);
+    docker_lines(&docker, 2000, 3000);
+    sink_await(house, fast, 3000);
+    house_settle(house);
+    expect_lines(fast, docker.id, 0, 3000);
+    sink_set(slow, SINK_ACKS);
+    sink_await(house, slow, 3000);
+    house_settle(house);
+    expect_lines(slow, docker.id, 0, 3000);
+    assert_int_equal(house_metric(house, TLY_F_tallyman_logs_gaps_total, NULL), 0);
+    docker_remove(&docker);
+}
+
+/* Each destination goes on where it was itself, whatever the other one has. */
+static void destinations_have_their_own_positions(void **state)
+{
+    struct house *house = *state;
+    struct sink *fast = &house->sinks[0];
+    struct sink *slow = &house->sinks[1];
+    struct docker docker;
+    house->sink_count = 2;
+    slow->mode = SINK_RESTS;
+    docker_create(house, &docker, 1);
+    docker_lines(&docker, 0, 100);
+    house_start(house);
+    sink_await(house, fast, 100);
+    house_settle(house);
+    house_kill(house);
+    docker_rotate(&docker, 3);
+    docker_lines(&docker, 100, 200);
+    slow->mode = SINK_ACKS;
+    house_start(house);
+    sink_await(house, fast, 200);
+    sink_await(house, slow, 200);
+    house_settle(house);
+    expect_lines(fast, docker.id, 0, 200);
+    expect_lines(slow, docker.id, 0, 200);
+    docker_remove(&docker);
+}
+
+/* A destination that is new to the configuration gets no history when `from` is now. */
+static void a_new_destination_begins_as_configured(void **state)
+{
+    struct house *house = *state;
+    struct sink *second = &house->sinks[1];
+    struct docker docker;
+    (void)snprintf(house->options, sizeof(house->options), "from: now");
+    docker_create(house, &docker, 1);
+    docker_lines(&docker, 0, 100);
+    house_start(house);
+    house_settle(house);
+    house_kill(house);
+    docker_lines(&docker, 100, 200);
+    house->sink_count = 2;
+    house_start(house);
+    sink_await(house, &house->sinks[0], 100);
+    house_settle(house);
+    assert_int_equal(second->count, 0);
+    docker_lines(&docker, 200, 210);
+    sink_await(house, second, 10);
+    sink_await(house, &house->sinks[0], 110);
+    expect_lines(&house->sinks[0], docker.id, 100, 210);
+    expect_lines(second, docker.id, 200, 210);
+    docker_remove(&docker);
+}
+
+/* Killed while the engine has just made an empty log, and has gone on rotating meanwhile: its inode
+ * may be any file's by now. */
+static void killed_at_an_empty_file(void **state)
+{
+    struct house *house = *state;
+    struct sink *sink = &house->sinks[0];
+    struct docker docker;
+    docker_create(house, &docker, 1);
+    docker_lines(&docker, 0, 10);
+    house_start(house);
+    sink_await(house, sink, 10);
+    docker_rotate(&docker, 5);
+    house_settle(house);
+    house_kill(house);
+    for (unsigned n = 1; n < 4; n++) {
+        docker_lines(&docker, n * 10, n * 10 + 10);
+        docker_rotate(&docker, 5);
+    }
+    docker_lines(&docker, 40, 50);
+    house_start(house);
+    sink_await(house, sink, 50);
+    house_settle(house);
+    expect_lines(sink, docker.id, 0, 50);
+    assert_int_equal(house_metric(house, TLY_F_tallyman_logs_gaps_total, NULL), 0);
+    docker_remove(&docker);
+}
+
+static void rotated_away_while_down_is_counted(void **state)
+{
+    struct house *house = *state;
+    struct sink *sink = &house->sinks[0];
+    struct docker docker;
+    docker_create(house, &docker, 1);
+    docker_lines(&docker, 0, 10);
+    house_start(house);
+    sink_await(house, sink, 10);
+    house_settle(house);
+    house_kill(house);
+    for (unsigned n = 1; n < 4; n++) {
+        docker_rotate(&docker, 2);
+        docker_lines(&docker, n * 10, n * 10 + 10);
+    }
+    house_start(house);
+    sink_await(house, sink, 30); /* 10 to 19 were in a file that is gone */
+    house_settle(house);
+    assert_int_equal(sink->count, 30);
+    assert_string_equal(sink->taken[10].log, "20: the quick brown fox");
+    assert_int_equal(house_metric(house, TLY_F_tallyman_logs_gaps_total, "reason=\"rotated\""), 1);
+    docker_remove(&docker);
+}
+
+/* ---- lines in pieces, over restarts ---- */
+
+static void expect_fill(const struct taken *taken, const char *source, char fill, size_t len)
+{
+    assert_string_equal(taken->source, source);
+    assert_int_equal(taken->log_len, len);
+    for (size_t i = 0; i < len; i++) {
+        assert_int_equal(taken->log[i], fill);
+    }
+    assert_null(taken->partial_id);
+}
+
+/* The line of one stream waits for its rest; the other stream goes on and is delivered. After the
+ * restart the first line is whole, and the other stream's lines don't come again. */
+static void a_waiting_line_survives_a_restart(void **state)
+{
+    struct house *house = *state;
+    struct sink *sink = &house->sinks[0];
+    struct docker docker;
+    docker_create(house, &docker, 1);
+    house_start(house);
+    docker_lines(&docker, 0, 5);
+    docker_piece(&docker, "stderr", 'e', PIECE, false);
+    docker_lines(&docker, 5, 10);
+    docker_piece(&docker, "stderr", 'e', PIECE, false);
+    docker_lines(&docker, 10, 20);
+    sink_await(house, sink, 20);
+    house_settle(house);
+    expect_lines(sink, docker.id, 0, 20);
+    for (unsigned n = 0; n < 3; n++) { /* also when nothing new comes between */
+        house_kill(house);
+        house_start(house);
+        house_settle(house);
+        assert_int_equal(sink->count, 20);
+    }
+    docker_lines(&docker, 20, 30);
+    sink_await(house, sink, 30);
+    house_settle(house);
+    house_kill(house);
+    house_start(house);
+    docker_piece(&docker, "stderr", 'e', 100, true);
+    docker_lines(&docker, 30, 31);
+    sink_await(house, sink, 32);
+    house_settle(house);
+    assert_int_equal(sink->count, 32);
+    expect_fill(&sink->taken[30], "stderr", 'e', 2 * PIECE + 100);
+    house_kill(house);
+    sink_clear(sink);
+    house_start(house);
+    house_settle(house);
+    assert_int_equal(sink->count, 0);
+    docker_remove(&docker);
+}
+
+static void a_waiting_line_survives_rotations(void **state)
+{
+    struct house *house = *state;
+    struct sink *sink = &house->sinks[0];
+    struct docker docker;
+    docker_create(house, &docker, 1);
+    house_start(house);
+    docker_lines(&docker, 0, 5);
+    docker_piece(&docker, "stderr", 'e', PIECE, false);
+    docker_lines(&docker, 5, 10);
+    docker_rotate(&docker, 5);
+    docker_lines(&docker, 10, 20);
+    docker_piece(&docker, "stderr", 'e', PIECE, false);
+    sink_await(house, sink, 20);
+    house_settle(house);
+    house_kill(house);
+    docker_rotate(&docker, 5);
+    docker_compress(&docker, 2);
+    docker_lines(&docker, 20, 25);
+    house_start(house);
+    sink_await(house, sink, 25);
+    docker_piece(&docker, "stderr", 'e', 7, true);
+    sink_await(house, sink, 26);
+    house_settle(house);
+    assert_int_equal(sink->count, 26);
+    expect_fill(&sink->taken[25], "stderr", 'e', 2 * PIECE + 7);
+    assert_int_equal(house_metric(house, TLY_F_tallyman_logs_gaps_total, NULL), 0);
+    docker_remove(&docker);
+}
+
+/* Both streams wait at the same time, and are killed at each step. */
+static void both_streams_wait(void **state)
+{
+    struct house *house = *state;
+    struct sink *sink = &house->sinks[0];
+    struct docker docker;
+    docker_create(house, &docker, 1);
+    docker_write(&docker, "stdout", "one");
+    for (int step = 0; step < 4; step++) {
+        docker_piece(&docker, step % 2 == 0 ? "stdout" : "stderr", step % 2 == 0 ? 'o' : 'e', PIECE,
+                     false);
+        house_start(house);
+        house_settle(house);
+        house_kill(house);
+        assert_int_equal(sink->count, 1);
+    }
+    docker_piece(&docker, "stderr", 'e', 1, true);
+    house_start(house);
+    sink_await(house, sink, 2);
+    house_settle(house);
+    house_kill(house);
+    docker_piece(&docker, "stdout", 'o', 2, true);
+    docker_write(&docker, "stdout", "two");
+    house_start(house);
+    sink_await(house, sink, 4);
+    house_settle(house);
+    assert_int_equal(sink->count, 4);
+    expect_fill(&sink->taken[1], "stderr", 'e', 2 * PIECE + 1);
+    expect_fill(&sink->taken[2], "stdout", 'o', 2 * PIECE + 2);
+    assert_string_equal(sink->taken[3].log, "two");
+    docker_remove(&docker);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+#define ROW(name) cmocka_unit_test_setup_teardown(name, house_set_up, house_tear_down)
+        ROW(unacknowledged_lines_come_again),
+        ROW(a_gap_in_acknowledgements_holds_the_position),
+        ROW(a_full_destination_is_waited_for),
+        ROW(killed_while_full),
+        ROW(destinations_are_independent),
+        ROW(destinations_have_their_own_positions),
+        ROW(a_new_destination_begins_as_configured),
+        ROW(killed_at_an_empty_file),
+        ROW(rotated_away_while_down_is_counted),
+        ROW(a_waiting_line_survives_a_restart),
+        ROW(a_waiting_line_survives_rotations),
+        ROW(both_streams_wait),
+#undef ROW
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
