@@ -8,12 +8,6 @@
 
 #include <stdio.h>
 
-const char *tly_type_name(enum tly_type type)
-{
-    static const char *const names[] = {"scalar", "string", "instant vector", "range vector"};
-    return names[type];
-}
-
 static bool check_node(struct tly_parser *parser, struct tly_node *node);
 
 /* Checks a child and that it has the type that its place wants. */

@@ -4,7 +4,8 @@
  */
 #include "agent/rules/lexer.h"
 
-#include <errno.h>
+#include "agent/rules/unquote.h"
+
 #include <string.h>
 #include <strings.h>
 
@@ -213,23 +214,6 @@ static void number_or_duration(struct tly_lexer *lexer, struct tly_token *token)
 
 /* ---- strings ---- */
 
-static unsigned hex_value(int c)
-{
-    if (is_digit(c)) {
-        return (unsigned)(c - '0');
-    }
-    return is_one_of(c, "abcdef") || is_one_of(c, "ABCDEF") ? (unsigned)(c | 0x20) - 'a' + 10 : 16;
-}
-
-/* How an escape is read whose letter is `c`: how many digits follow, in which base; the letter of
- * an octal one is its first digit. */
-static bool escape_form(int c, unsigned *ret_digits, unsigned *ret_base)
-{
-    *ret_base = c >= '0' && c <= '7' ? 8 : 16;
-    *ret_digits = *ret_base == 8 ? 3 : c == 'x' ? 2 : c == 'u' ? 4 : c == 'U' ? 8 : 0;
-    return *ret_digits > 0;
-}
-
 /* Checks the escape whose backslash stands at `*at` and moves behind it. */
 static const char *escape_check(const struct tly_lexer *lexer, uint32_t *at, int quote)
 {
@@ -243,7 +227,7 @@ static const char *escape_check(const struct tly_lexer *lexer, uint32_t *at, int
         *at += 2;
         return NULL;
     }
-    if (!escape_form(c, &digits, &base)) {
+    if (!tly_escape_form(c, &digits, &base)) {
         return "unknown escape sequence";
     }
     uint32_t from = *at + (base == 8 ? 1 : 2);
@@ -253,10 +237,10 @@ static const char *escape_check(const struct tly_lexer *lexer, uint32_t *at, int
         if (digit == AT_END) {
             return "escape sequence not terminated";
         }
-        if (hex_value(digit) >= base) {
+        if (tly_hex_value(digit) >= base) {
             return "illegal character in escape sequence";
         }
-        value = value * base + hex_value(digit);
+        value = value * base + tly_hex_value(digit);
     }
     if (value > (digits < 4 ? 0xff : 0x10ffff) || (value >= 0xd800 && value < 0xe000)) {
         return "escape sequence is an invalid Unicode code point";
@@ -295,59 +279,6 @@ static void string(struct tly_lexer *lexer, struct tly_token *token, int quote)
         return;
     }
     emit(lexer, token, TLY_TOKEN_STRING, at + 1);
-}
-
-static size_t utf8_write(uint32_t rune, char *to)
-{
-    if (rune < 0x80) {
-        to[0] = (char)rune;
-        return 1;
-    }
-    size_t len = rune < 0x800 ? 2 : rune < 0x10000 ? 3 : 4;
-    for (size_t i = len - 1; i > 0; i--) {
-        to[i] = (char)(0x80 | (rune & 0x3f));
-        rune >>= 6;
-    }
-    to[0] = (char)((0xf00U >> len & 0xff) | rune);
-    return len;
-}
-
-int tly_string_unquote(struct tly_arena *arena, struct tly_text quoted, struct tly_text *ret_text)
-{
-    static const char letters[] = "abfnrtv";
-    static const char meant[] = "\a\b\f\n\r\t\v";
-    char *to = tly_arena_alloc_raw(arena, quoted.len);
-    if (!to) {
-        return -ENOMEM;
-    }
-    size_t len = 0;
-    bool raw = quoted.at[0] == '`';
-    for (size_t i = 1; i + 1 < quoted.len;) {
-        char c = quoted.at[i];
-        unsigned digits;
-        unsigned base;
-        if (c != '\\' || raw) {
-            to[len++] = c;
-            i++;
-        } else if (!escape_form(quoted.at[i + 1], &digits, &base)) {
-            const char *letter = strchr(letters, quoted.at[i + 1]);
-            to[len++] = letter ? meant[letter - letters] : quoted.at[i + 1];
-            i += 2;
-        } else {
-            i += base == 8 ? 1 : 2;
-            uint32_t value = 0;
-            for (unsigned k = 0; k < digits; k++) {
-                value = value * base + hex_value(quoted.at[i++]);
-            }
-            if (digits < 4) {
-                to[len++] = (char)value; /* a byte, even where it is half a character */
-            } else {
-                len += utf8_write(value, to + len);
-            }
-        }
-    }
-    *ret_text = (struct tly_text){to, len};
-    return 0;
 }
 
 /* ---- words and signs ---- */

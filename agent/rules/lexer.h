@@ -8,7 +8,6 @@
 
 #include "agent/base/error.h"
 #include "agent/base/text.h"
-#include "agent/rules/arena.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -117,10 +116,5 @@ static inline bool tly_token_is_word(enum tly_token_kind kind)
 
 /* How an operator, an aggregation or a keyword is written; NULL for other kinds. */
 const char *tly_token_text(enum tly_token_kind kind);
-
-/* What a quoted string (a token's text) means, in the arena. The lexer has checked its escapes.
- * -ENOMEM. */
-int tly_string_unquote(struct tly_arena *arena, struct tly_text quoted,
-                       struct tly_text *ret_text) TLY_CHECK;
 
 #endif

@@ -42,6 +42,8 @@ struct tly_node *tly_parser_node(struct tly_parser *parser, enum tly_node_kind k
 bool tly_parser_adopt(struct tly_parser *parser, struct tly_node *node,
                       const struct tly_node *child);
 
+/* An expression up to what can't be part of it. NULL on a fault. */
+struct tly_node *tly_parse_expression(struct tly_parser *parser);
 /* `name{...}`, the next token being the name or the brace. NULL on a fault. */
 struct tly_node *tly_parse_selector(struct tly_parser *parser);
 /* `[5m]`, `[5m:1m]`, `offset 5m`, `@ 1` behind `node`. NULL on a fault. */

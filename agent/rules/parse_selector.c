@@ -5,6 +5,7 @@
 #include "agent/rules/parse.h"
 
 #include "agent/rules/number.h"
+#include "agent/rules/unquote.h"
 
 #include <errno.h>
 #include <math.h>

@@ -1,6 +1,7 @@
 /* Tokens: what each bracket makes of a character, strings with their escapes, and the faults. */
 #include "agent/rules/lexer.h"
 
+#include "agent/rules/unquote.h"
 #include "tests/unit/unit.h"
 
 #define KINDS_MAX 16
