@@ -164,7 +164,8 @@ static int compare(const void *a, const void *b)
 static double median_ms(int64_t *durations_ns)
 {
     qsort(durations_ns, RUNS, sizeof(*durations_ns), compare);
-    return (double)durations_ns[RUNS / 2] / (double)TLY_NS_PER_MS;
+    size_t middle = RUNS / 2;
+    return (double)durations_ns[middle] / (double)TLY_NS_PER_MS;
 }
 
 static void fill(struct memory_storage *storage)
