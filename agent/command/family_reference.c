@@ -1,6 +1,6 @@
 /*
- * Writes docs/metrics.md. The families stand in the table in the order of the exposition; the page
- * keeps that order and puts a heading wherever the scope or the group changes.
+ * Writes docs/metrics.md: a part for each scope, in it a table for each group. The families stand
+ * in the order of the exposition, which mixes scopes within a group.
  */
 #include "agent/command/family_reference.h"
 
@@ -65,9 +65,8 @@ static int put_family(struct tly_buf *buf, const struct tly_family *family)
 {
     const bool cadvisor = (family->flags & TLY_FAMILY_CADVISOR) != 0;
     const bool carried = (family->flags & TLY_FAMILY_CARRIED) != 0;
-    int rc = tly_buf_printf(buf, "| `%s` | %s%s%s%s | ", family->name, type_names[family->type],
-                            cadvisor || carried ? " " : "", cadvisor ? "**c**" : "",
-                            carried ? "**t**" : "");
+    int rc = tly_buf_printf(buf, "| `%s` | %s%s%s | ", family->name, type_names[family->type],
+                            cadvisor ? " **c**" : "", carried ? " **t**" : "");
     rc = rc < 0 ? rc : put_labels(buf, family->labels);
     rc = rc < 0 ? rc : put(buf, " | ");
     rc = rc < 0 ? rc : put_cell(buf, family->help);
@@ -82,26 +81,35 @@ static int put_family(struct tly_buf *buf, const struct tly_family *family)
     return rc < 0 ? rc : put(buf, " |\n");
 }
 
-int tly_family_reference(struct tly_buf *buf)
+/* The families of one scope. */
+static int put_scope(struct tly_buf *buf, enum tly_family_scope scope)
 {
-    int rc = put(buf, preamble);
-    const struct tly_family *before = NULL;
+    int rc = tly_buf_printf(buf, "\n## %s\n", scope_titles[scope]);
+    const char *group = "";
     for (size_t i = 0; i < TLY_FAMILY_COUNT && rc == 0; i++) {
         const struct tly_family *family = &tly_families[i];
-        const bool new_scope = !before || before->scope != family->scope;
-        if (new_scope) {
-            rc = tly_buf_printf(buf, "\n## %s\n", scope_titles[family->scope]);
+        if (family->scope != scope) {
+            continue;
         }
-        if (rc == 0 && (new_scope || strcmp(before->group, family->group) != 0)) {
-            rc = strcmp(family->group, "always") == 0
-                     ? put(buf, "\nAlways there:\n")
-                     : tly_buf_printf(buf, "\nGroup `%s`:\n", family->group);
+        if (strcmp(group, family->group) != 0) {
+            group = family->group;
+            rc = strcmp(group, "always") == 0 ? put(buf, "\nAlways there:\n")
+                                              : tly_buf_printf(buf, "\nGroup `%s`:\n", group);
             rc = rc < 0 ? rc
                         : put(buf, "\n| name | type | labels | what it says | source |\n"
                                    "| --- | --- | --- | --- | --- |\n");
         }
         rc = rc < 0 ? rc : put_family(buf, family);
-        before = family;
+    }
+    return rc;
+}
+
+int tly_family_reference(struct tly_buf *buf)
+{
+    int rc = put(buf, preamble);
+    for (enum tly_family_scope scope = TLY_PER_CONTAINER; scope <= TLY_PER_AGENT && rc == 0;
+         scope++) {
+        rc = put_scope(buf, scope);
     }
     return rc;
 }
