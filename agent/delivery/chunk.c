@@ -167,6 +167,14 @@ static void cursor_remove(struct tly_cursor *cursor, struct tly_span *span)
     free(span);
 }
 
+/* Forgets what was acknowledged behind a span that never will be: the position must not pass it. */
+static void cursor_skip(struct tly_cursor *cursor)
+{
+    while (cursor->first && cursor->first->acked) {
+        cursor_remove(cursor, cursor->first);
+    }
+}
+
 void tly_chunk_forget(struct tly_chunk *chunk)
 {
     struct tly_span *span = chunk->spans;
@@ -176,6 +184,7 @@ void tly_chunk_forget(struct tly_chunk *chunk)
         struct tly_cursor *cursor = span->cursor;
         cursor->ended = false; /* not all was delivered: the position stays for the next start */
         cursor_remove(cursor, span);
+        cursor_skip(cursor);
         cursor_settle(cursor);
         span = next;
     }
