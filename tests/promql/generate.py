@@ -87,11 +87,11 @@ def histogram(rng, labels, phase_ms):
     return all_series
 
 
-def make_series(seed, aligned=False):
+def make_series(seed, aligned=False, containers=CONTAINERS):
     """`aligned` puts samples at whole seconds, where they meet the edges of windows."""
     rng = random.Random(seed)
     found = []
-    for index in range(CONTAINERS):
+    for index in range(containers):
         phase = 0 if aligned else rng.randrange(250, 14000, 500)
         jitter = 0 if aligned else rng.choice([0, 0, 200])
         image = f"image{index % 3}"

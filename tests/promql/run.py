@@ -12,6 +12,7 @@ import json
 import os
 import pathlib
 import random
+import resource
 import shutil
 import socket
 import subprocess
@@ -231,6 +232,61 @@ class Differences(Case):
             with self.subTest(why):
                 self.check(prometheus.query(t_ms, expression), theirs, expression)
                 self.check(ours.query([(t_ms, expression)])[0], own, expression)
+
+
+COST_CONTAINERS = 100
+COST_TICKS = 20
+COST_TICKS_OURS = 1000  # enough for the clock
+# As rules are: most find nothing, so that hardly anything is sent.
+COST_RULES = [
+    "sum by (id, name, image) (rate(cpu_seconds_total[5m])) > 1e6",
+    "memory_bytes / on (id) (memory_limit_bytes > 0) > 1e6",
+    "predict_linear(memory_bytes[30m], 14400) > 1e9",
+    "increase(net_bytes_total[5m]) > 1e9 and on (id) memory_limit_bytes == 0",
+    'sum by (image) (threads{name=~"c.*"}) > 1e9 unless on (image) info == 2',
+    "changes(state[30m]) > 40",
+    "threads > 100 * avg_over_time(threads[30m] offset 5m)",
+    "delta(memory_bytes[10m]) > 1e9",
+    'state{state="paused"} > 1',
+    "topk(3, rate(net_bytes_total[5m])) > 1e9",
+    "count by (image) (info) < 0",
+    "cpu_seconds_total * on (id) group_left (version) info > 1e9",
+]
+
+
+class Cost(Case):
+    """Rules over a hundred containers cost at most a fifth of what they cost Prometheus."""
+
+    @staticmethod
+    def cpu_of(pid):
+        with open(f"/proc/{pid}/stat", encoding="utf-8") as file:
+            fields = file.read().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def cpu_of_ours(self, ours, ticks):
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        ours.query([(self.t_ms, rule) for rule in COST_RULES] * ticks)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+    def test_fifth(self):
+        prometheus, ours = self.start(generate.make_series(OPTIONS.seed, False, COST_CONTAINERS))
+        self.t_ms = generate.START_MS + 3_000_000 + EVALUATION_MS
+        for rule in COST_RULES:
+            self.assertIsNone(compare.difference(ours.query([(self.t_ms, rule)])[0],
+                                                 prometheus.query(self.t_ms, rule)), rule)
+        before = self.cpu_of(prometheus.process.pid)
+        for _ in range(COST_TICKS):
+            for rule in COST_RULES:
+                prometheus.query(self.t_ms, rule)
+        theirs = self.cpu_of(prometheus.process.pid) - before
+        # Reading the samples is no part of a tick: it is what a run of no ticks takes.
+        own = self.cpu_of_ours(ours, COST_TICKS_OURS) - self.cpu_of_ours(ours, 0)
+        own /= COST_TICKS_OURS
+        theirs /= COST_TICKS
+        self.notes = [f"{len(COST_RULES)} rules over {COST_CONTAINERS} containers: "
+                      f"{own * 1000:.2f} ms of CPU a tick, Prometheus {theirs * 1000:.1f} ms"]
+        self.assertLessEqual(own * 5, theirs)
 
 
 def main():
