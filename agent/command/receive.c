@@ -59,7 +59,7 @@ static void ended(void *arg, int code)
         receive->code = TLY_EXIT_DONE;
         return;
     }
-    receive->code = tly_command_fail(receive->command, "cannot write to %s: %s",
+    receive->code = tly_command_fail(receive->command, "cannot write to %.200s: %s",
                                      path ? path : "standard output", tly_error_name(code));
 }
 
@@ -151,7 +151,7 @@ static int open_output(const struct tly_command *command, const char *path, int 
     int rc = fd < 0 ? -errno : end_torn_line(path, fd);
     if (rc < 0) {
         tly_fd_close(&fd);
-        return tly_command_fail(command, "cannot write to %s: %s", path, tly_error_name(rc));
+        return tly_command_fail(command, "cannot write to %.200s: %s", path, tly_error_name(rc));
     }
     *ret_fd = fd;
     return TLY_EXIT_DONE;
@@ -163,9 +163,10 @@ static int listen_on(struct receive *receive, const char *listen)
     struct tly_error err = {0};
     char text[TLY_ADDRESS_TEXT_MAX];
     int rc = tly_address_parse(tly_text_of(listen), TLY_FORWARD_PORT, &address, &err);
-    if (rc == 0) {
-        rc = tly_line_receiver_listen(receive->receiver, &address, &err);
+    if (rc < 0) {
+        return tly_command_fail(receive->command, "--listen: `%.200s`: %s", listen, err.text);
     }
+    rc = tly_line_receiver_listen(receive->receiver, &address, &err);
     if (rc < 0) {
         return tly_command_fail(receive->command, "%s", err.text);
     }
@@ -199,7 +200,8 @@ static int write_port(const struct receive *receive)
         rc = -errno;
     }
     if (rc < 0) {
-        return tly_command_fail(receive->command, "cannot write %s: %s", path, tly_error_name(rc));
+        return tly_command_fail(receive->command, "cannot write %.200s: %s", path,
+                                tly_error_name(rc));
     }
     return TLY_EXIT_DONE;
 }
