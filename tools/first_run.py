@@ -134,8 +134,9 @@ class Metrics:
                      if labels.get("id") == row["id"]
                      and labels.get("name") == row.get("name")), None)
 
-    def rows(self):
-        """The labels of each container, or cgroup, that has CPU time or a state."""
+    def rows(self, whole_host=False):
+        """The labels of each container, or cgroup, that has CPU time or a state; the host's own
+        row only when it is asked for."""
         found = {}
         for family in ("container_state", "container_cpu_usage_seconds_total"):
             for labels, value in self.samples.get(family, []):
@@ -145,7 +146,7 @@ class Metrics:
         for labels, value in self.samples.get("container_health_status", []):
             if value == 1 and labels.get("status") != "none":
                 found[labels.get("id"), labels.get("name")]["health"] = labels["status"]
-        return list(found.values())
+        return [row for row in found.values() if whole_host or row.get("id") != "/"]
 
 
 class FirstRun:
@@ -205,8 +206,8 @@ class FirstRun:
         raise Broken(f"the agent is not ready after {READY_SECONDS} s; it said:\n{said}")
 
     def introduce(self, engine, config, forward):
-        metrics = Metrics(f"{self.url}/metrics")
-        count = len(metrics.rows())
+        self.previous = Metrics(f"{self.url}/metrics")
+        count = len(self.previous.rows())
         say()
         say("Tallyman is running.")
         if self.demo:
@@ -224,7 +225,7 @@ class FirstRun:
         say("              which prints them here")
         say(f"  set up by   {config}")
         say("  go on       README.md tells how to configure it and where lines and numbers can go")
-        say("  stop        Ctrl-C; it leaves nothing but build/")
+        say("  stop        Ctrl-C; only build/ and the installed packages stay")
         say()
 
     def show_lines(self, until):
@@ -251,16 +252,19 @@ class FirstRun:
             say(f"  {name:<16.16} {record.get('source', ''):<6} | {text}")
 
     def show_table(self, metrics):
-        rows = metrics.rows()
+        rows = metrics.rows(whole_host=True)
         rows.sort(key=lambda row: -(metrics.of("container_cpu_usage_seconds_total", row) or 0))
         say(f"\n  {'':<30} {'state':<18} {'cpu':>7} {'memory':>10} {'lines':>7}")
         for row in rows[:ROWS]:
             name = row.get("name") or row.get("id") or "?"
+            lines = self.line_counts.get(row.get("name"), 0)
+            if name == "/":
+                name, lines = "all together", sum(self.line_counts.values())
             if len(name) > 30:
                 name = "…" + name[-29:]
             state = " ".join(filter(None, [row.get("state"), row.get("health")]))
             say(f"  {name:<30} {state:<18} {self.cpu(metrics, row):>7} "
-                f"{self.memory(metrics, row):>10} {self.line_counts.get(row.get('name'), 0):>7}")
+                f"{self.memory(metrics, row):>10} {lines:>7}")
         if len(rows) > ROWS:
             say(f"  … and {len(rows) - ROWS} more")
         say()
