@@ -5,6 +5,7 @@
  * and goes with it.
  */
 #include "agent/loop/stream_state.h"
+#include "agent/loop/tls_session.h"
 
 #include <errno.h>
 #include <netdb.h>
@@ -21,7 +22,8 @@ struct tly_connect {
     int64_t deadline_ms;
     uv_getaddrinfo_t lookup; /* holds a reference to the stream while under way */
     bool looking_up;
-    bool begun; /* false: the timer is there to begin, in the first turn of the loop */
+    bool begun;         /* false: the timer is there to begin, in the first turn of the loop */
+    bool shaking_hands; /* TCP stands, TLS does not yet */
     uv_connect_t request;
     union tly_sockaddr candidates[CANDIDATES_MAX];
     unsigned count;
@@ -57,6 +59,32 @@ static void try_failed(struct tly_connect *connect, int code)
     tly_stream_close_handle(connect->stream, try_closed);
 }
 
+/* Nothing is left to wait for: the owner gets the stream. */
+static void stand(struct tly_stream *stream)
+{
+    tly_connect_stop(stream->connect);
+    int rc = tly_stream_stand(stream);
+    if (rc < 0) {
+        tly_stream_end(stream, rc, "reading failed");
+    } else if (stream->events.connected) {
+        stream->events.connected(stream->arg);
+    }
+}
+
+/* The peer that answered is the one, whatever comes of it: its handshake has all the time that is
+ * left. */
+static void shake_hands(struct tly_connect *connect)
+{
+    struct tly_stream *stream = connect->stream;
+    int64_t left_ms = connect->deadline_ms - tly_loop_now_ms(stream->loop);
+    connect->shaking_hands = true;
+    tly_timer_start(connect->timer, left_ms > 0 ? left_ms : 0, 0);
+    int rc = tly_tls_session_start(stream, connect->address.tls, connect->address.host, stand);
+    if (rc < 0) {
+        tly_stream_end(stream, rc, "the TLS handshake failed");
+    }
+}
+
 static void try_done(uv_connect_t *request, int status)
 {
     struct tly_connect *connect = request->data;
@@ -68,12 +96,11 @@ static void try_done(uv_connect_t *request, int status)
         try_failed(connect, status);
         return;
     }
-    tly_connect_stop(connect);
-    int rc = tly_stream_stand(stream);
-    if (rc < 0) {
-        tly_stream_end(stream, rc, "reading failed");
-    } else if (stream->events.connected) {
-        stream->events.connected(stream->arg);
+    tly_stream_tune(stream);
+    if (connect->address.tls) {
+        shake_hands(connect);
+    } else {
+        stand(stream);
     }
 }
 
@@ -158,6 +185,8 @@ static void timer_due(void *arg)
     if (!connect->begun) {
         connect->begun = true;
         try_next(connect);
+    } else if (connect->shaking_hands) {
+        tly_stream_end(connect->stream, TLY_E_TIMEOUT, "the TLS handshake failed");
     } else if (connect->looking_up) {
         tly_stream_end(connect->stream, TLY_E_TIMEOUT, "name lookup failed");
     } else {

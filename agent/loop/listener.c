@@ -3,7 +3,9 @@
  * the receiver. The listener belongs to whoever made it.
  */
 #include "agent/base/file.h"
+#include "agent/loop/log.h"
 #include "agent/loop/stream_state.h"
+#include "agent/loop/tls_session.h"
 
 #include <errno.h>
 #include <netdb.h>
@@ -20,6 +22,19 @@
 /* Out of memory for a new stream, the connection waits in the kernel for as long as this. */
 #define RETRY_MS 1000
 
+/* A TLS handshake takes a few round trips; one that takes this long is somebody who wastes our
+ * time. And as many at once may do so before the next is turned away. */
+#define HANDSHAKE_MS   20000
+#define HANDSHAKES_MAX 1024
+
+/* An accepted stream whose TLS handshake is under way: the listener's until it is done. */
+struct handshake {
+    struct tly_listener *listener;
+    struct tly_stream *stream;
+    struct tly_timer *timer;
+    struct handshake *next, *previous;
+};
+
 struct tly_listener {
     struct tly_loop *loop;
     union {
@@ -33,6 +48,8 @@ struct tly_listener {
     struct tly_address address;
     void (*accepted)(void *arg, struct tly_stream *stream);
     void *arg;
+    struct handshake *handshakes;
+    size_t handshake_count;
 };
 
 static void name_peer(struct tly_listener *listener, struct tly_stream *stream)
@@ -45,6 +62,101 @@ static void name_peer(struct tly_listener *listener, struct tly_stream *stream)
         return;
     }
     tly_sockaddr_format(&peer, stream->peer);
+}
+
+/* ---- TLS ---- */
+
+static void handshake_end(struct handshake *handshake)
+{
+    struct tly_listener *listener = handshake->listener;
+    if (handshake->previous) {
+        handshake->previous->next = handshake->next;
+    } else {
+        listener->handshakes = handshake->next;
+    }
+    if (handshake->next) {
+        handshake->next->previous = handshake->previous;
+    }
+    listener->handshake_count--;
+    tly_timer_free(handshake->timer);
+    free(handshake);
+}
+
+static void handshake_fail(void *arg)
+{
+    struct handshake *handshake = arg;
+    tly_stream_free(handshake->stream);
+    handshake_end(handshake);
+}
+
+static void handshake_ended(void *arg, int code, const char *text)
+{
+    (void)code; /* said in `text` */
+    tly_log_debug("listener", "%s", text);
+    handshake_fail(arg);
+}
+
+static void handshake_done(struct tly_stream *stream)
+{
+    struct handshake *handshake = stream->arg;
+    struct tly_listener *listener = handshake->listener;
+    handshake_end(handshake);
+    stream->events = (struct tly_stream_events){.ended = NULL};
+    if (tly_stream_stand(stream) < 0) {
+        tly_stream_free(stream);
+        return;
+    }
+    listener->accepted(listener->arg, stream);
+}
+
+static int handshake_start(struct tly_listener *listener, struct tly_stream *stream)
+{
+    if (listener->handshake_count == HANDSHAKES_MAX) {
+        return TLY_E_LIMIT;
+    }
+    struct handshake *handshake = calloc(1, sizeof(*handshake));
+    if (!handshake) {
+        return -ENOMEM;
+    }
+    int rc = tly_timer_new(listener->loop, handshake_fail, handshake, &handshake->timer);
+    if (rc < 0) {
+        free(handshake);
+        return rc;
+    }
+    handshake->listener = listener;
+    handshake->stream = stream;
+    handshake->next = listener->handshakes;
+    if (handshake->next) {
+        handshake->next->previous = handshake;
+    }
+    listener->handshakes = handshake;
+    listener->handshake_count++;
+    tly_timer_start(handshake->timer, HANDSHAKE_MS, 0);
+    stream->state = TLY_STREAM_CONNECTING;
+    stream->events = (struct tly_stream_events){.ended = handshake_ended};
+    stream->arg = handshake;
+    rc = tly_tls_session_start(stream, listener->address.tls, "", handshake_done);
+    if (rc < 0) {
+        handshake_end(handshake);
+    }
+    return rc;
+}
+
+/* ---- accepting ---- */
+
+/* An accepted connection, on its way to the receiver. */
+static int hand_over(struct tly_listener *listener, struct tly_stream *stream)
+{
+    tly_stream_tune(stream);
+    name_peer(listener, stream);
+    if (listener->address.tls) {
+        return handshake_start(listener, stream);
+    }
+    int rc = tly_stream_stand(stream);
+    if (rc == 0) {
+        listener->accepted(listener->arg, stream);
+    }
+    return rc;
 }
 
 static void accept_one(struct tly_listener *listener)
@@ -64,12 +176,9 @@ static void accept_one(struct tly_listener *listener)
         return;
     }
     if (uv_accept(&listener->handle.stream, &stream->handle.stream) < 0 ||
-        tly_stream_stand(stream) < 0) {
+        hand_over(listener, stream) < 0) {
         tly_stream_free(stream); /* gone before it came */
-        return;
     }
-    name_peer(listener, stream);
-    listener->accepted(listener->arg, stream);
 }
 
 static void connection_came(uv_stream_t *handle, int status)
@@ -237,6 +346,9 @@ void tly_listener_free(struct tly_listener *listener)
 {
     if (listener) {
         tly_timer_free(listener->retry);
+        while (listener->handshakes) {
+            handshake_fail(listener->handshakes);
+        }
         /* libuv removes the file of a Unix socket that it bound. */
         tly_handle_free(listener->loop, &listener->handle.any);
     }

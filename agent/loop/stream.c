@@ -5,6 +5,7 @@
 #include "agent/loop/stream.h"
 
 #include "agent/loop/stream_state.h"
+#include "agent/loop/tls_session.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -43,6 +44,7 @@ void tly_stream_unref(struct tly_stream *stream)
         return;
     }
     stream->loop->alive--;
+    tly_tls_session_free(stream->tls);
     free(stream->connect);
     free(stream);
 }
@@ -86,7 +88,10 @@ static void lend_buffer(uv_handle_t *handle, size_t suggested, uv_buf_t *ret_buf
 static void stream_read(uv_stream_t *handle, ssize_t count, const uv_buf_t *buf)
 {
     struct tly_stream *stream = handle->data;
-    if (count == UV_EOF) {
+    if (stream->tls && (count > 0 || count == UV_EOF)) {
+        size_t len = count > 0 ? (size_t)count : 0;
+        tly_tls_session_read(stream, (struct tly_text){buf->base, len});
+    } else if (count == UV_EOF) {
         tly_stream_end(stream, 0, "closed by the peer");
     } else if (count < 0) {
         tly_stream_end(stream, (int)count, "reading failed");
@@ -95,10 +100,19 @@ static void stream_read(uv_stream_t *handle, ssize_t count, const uv_buf_t *buf)
     }
 }
 
-static int start_reading(struct tly_stream *stream)
+int tly_stream_start_reading(struct tly_stream *stream)
 {
     int rc = uv_read_start(&stream->handle.stream, lend_buffer, stream_read);
     return rc == UV_EALREADY ? 0 : rc;
+}
+
+/* From the handle, or first what TLS has kept of it. */
+static int go_on_reading(struct tly_stream *stream)
+{
+    if (stream->tls && tly_tls_session_resume(stream)) {
+        return 0;
+    }
+    return tly_stream_start_reading(stream);
 }
 
 void tly_stream_pause(struct tly_stream *stream)
@@ -115,18 +129,26 @@ int tly_stream_resume(struct tly_stream *stream)
         return TLY_E_CLOSED;
     }
     stream->paused = false;
-    return stream->state == TLY_STREAM_OPEN ? start_reading(stream) : 0;
+    return stream->state == TLY_STREAM_OPEN ? go_on_reading(stream) : 0;
 }
 
-int tly_stream_stand(struct tly_stream *stream)
+void tly_stream_tune(struct tly_stream *stream)
 {
-    stream->state = TLY_STREAM_OPEN;
     if (stream->handle.any.type == UV_TCP) {
         /* Frames and acks go out at once. A kernel that refuses either option still sends. */
         (void)uv_tcp_nodelay(&stream->handle.tcp, 1);
         (void)uv_tcp_keepalive(&stream->handle.tcp, 1, KEEPALIVE_DELAY_S);
     }
-    return stream->paused ? 0 : start_reading(stream);
+}
+
+int tly_stream_stand(struct tly_stream *stream)
+{
+    stream->state = TLY_STREAM_OPEN;
+    if (!stream->paused) {
+        return go_on_reading(stream);
+    }
+    (void)uv_read_stop(&stream->handle.stream); /* always 0; a TLS handshake was reading */
+    return 0;
 }
 
 int tly_stream_attach(struct tly_stream *stream, const struct tly_stream_events *events, void *arg)
@@ -137,7 +159,7 @@ int tly_stream_attach(struct tly_stream *stream, const struct tly_stream_events 
     stream->events = *events;
     stream->arg = arg;
     stream->paused = false;
-    return start_reading(stream);
+    return go_on_reading(stream);
 }
 
 /* ---- writing ---- */
@@ -183,6 +205,22 @@ static struct tly_write *first_write_off(struct tly_stream *stream)
     return write;
 }
 
+static void tell_first_write(struct tly_stream *stream, int status)
+{
+    struct tly_write *first = first_write_off(stream);
+    void (*written)(void *arg, int code) = first->written;
+    void *arg = first->arg;
+    give_write_back(stream->loop, first);
+    if (written) {
+        written(arg, status);
+    }
+}
+
+void tly_stream_first_written(struct tly_stream *stream)
+{
+    tell_first_write(stream, 0);
+}
+
 static void write_done(uv_write_t *uv, int status)
 {
     struct tly_write *write = uv->data;
@@ -191,16 +229,9 @@ static void write_done(uv_write_t *uv, int status)
         give_write_back(stream->loop, write);
         return;
     }
-    struct tly_write *first = first_write_off(stream);
-    assert(first == write); /* libuv finishes them in order */
-    void (*written)(void *arg, int code) = first->written;
-    void *arg = first->arg;
-    give_write_back(stream->loop, first);
-
+    assert(stream->first_write == write); /* libuv finishes them in order */
     /* The handle, not closed before this returns, keeps the stream even if it is freed here. */
-    if (written) {
-        written(arg, status);
-    }
+    tell_first_write(stream, status);
     if (status < 0) {
         tly_stream_end(stream, status, "writing failed");
     }
@@ -239,6 +270,21 @@ static int bufs_of(const struct tly_text *runs, size_t count, uv_buf_t bufs[TLY_
     return 0;
 }
 
+static void append_write(struct tly_stream *stream, struct tly_write *write)
+{
+    *stream->last_write_at = write;
+    stream->last_write_at = &write->next;
+}
+
+static void write_encrypted(struct tly_stream *stream, struct tly_write *write,
+                            const struct tly_text *runs, size_t count)
+{
+    memcpy(write->runs, runs, count * sizeof(runs[0]));
+    write->run_count = count;
+    append_write(stream, write);
+    tly_tls_session_write(stream, write);
+}
+
 int tly_stream_write_runs(struct tly_stream *stream, const struct tly_text *runs, size_t count,
                           void (*written)(void *arg, int code), void *arg)
 {
@@ -260,6 +306,10 @@ int tly_stream_write_runs(struct tly_stream *stream, const struct tly_text *runs
     }
     *write = (struct tly_write){.stream = stream, .written = written, .arg = arg};
     write->uv.data = write;
+    if (stream->tls) {
+        write_encrypted(stream, write, runs, count);
+        return 0;
+    }
 
     /* With nothing queued before it, uv_write tries the socket at once and queues only the rest;
      * its callback comes in a later turn either way, and four buffers need no allocation. */
@@ -268,8 +318,7 @@ int tly_stream_write_runs(struct tly_stream *stream, const struct tly_text *runs
         give_write_back(stream->loop, write);
         return rc;
     }
-    *stream->last_write_at = write;
-    stream->last_write_at = &write->next;
+    append_write(stream, write);
     return 0;
 }
 
@@ -282,13 +331,21 @@ int tly_stream_write(struct tly_stream *stream, struct tly_text head, struct tly
 
 size_t tly_stream_queued(const struct tly_stream *stream)
 {
-    return stream->handle_open ? uv_stream_get_write_queue_size(&stream->handle.stream) : 0;
+    if (!stream->handle_open) {
+        return 0;
+    }
+    return stream->tls ? tly_tls_session_queued(stream->tls)
+                       : uv_stream_get_write_queue_size(&stream->handle.stream);
 }
 
-/* Tells the writes under way that they won't be. The requests stay libuv's until its close. */
+/* Tells the writes under way that they won't be. The requests stay libuv's until its close; those
+ * of TLS never were. */
 static void fail_writes(struct tly_stream *stream, int code)
 {
     struct tly_write *write;
+    while (stream->tls && stream->first_write) {
+        tell_first_write(stream, code);
+    }
     while ((write = first_write_off(stream))) {
         write->told = true;
         if (write->written) {
@@ -301,6 +358,13 @@ static void fail_writes(struct tly_stream *stream, int code)
 
 void tly_stream_end(struct tly_stream *stream, int code, const char *what)
 {
+    char reason[TLY_CODE_TEXT_MAX];
+    tly_loop_code_text(code, reason);
+    tly_stream_end_saying(stream, code, what, code < 0 ? reason : NULL);
+}
+
+void tly_stream_end_saying(struct tly_stream *stream, int code, const char *what, const char *why)
+{
     if (stream->state >= TLY_STREAM_ENDED) {
         return;
     }
@@ -309,17 +373,13 @@ void tly_stream_end(struct tly_stream *stream, int code, const char *what)
     if (stream->connect) {
         tly_connect_stop(stream->connect);
     }
+    tly_tls_session_stop(stream->tls);
     tly_stream_close_handle(stream, stream_closed);
     fail_writes(stream, code < 0 ? code : TLY_E_CLOSED);
     if (stream->state != TLY_STREAM_FREED && stream->events.ended) {
-        char reason[TLY_CODE_TEXT_MAX];
-        char text[TLY_ADDRESS_TEXT_MAX + 2 * TLY_CODE_TEXT_MAX];
-        if (code < 0) {
-            tly_loop_code_text(code, reason);
-            (void)snprintf(text, sizeof(text), "%s: %s: %s", stream->peer, what, reason);
-        } else {
-            (void)snprintf(text, sizeof(text), "%s: %s", stream->peer, what);
-        }
+        char text[TLY_ADDRESS_TEXT_MAX + TLY_ERROR_TEXT_MAX];
+        (void)snprintf(text, sizeof(text), "%s: %s%s%s", stream->peer, what, why ? ": " : "",
+                       why ? why : "");
         stream->events.ended(stream->arg, code, text);
     }
     tly_stream_unref(stream);
@@ -335,10 +395,14 @@ void tly_stream_free(struct tly_stream *stream)
     if (!stream || stream->state == TLY_STREAM_FREED) {
         return; /* the second case: from a `written` that this very call made */
     }
+    if (stream->tls && stream->state == TLY_STREAM_OPEN) {
+        tly_tls_session_close(stream);
+    }
     stream->state = TLY_STREAM_FREED;
     if (stream->connect) {
         tly_connect_stop(stream->connect);
     }
+    tly_tls_session_stop(stream->tls);
     tly_stream_close_handle(stream, stream_closed);
     stream->loop->attached--;
     fail_writes(stream, TLY_E_CLOSED);

@@ -1,6 +1,6 @@
 /*
  * A byte stream to one peer over TCP or a Unix socket, and the listener that accepts them. Names
- * are resolved off the loop. TLS is a property of the address, not of the caller.
+ * are resolved off the loop. TLS (tls.h) is a property of the address, not of the caller.
  */
 #ifndef TLY_LOOP_STREAM_H
 #define TLY_LOOP_STREAM_H
@@ -11,11 +11,14 @@
 
 #include <stdint.h>
 
+struct tly_tls;
+
 /* "host:port", "[v6]:port", ":port", or "unix:///path". */
 struct tly_address {
     char host[256]; /* empty for a Unix socket, and for "any" when listening */
     uint16_t port;
-    char path[108]; /* of a Unix socket; longer ones are refused, not cut */
+    char path[108];      /* of a Unix socket; longer ones are refused, not cut */
+    struct tly_tls *tls; /* borrowed; NULL: plain bytes. Parsing leaves it NULL */
 };
 
 /* TLY_E_MALFORMED, or -ENAMETOOLONG for a Unix path. `default_port` is used where the text names
@@ -41,8 +44,9 @@ struct tly_stream_events {
 };
 
 /* Starts connecting; the outcome comes as `connected` or `ended`, never from inside this call.
- * `timeout_ms` (above 0) bounds resolution and connect together. A name with several addresses is
- * connected to the first that answers. -EINVAL, -ENOMEM, or libuv's code for an impossible name. */
+ * `timeout_ms` (above 0) bounds resolution, connect and TLS handshake together. A name with several
+ * addresses is connected to the first that answers. -EINVAL, -ENOMEM, or libuv's code for an
+ * impossible name. */
 int tly_stream_connect(struct tly_loop *loop, const struct tly_address *address, int64_t timeout_ms,
                        const struct tly_stream_events *events, void *arg,
                        struct tly_stream **ret_stream) TLY_CHECK;
@@ -61,7 +65,7 @@ int tly_stream_write(struct tly_stream *stream, struct tly_text head, struct tly
 int tly_stream_write_runs(struct tly_stream *stream, const struct tly_text *runs, size_t count,
                           void (*written)(void *arg, int code), void *arg) TLY_CHECK;
 
-/* Bytes queued and not yet taken by the kernel. */
+/* Bytes queued and not yet taken by the kernel, as the owner counts them: before encryption. */
 size_t tly_stream_queued(const struct tly_stream *stream);
 
 /* Stops and resumes `received`: back-pressure on the peer. While paused, the end of the stream is
@@ -77,7 +81,8 @@ void tly_stream_free(struct tly_stream *stream);
 struct tly_listener;
 /* `accepted` takes ownership of the stream and attaches its events with tly_stream_attach, then or
  * later; nothing is read before. A Unix socket's file gets mode 0660; one that nobody listens on
- * any more is replaced, one in use is -EADDRINUSE. */
+ * any more is replaced, one in use is -EADDRINUSE. With TLS a stream is handed over once its
+ * handshake is done; those that fail or take long are closed without a word to the owner. */
 int tly_listener_new(struct tly_loop *loop, const struct tly_address *address,
                      void (*accepted)(void *arg, struct tly_stream *stream), void *arg,
                      struct tly_listener **ret_listener, struct tly_error *err) TLY_CHECK;

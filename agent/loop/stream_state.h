@@ -3,7 +3,7 @@
  * connect.c (how it comes to stand) and listener.c (how it is accepted). A stream counts its
  * references: one of its owner, one for the open libuv handle, one for a lookup under way, one for
  * each of our own frames that calls back. Bytes cross the handle in two places only, `stream_read`
- * and tly_stream_write_runs: that is where a filter, TLS, will stand between wire and owner.
+ * and tly_stream_write_runs: that is where TLS stands between wire and owner (tls_session.c).
  */
 #ifndef TLY_LOOP_STREAM_STATE_H
 #define TLY_LOOP_STREAM_STATE_H
@@ -28,7 +28,12 @@ struct tly_write {
     void (*written)(void *arg, int code);
     void *arg;
     bool told; /* `written` was called ahead of libuv, at the end of the stream */
+    /* With TLS the runs wait here to be encrypted, and `uv` is not used. */
+    struct tly_text runs[TLY_STREAM_RUNS_MAX];
+    size_t run_count;
 };
+
+struct tly_tls_session; /* see tls_session.h */
 
 struct tly_connect; /* see connect.c */
 
@@ -47,6 +52,7 @@ struct tly_stream {
     struct tly_stream_events events; /* each may be NULL */
     void *arg;
     struct tly_connect *connect;                    /* owned; NULL for an accepted stream */
+    struct tly_tls_session *tls;                    /* owned; NULL: plain bytes */
     struct tly_write *first_write, **last_write_at; /* under way, in order */
     char peer[TLY_ADDRESS_TEXT_MAX];
 };
@@ -61,11 +67,19 @@ void tly_stream_unref(struct tly_stream *stream);
 int tly_stream_open_handle(struct tly_stream *stream, bool is_unix) TLY_CHECK;
 void tly_stream_close_handle(struct tly_stream *stream, uv_close_cb closed);
 
-/* The handle is connected: sets the socket's options and starts to read. */
+/* Sets the socket's options, once it is connected. */
+void tly_stream_tune(struct tly_stream *stream);
+/* The stream stands: it is open, and is read from unless it is paused. */
 int tly_stream_stand(struct tly_stream *stream) TLY_CHECK;
+/* Reads from the handle, whatever the state. */
+int tly_stream_start_reading(struct tly_stream *stream) TLY_CHECK;
+/* Tells the first write under way that the kernel has it. May free the stream: hold a reference. */
+void tly_stream_first_written(struct tly_stream *stream);
 
 /* Ends the stream and tells the owner. Does nothing if it has ended. */
 void tly_stream_end(struct tly_stream *stream, int code, const char *what);
+/* The same, where the code does not say why: `why` stands in its place. */
+void tly_stream_end_saying(struct tly_stream *stream, int code, const char *what, const char *why);
 
 /* Lets go of what connecting still holds; see connect.c. */
 void tly_connect_stop(struct tly_connect *connect);
