@@ -52,6 +52,10 @@ struct tly_node *tly_parse_suffixes(struct tly_parser *parser, struct tly_node *
 bool tly_parse_names(struct tly_parser *parser, struct tly_names *ret_names);
 /* A quoted string's meaning, the next token being the string. false on a fault. */
 bool tly_parse_string(struct tly_parser *parser, struct tly_text *ret_text);
+/* What stands in brackets, more than nothing, and behind offset, in milliseconds; `context` is for
+ * the fault. false on a fault. */
+bool tly_parse_length(struct tly_parser *parser, const char *context, int64_t *ret_ms);
+bool tly_parse_offset(struct tly_parser *parser, int64_t *ret_ms);
 /* A number or a duration in seconds, the next token. false on a fault. */
 bool tly_parse_number(struct tly_parser *parser, double *ret_value);
 

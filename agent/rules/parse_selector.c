@@ -11,8 +11,8 @@
 #include <math.h>
 
 #define MS_PER_S 1000.0
-/* Go keeps durations in nanoseconds in 63 bits. */
-#define SECONDS_MAX 9223372036.0
+/* Leaves room in 63 bits of milliseconds for offsets and ranges before and behind. */
+#define AT_SECONDS_MAX 9e15
 
 /* ---- literals ---- */
 
@@ -47,27 +47,21 @@ bool tly_parse_number(struct tly_parser *parser, double *ret_value)
     return true;
 }
 
-static bool is_number(enum tly_token_kind kind)
-{
-    return kind == TLY_TOKEN_NUMBER || kind == TLY_TOKEN_DURATION;
-}
-
-/* A number or duration with an optional sign. `context` and `expected` are for the fault. */
-static bool parse_signed(struct tly_parser *parser, const char *context, const char *expected,
-                         double *ret_value)
+/* A timestamp: a number or duration with an optional sign. */
+static bool parse_timestamp(struct tly_parser *parser, double *ret_seconds)
 {
     bool minus = parser->token.kind == TLY_TOKEN_SUB;
     if (minus || parser->token.kind == TLY_TOKEN_ADD) {
         tly_parser_next(parser);
     }
-    if (!is_number(parser->token.kind)) {
-        tly_parser_unexpected(parser, context, expected);
+    if (parser->token.kind != TLY_TOKEN_NUMBER && parser->token.kind != TLY_TOKEN_DURATION) {
+        tly_parser_unexpected(parser, "@", "a timestamp, start() or end()");
         return false;
     }
-    if (!tly_parse_number(parser, ret_value)) {
+    if (!tly_parse_number(parser, ret_seconds)) {
         return false;
     }
-    *ret_value = minus ? -*ret_value : *ret_value;
+    *ret_seconds = minus ? -*ret_seconds : *ret_seconds;
     return true;
 }
 
@@ -284,32 +278,6 @@ struct tly_node *tly_parse_selector(struct tly_parser *parser)
 
 /* ---- ranges, offsets, times ---- */
 
-/* A length of time in brackets, in whole milliseconds. */
-static bool parse_length(struct tly_parser *parser, const char *context, int64_t *ret_ms)
-{
-    uint32_t start = parser->token.start;
-    double seconds;
-    if (!is_number(parser->token.kind)) {
-        tly_parser_unexpected(parser, context, "a number or a duration");
-        return false;
-    }
-    if (!tly_parse_number(parser, &seconds)) {
-        return false;
-    }
-    if (!(seconds < SECONDS_MAX)) {
-        (void)tly_parser_fault(parser, TLY_E_MALFORMED, start, "duration out of range");
-        return false;
-    }
-    /* Prometheus rounds to nanoseconds and cuts those off: 0.0999999999 s are 100 ms. */
-    *ret_ms = (int64_t)(round(seconds * 1e9) / 1e6);
-    if (*ret_ms <= 0) {
-        (void)tly_parser_fault(parser, TLY_E_MALFORMED, start,
-                               "duration must be greater than 0 (a millisecond at least)");
-        return false;
-    }
-    return true;
-}
-
 static bool shifted(const struct tly_shift *shift)
 {
     return shift->offset_ms != 0 || shift->at != TLY_AT_NONE;
@@ -325,7 +293,7 @@ static struct tly_node *parse_subquery(struct tly_parser *parser, struct tly_nod
     node->subquery.expr = inner;
     node->subquery.range_ms = range_ms;
     if (parser->token.kind != TLY_TOKEN_RIGHT_BRACKET &&
-        !parse_length(parser, "subquery", &node->subquery.step_ms)) {
+        !tly_parse_length(parser, "subquery", &node->subquery.step_ms)) {
         return NULL;
     }
     return node;
@@ -336,7 +304,7 @@ static struct tly_node *parse_range(struct tly_parser *parser, struct tly_node *
     uint32_t start = parser->token.start;
     int64_t range_ms;
     tly_parser_next(parser);
-    if (!parse_length(parser, "subquery or range selector", &range_ms)) {
+    if (!tly_parse_length(parser, "subquery or range selector", &range_ms)) {
         return NULL;
     }
     if (tly_parser_take(parser, TLY_TOKEN_COLON)) {
@@ -385,18 +353,13 @@ static struct tly_shift *shift_of(struct tly_parser *parser, struct tly_node *no
 
 static bool parse_offset(struct tly_parser *parser, struct tly_node *node)
 {
-    double seconds;
+    int64_t offset_ms;
     tly_parser_next(parser);
-    uint32_t start = parser->token.start;
-    if (!parse_signed(parser, "offset", "a number or a duration", &seconds)) {
+    if (!tly_parse_offset(parser, &offset_ms)) {
         return false;
     }
     struct tly_shift *shift = shift_of(parser, node, "offset");
     if (!shift) {
-        return false;
-    }
-    if (!(fabs(seconds) < SECONDS_MAX)) {
-        (void)tly_parser_fault(parser, TLY_E_MALFORMED, start, "duration out of range");
         return false;
     }
     if (shift->offset_ms != 0) {
@@ -404,7 +367,7 @@ static bool parse_offset(struct tly_parser *parser, struct tly_node *node)
                                "offset may not be set multiple times");
         return false;
     }
-    shift->offset_ms = (int64_t)(round(seconds * 1e9) / 1e6);
+    shift->offset_ms = offset_ms;
     return true;
 }
 
@@ -422,14 +385,14 @@ static bool parse_at(struct tly_parser *parser, struct tly_node *node)
             tly_parser_unexpected(parser, "@", "`()`");
             return false;
         }
-    } else if (!parse_signed(parser, "@", "a timestamp, start() or end()", &seconds)) {
+    } else if (!parse_timestamp(parser, &seconds)) {
         return false;
     }
     struct tly_shift *shift = shift_of(parser, node, "@");
     if (!shift) {
         return false;
     }
-    if (!(fabs(seconds) < (double)INT64_MAX / MS_PER_S)) {
+    if (!(fabs(seconds) < AT_SECONDS_MAX)) {
         (void)tly_parser_fault(parser, TLY_E_MALFORMED, start,
                                "timestamp out of bounds for @ modifier");
         return false;

@@ -223,16 +223,18 @@ bool tly_regex_matches(const struct tly_regex *regex, struct tly_text text)
     return general_match(regex, text);
 }
 
-/* The group that a name or number stands for, or -1, which expands to nothing. */
-static int group_of(const struct tly_regex *regex, struct tly_text name)
+/* The group that a name or number stands for, or -1, which expands to nothing. Of several groups of
+ * one name it is the first that took part in the match. */
+static int group_of(const struct tly_regex *regex, struct tly_text name, const PCRE2_SIZE *places)
 {
     uint64_t number;
     if (tly_text_u64(name, &number) == 0) {
         return number <= regex->groups ? (int)number : -1;
     }
     for (size_t i = 0; i < regex->name_count; i++) {
-        if (tly_text_equal(regex->names[i].name, name)) {
-            return (int)regex->names[i].group;
+        int group = (int)regex->names[i].group;
+        if (tly_text_equal(regex->names[i].name, name) && places[2 * group] != PCRE2_UNSET) {
+            return group;
         }
     }
     return -1;
@@ -274,7 +276,7 @@ static int expand(const struct tly_regex *regex, struct tly_text text, struct tl
         struct tly_text name;
         size_t taken = reference_read(rest, &name);
         if (taken > 0) {
-            int group = group_of(regex, name);
+            int group = group_of(regex, name, places);
             PCRE2_SIZE from = group >= 0 ? places[2 * group] : PCRE2_UNSET;
             if (from != PCRE2_UNSET) {
                 rc = tly_buf_append(buf, text.at + from, places[2 * group + 1] - from);

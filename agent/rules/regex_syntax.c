@@ -75,12 +75,7 @@ static int capture_name(struct tly_regex_reader *reader, size_t start)
     }
     reader->at++;
     struct tly_regex_syntax *syntax = reader->syntax;
-    for (size_t i = 0; i < syntax->name_count; i++) {
-        if (tly_text_equal(syntax->names[i].name, name)) {
-            return tly_regex_fault(reader, start, "duplicate capture group name");
-        }
-    }
-    /* A name takes a group, and groups were counted. */
+    /* A name takes a group, and groups were counted. Two groups may share one, as in Go. */
     syntax->names[syntax->name_count++] = (struct tly_regex_name){name, syntax->groups};
     return 0;
 }

@@ -62,6 +62,11 @@ static void test_print(void **state)
         {"up offset 5m", NULL},
         {"up offset -1h", NULL},
         {"up offset 90", "up offset 1m30s"},
+        {"up offset (2m - 30)", "up offset 1m30s"},
+        {"up offset -(1m * 2)", "up offset -2m"},
+        {"up offset 5m + 1", "up offset 5m + 1"},
+        {"up[1h / 2 - -2 ^ 2 ^ 0.5 * 10s]", "up[30m26s651ms]"},
+        {"rate(up[(1m + 4m)])[1h % 7m:2 * 30s]", "rate(up[5m])[4m:1m]"},
         {"up @ 1.5", "up @ 1.500"},
         {"up @ -10 offset 1m", "up @ -10.000 offset 1m"},
         {"up offset 1m @ start()", "up @ start() offset 1m"},
@@ -171,6 +176,14 @@ static void test_faults(void **state)
         {"label_replace(up, \"\", \"b\", \"c\", \"d\")",
          "1:19: invalid destination label name in label_replace(): \"\""},
         {"up[0]", "1:4: duration must be greater than 0 (a millisecond at least)"},
+        {"up[1m - 60s]", "1:4: duration must be greater than 0 (a millisecond at least)"},
+        {"up[1m / 0]", "1:7: division by zero"},
+        {"up[5m % (1 - 1)]", "1:7: modulo by zero"},
+        {"up[10 ^ 300]", "1:4: duration out of range"},
+        {"up offset (1m", "1:14: unclosed left parenthesis"},
+        {"up offset (up)", "1:12: unexpected `up` in offset, expected a number or a duration"},
+        {"up[5m + step()]", "1:9: unexpected character: 's'"},
+        {"up @ 1e17", "1:6: timestamp out of bounds for @ modifier"},
         {"up[5q]", "1:4: bad number or duration syntax: '5'"},
         {"up[1m1h]", "1:4: the duration \"1m1h\" is not valid"},
         {"up[300y]", "1:4: the duration \"300y\" is out of range"},
@@ -216,21 +229,26 @@ static void test_faults(void **state)
 static void test_bounds(void **state)
 {
     (void)state;
-    static const char *const units[] = {"(", "-", "a+", "sum(", "abs(", "a or ", "2^", "a[1:1]"};
+    static const struct {
+        const char *first, *then;
+    } rows[] = {
+        {"", "("},     {"", "-"},  {"", "a+"},     {"", "sum("}, {"", "abs("},
+        {"", "a or "}, {"", "2^"}, {"a", "[1:1]"}, {"a[", "("},  {"a[", "-"},
+    };
     static char text[TLY_EXPR_LEN_MAX + 2];
-    for (size_t i = 0; i < ROWS(units); i++) {
-        size_t len = strlen(units[i]);
-        size_t used = 0;
-        while (used + len <= TLY_EXPR_LEN_MAX) {
-            memcpy(text + used, units[i] + (i == 7 && used > 0), len - (i == 7 && used > 0));
-            used += len - (i == 7 && used > 0);
+    for (size_t i = 0; i < ROWS(rows); i++) {
+        size_t len = strlen(rows[i].then);
+        size_t used = strlen(rows[i].first);
+        memcpy(text, rows[i].first, used);
+        for (; used + len <= TLY_EXPR_LEN_MAX; used += len) {
+            memcpy(text + used, rows[i].then, len);
         }
         struct tly_expr *expr = NULL;
         struct tly_error err = {.code = 0};
         int rc = tly_expr_parse((struct tly_text){text, used}, &expr, NULL, &err);
         assert_true(rc < 0);
         if (!strstr(err.text, "nests deeper than 500 levels")) {
-            fail_msg("%s: %s", units[i], err.text);
+            fail_msg("%s: %s", rows[i].then, err.text);
         }
     }
     struct tly_expr *expr = NULL;
