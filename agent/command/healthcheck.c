@@ -88,12 +88,12 @@ static int ask(const struct tly_command *command, const struct target *target)
 static int target_of_url(const struct tly_command *command, const char *url,
                          struct target *ret_target)
 {
-    const char *host = strstr(url, "://");
-    if (!host || strlen(url) >= URL_BYTES_MAX) {
+    const char *const scheme = "http://"; /* the agent speaks no other */
+    if (strncmp(url, scheme, strlen(scheme)) != 0 || strlen(url) >= URL_BYTES_MAX) {
         return tly_command_fail(command, "--url: `%.100s` is no URL such as http://127.0.0.1:10191",
                                 url);
     }
-    const char *path = strchr(host + strlen("://"), '/');
+    const char *path = strchr(url + strlen(scheme), '/');
     size_t base_len = path ? (size_t)(path - url) : strlen(url);
     *ret_target = (struct target){0};
     memcpy(ret_target->base_url, url, base_len);

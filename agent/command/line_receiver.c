@@ -10,7 +10,6 @@
 #include "agent/loop/log.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <stdlib.h>
 
 #define WHO "receive"
@@ -247,8 +246,8 @@ static int take_frame(void *arg, const struct tly_forward_frame *frame)
     uint64_t held;
     if (frame->skipped > 0 &&
         tly_log_limit_pass(&receiver->skipped_limit, tly_loop_now_ms(receiver->spec.loop), &held)) {
-        tly_log_warn(WHO, "%s: %zu entries of a frame are no records (%" PRIu64 " frames before)",
-                     tly_stream_peer(connection->stream), frame->skipped, held);
+        tly_log_warn(WHO, "%s: %zu entries of a frame are no records%s",
+                     tly_stream_peer(connection->stream), frame->skipped, tly_log_held(held).text);
     }
     if (frame->chunk.len > 0 && !receiver->spec.no_ack) {
         int rc = tly_forward_ack(&connection->waiting, frame->chunk);
@@ -269,9 +268,8 @@ static void say_broken(struct connection *connection, int code, const struct tly
     struct tly_line_receiver *receiver = connection->receiver;
     uint64_t held;
     if (tly_log_limit_pass(&receiver->broken_limit, tly_loop_now_ms(receiver->spec.loop), &held)) {
-        tly_log_warn(WHO, "%s: connection closed: %s (%" PRIu64 " others before)",
-                     tly_stream_peer(connection->stream),
-                     err->code < 0 ? err->text : tly_error_name(code), held);
+        tly_log_warn(WHO, "%s: connection closed: %s%s", tly_stream_peer(connection->stream),
+                     err->code < 0 ? err->text : tly_error_name(code), tly_log_held(held).text);
     }
 }
 
@@ -317,8 +315,8 @@ static struct connection *connection_new(struct tly_line_receiver *receiver,
     uint64_t held;
     if (!connection &&
         tly_log_limit_pass(&receiver->refused_limit, tly_loop_now_ms(receiver->spec.loop), &held)) {
-        tly_log_warn(WHO, "%s: refused beside %zu other connections (%" PRIu64 " others before)",
-                     tly_stream_peer(stream), receiver->connection_count, held);
+        tly_log_warn(WHO, "%s: refused beside %zu other connections%s", tly_stream_peer(stream),
+                     receiver->connection_count, tly_log_held(held).text);
     }
     return connection;
 }

@@ -85,8 +85,8 @@ static void look(void *arg)
     const bool ready = tly_runner_ready(collection->runner, &missing);
     const bool late = tly_loop_now_ms(collection->loop) >= collection->deadline_ms;
     if (!ready && late) {
-        (void)fprintf(stderr, "tallyman metrics: without what is missing:\n%.*s", (int)missing.len,
-                      missing.at ? missing.at : "");
+        (void)fprintf(stderr, "tallyman metrics: incomplete, as the time is up:\n%.*s",
+                      (int)missing.len, missing.at ? missing.at : "");
     }
     tly_buf_done(&missing);
     if (!ready && !late) {

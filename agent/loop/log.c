@@ -9,6 +9,7 @@
 #include "agent/base/text.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -205,4 +206,13 @@ bool tly_log_limit_pass(struct tly_log_limit *limit, int64_t now_ms, uint64_t *r
     }
     limit->held = 0;
     return true;
+}
+
+struct tly_log_held tly_log_held(uint64_t held)
+{
+    struct tly_log_held said = {.text = ""};
+    if (held > 0) {
+        (void)snprintf(said.text, sizeof(said.text), " (%" PRIu64 " like it before)", held);
+    }
+    return said;
 }

@@ -35,4 +35,11 @@ struct tly_log_limit {
 };
 bool tly_log_limit_pass(struct tly_log_limit *limit, int64_t now_ms, uint64_t *ret_held);
 
+/* What was held back, for the end of a message: " (3 like it before)", or nothing where there was
+ * none. */
+struct tly_log_held {
+    char text[40];
+};
+struct tly_log_held tly_log_held(uint64_t held);
+
 #endif

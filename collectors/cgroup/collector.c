@@ -18,6 +18,8 @@
 
 #define WHO "cgroup"
 
+#define MS_PER_S 1000
+
 /* Between two looks: a storm of containers that start and stop costs at most fifty a second. */
 #define LOOK_GAP_MS 20
 
@@ -176,9 +178,10 @@ static void outcome_say(struct collector *self)
         if (tly_log_limit_pass(&self->failure_limit, tly_loop_now_ms(self->loop), &held)) {
             tly_log_warn(WHO,
                          "cannot read the cgroup tree %s: %s; no resource metrics until it can, "
-                         "looking again every %" PRId64 " ms (%" PRIu64 " times unsaid)",
+                         "looking again every %" PRId64 " s%s",
                          tree->config.root != NULL ? tree->config.root : "(cgroup2 mount)",
-                         tly_error_name(tree->failure), self->interval_ms, held);
+                         tly_error_name(tree->failure), self->interval_ms / MS_PER_S,
+                         tly_log_held(held).text);
         }
         return;
     }

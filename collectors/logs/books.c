@@ -33,9 +33,9 @@ void tly_logs_lost(struct tly_logs *logs, struct tly_log_target *target, enum tl
     if (tly_log_limit_pass(&logs->lost_limit, tly_loop_now_ms(logs->context->loop), &held)) {
         tly_log_warn("logs",
                      "lines of container %.12s may be lost to destination %s: %s (%" PRIu64
-                     " bytes known; %" PRIu64 " more such gaps unsaid)",
+                     " bytes known)%s",
                      id, tly_destination_name(target->destination), lost_texts[reason], bytes,
-                     held);
+                     tly_log_held(held).text);
     }
 }
 
@@ -44,8 +44,8 @@ void tly_logs_error(struct tly_logs *logs, const char *id, const char *what, int
     uint64_t held;
     logs->stats.errors++;
     if (tly_log_limit_pass(&logs->error_limit, tly_loop_now_ms(logs->context->loop), &held)) {
-        tly_log_warn("logs", "container %.12s: %s: %s; trying again (%" PRIu64 " times unsaid)", id,
-                     what, tly_error_name(code), held);
+        tly_log_warn("logs", "container %.12s: %s: %s; trying again%s", id, what,
+                     tly_error_name(code), tly_log_held(held).text);
     }
 }
 

@@ -343,8 +343,9 @@ static void drop(struct tly_forward_sender *sender, struct tly_chunk *chunk)
     if (tly_log_limit_pass(&sender->drop_limit, tly_loop_now_ms(sender->loop), &held)) {
         tly_log_error(WHO,
                       "%s: dropped %" PRIu32 " records, because their tag of %zu bytes is too "
-                      "long to be sent (%" PRIu64 " chunks before)",
-                      sender->settings->name, chunk->records, strlen(chunk->tag), held);
+                      "long to be sent%s",
+                      sender->settings->name, chunk->records, strlen(chunk->tag),
+                      tly_log_held(held).text);
     }
     tly_destination_drop(sender->destination, chunk);
 }

@@ -304,9 +304,10 @@ class Running(Case):
         path = self.configure(web="{listen: []}")
         self.expect(tallyman("healthcheck", "-c", str(path)), 2, "",
                     "tallyman healthcheck: the agent listens nowhere: `web.listen` is empty\n")
-        self.expect(tallyman("healthcheck", "-u", "localhost"), 2, "",
-                    "tallyman healthcheck: --url: `localhost` is no URL such as "
-                    "http://127.0.0.1:10191\n")
+        for url in ("localhost", "ftp://localhost", "/x?http://localhost", ""):
+            self.expect(tallyman("healthcheck", "-u", url), 2, "",
+                        f"tallyman healthcheck: --url: `{url}` is no URL such as "
+                        "http://127.0.0.1:10191\n")
 
     def test_wrong_configuration(self):
         path = self.configure(collect="{intervall: 5s}")

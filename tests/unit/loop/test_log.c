@@ -203,6 +203,10 @@ static void holds_back_repeats(void **state)
     assert_true(tly_log_limit_pass(&fresh, 0, NULL));
     assert_false(tly_log_limit_pass(&fresh, minute - 1, NULL));
     assert_true(tly_log_limit_pass(&fresh, minute, NULL));
+
+    assert_string_equal(tly_log_held(0).text, "");
+    assert_string_equal(tly_log_held(3).text, " (3 like it before)");
+    assert_string_equal(tly_log_held(UINT64_MAX).text, " (18446744073709551615 like it before)");
 }
 
 int main(void)
