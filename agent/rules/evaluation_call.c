@@ -69,9 +69,10 @@ static int over_window(struct tly_evaluation *eval, const struct tly_node *node,
             ret_vector->at[ret_vector->count++] = (struct tly_element){labels, value};
         }
     }
-    /* last_over_time is a kind of offset: the series stays what it is. */
-    return function->over_window == tly_function_last ? 0
-                                                      : tly_eval_drop_names(eval, node, ret_vector);
+    /* These are a kind of offset: the series stays what it is. */
+    bool keeps_name = function->over_window == tly_function_last ||
+                      function->over_window == tly_function_first;
+    return keeps_name ? 0 : tly_eval_drop_names(eval, node, ret_vector);
 }
 
 static int of_value(struct tly_evaluation *eval, const struct tly_node *node,

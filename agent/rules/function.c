@@ -38,7 +38,9 @@ static const struct tly_function functions[] = {
     {"delta", V, {R}, 1, 0, .over_window = tly_function_delta},
     {"deriv", V, {R}, 1, 0, .over_window = tly_function_deriv},
     {"exp", V, {V}, 1, 0, .of_value = exp},
+    {"first_over_time", V, {R}, 1, 0, .over_window = tly_function_first},
     {"floor", V, {V}, 1, 0, .of_value = floor},
+    {"histogram_fraction", V, {S, S, V}, 3, 0, .call = tly_function_histogram_fraction},
     {"histogram_quantile", V, {S, V}, 2, 0, .call = tly_function_histogram_quantile},
     {"hour", V, {V}, 1, 1, .of_date = tly_function_hour},
     {"idelta", V, {R}, 1, 0, .over_window = tly_function_idelta},
@@ -87,10 +89,8 @@ static const struct refusal {
     const char *name, *reason;
 } refusals[] = {
     {"double_exponential_smoothing", experimental},
-    {"first_over_time", experimental},
     {"histogram_avg", native},
     {"histogram_count", native},
-    {"histogram_fraction", native},
     {"histogram_quantiles", experimental},
     {"histogram_stddev", native},
     {"histogram_stdvar", native},

@@ -15,6 +15,7 @@ TLY_WINDOW_FUNCTION(changes);
 TLY_WINDOW_FUNCTION(count);
 TLY_WINDOW_FUNCTION(delta);
 TLY_WINDOW_FUNCTION(deriv);
+TLY_WINDOW_FUNCTION(first);
 TLY_WINDOW_FUNCTION(idelta);
 TLY_WINDOW_FUNCTION(increase);
 TLY_WINDOW_FUNCTION(irate);
@@ -67,6 +68,7 @@ TLY_CALL_FUNCTION(sort);
 TLY_CALL_FUNCTION(sort_desc);
 
 /* ---- functions_histogram.c ---- */
+TLY_CALL_FUNCTION(histogram_fraction);
 TLY_CALL_FUNCTION(histogram_quantile);
 
 #endif

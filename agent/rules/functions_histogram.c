@@ -90,16 +90,29 @@ static double interpolate(double q, const struct bucket *buckets, size_t count)
     return start + (buckets[b].bound - start) * (rank / inside);
 }
 
-/* Of the sorted buckets of one histogram, which it changes. */
-static double bucket_quantile(double q, struct bucket *buckets, size_t count)
+/* What is asked of every histogram: a quantile, or the share between two values. */
+struct question {
+    double first, second;
+    /* Of the sorted buckets of one histogram, which it may change. */
+    double (*answer)(const struct question *question, struct bucket *buckets, size_t count);
+};
+
+/* Without a bucket for everything a histogram is not whole. */
+static bool is_whole(const struct bucket *buckets, size_t count)
 {
+    return isinf(buckets[count - 1].bound) && buckets[count - 1].bound > 0;
+}
+
+static double bucket_quantile(const struct question *question, struct bucket *buckets, size_t count)
+{
+    double q = question->first;
     if (isnan(q)) {
         return NAN;
     }
     if (q < 0 || q > 1) {
         return q < 0 ? -INFINITY : INFINITY;
     }
-    if (!(isinf(buckets[count - 1].bound) && buckets[count - 1].bound > 0)) {
+    if (!is_whole(buckets, count)) {
         return NAN;
     }
     count = coalesce(buckets, count);
@@ -108,6 +121,46 @@ static double bucket_quantile(double q, struct bucket *buckets, size_t count)
         return NAN;
     }
     return interpolate(q, buckets, count);
+}
+
+/* How many observations lie below a value. A bucket without a finite width counts as empty. */
+static double count_below(double value, const struct bucket *buckets, size_t count)
+{
+    double all = buckets[count - 1].count;
+    double low = buckets[0].bound > 0 ? 0 : -INFINITY;
+    double before = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (low >= value) {
+            return before < all ? before : all;
+        }
+        double inside = buckets[i].count - before;
+        if (buckets[i].bound > value) {
+            double below = isinf(low) ? buckets[i].count
+                                      : before + inside * (value - low) / (buckets[i].bound - low);
+            return below > all ? all : below;
+        }
+        before = buckets[i].count;
+        low = buckets[i].bound;
+    }
+    return all;
+}
+
+static double bucket_fraction(const struct question *question, struct bucket *buckets, size_t count)
+{
+    if (!is_whole(buckets, count)) {
+        return NAN;
+    }
+    count = coalesce(buckets, count);
+    double all = buckets[count - 1].count;
+    if (all == 0 || isnan(question->first) || isnan(question->second)) {
+        return NAN;
+    }
+    if (question->first >= question->second) {
+        return 0;
+    }
+    return (count_below(question->second, buckets, count) -
+            count_below(question->first, buckets, count)) /
+           all;
 }
 
 /* The buckets of a vector: what has no bound in its `le` is none. */
@@ -129,14 +182,12 @@ static size_t read_buckets(const struct tly_evaluation *eval, struct tly_vector 
     return count;
 }
 
-int tly_function_histogram_quantile(struct tly_evaluation *eval, const struct tly_node *node,
-                                    struct tly_value *ret_value)
+/* Asks each histogram of a vector. */
+static int ask(struct tly_evaluation *eval, const struct tly_node *node,
+               const struct question *question, struct tly_vector vector,
+               struct tly_vector *ret_vector)
 {
-    double q;
-    struct tly_vector vector;
-    int rc = tly_eval_scalar(eval, node->call.args[0], &q);
-    rc = rc != 0 ? rc : tly_eval_vector(eval, node->call.args[1], &vector);
-    rc = rc != 0 ? rc : tly_eval_room(eval, node, vector.count, &ret_value->vector);
+    int rc = tly_eval_room(eval, node, vector.count, ret_vector);
     if (rc != 0) {
         return rc;
     }
@@ -157,8 +208,29 @@ int tly_function_histogram_quantile(struct tly_evaluation *eval, const struct tl
         if (!labels.at) {
             return tly_eval_no_memory(eval, node);
         }
-        ret_value->vector.at[ret_value->vector.count++] = (struct tly_element){
-            labels, bucket_quantile(q, buckets + from, to - from)};
+        ret_vector->at[ret_vector->count++] = (struct tly_element){
+            labels, question->answer(question, buckets + from, to - from)};
     }
-    return tly_eval_drop_names(eval, node, &ret_value->vector);
+    return tly_eval_drop_names(eval, node, ret_vector);
+}
+
+int tly_function_histogram_quantile(struct tly_evaluation *eval, const struct tly_node *node,
+                                    struct tly_value *ret_value)
+{
+    struct question question = {.answer = bucket_quantile};
+    struct tly_vector vector;
+    int rc = tly_eval_scalar(eval, node->call.args[0], &question.first);
+    rc = rc != 0 ? rc : tly_eval_vector(eval, node->call.args[1], &vector);
+    return rc != 0 ? rc : ask(eval, node, &question, vector, &ret_value->vector);
+}
+
+int tly_function_histogram_fraction(struct tly_evaluation *eval, const struct tly_node *node,
+                                    struct tly_value *ret_value)
+{
+    struct question question = {.answer = bucket_fraction};
+    struct tly_vector vector;
+    int rc = tly_eval_scalar(eval, node->call.args[0], &question.first);
+    rc = rc != 0 ? rc : tly_eval_scalar(eval, node->call.args[1], &question.second);
+    rc = rc != 0 ? rc : tly_eval_vector(eval, node->call.args[2], &vector);
+    return rc != 0 ? rc : ask(eval, node, &question, vector, &ret_value->vector);
 }

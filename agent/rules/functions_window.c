@@ -210,6 +210,14 @@ bool tly_function_last(const struct tly_window_call *call, struct tly_window win
     return true;
 }
 
+bool tly_function_first(const struct tly_window_call *call, struct tly_window window,
+                        double *ret_value)
+{
+    (void)call;
+    *ret_value = window.at[0].value;
+    return true;
+}
+
 bool tly_function_min(const struct tly_window_call *call, struct tly_window window,
                       double *ret_value)
 {

@@ -289,7 +289,7 @@ class Expressions:
     def call(self, depth, inner):
         choice = self.rng.random()
         if choice < 0.5:
-            name = self.rng.choice(WINDOW)
+            name = self.rng.choice(WINDOW if self.version2 else WINDOW + ["first_over_time"])
             window = self.window(depth - 1, inner)
             if self.version2 and name in ("rate", "increase"):
                 window = f"{self.selector(COUNTERS)}[{self.duration()}]{self.shift(inner)}"

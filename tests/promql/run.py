@@ -197,6 +197,8 @@ DIFFERENCES = [
     ("names may be quoted in braces", '{"counter"}', 1, "error", 1060),
     ("a dot in a regular expression is any character, also a newline",
      'count({__name__=~"coun.er"})', 1, 1, 1),
+    ("first_over_time and histogram_fraction are new",
+     "first_over_time(counter[5m]) + histogram_fraction(0, 1, bucket)", 10.5, "error", None),
     ("histogram_count and its like, for native histograms, are refused when a rule is loaded",
      "histogram_count(counter)", 1, None, "error"),
     ("holt_winters is gone: version 3 has renamed it and made it experimental",

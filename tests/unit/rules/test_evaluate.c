@@ -125,6 +125,7 @@ static void test_over_time(void **state)
         {10 * MINUTE, "count_over_time(mixed[20m])", "{a=\"1\"} 5"},
         {10 * MINUTE, "present_over_time(mixed[20m])", "{a=\"1\"} 1"},
         {10 * MINUTE, "last_over_time(mixed[20m])", "mixed{a=\"1\"} 2"},
+        {10 * MINUTE, "first_over_time(mixed[20m])", "mixed{a=\"1\"} 1"},
         {10 * MINUTE, "stdvar_over_time(plain[20m])", "{} 4"},
         {10 * MINUTE, "stddev_over_time(plain[20m])", "{} 2"},
         {10 * MINUTE, "quantile_over_time(0.5, plain[20m])", "{} 4.5"},

@@ -152,6 +152,15 @@ static void test_histograms(void **state)
         {0, "histogram_quantile(0.25, twice_bucket)", "{} 0.5"},
         {0, "histogram_quantile(0.5, minus_bucket)", "{} -1"},
         {0, "histogram_quantile(0.5, only_bucket)", "{} NaN"},
+        /* 10 below 0.1, 20 more below 0.2 */
+        {0, "histogram_fraction(0, 0.1, h_bucket{x=\"1\"})", "{x=\"1\"} 0.25"},
+        {0, "histogram_fraction(0.05, 0.15, h_bucket{x=\"1\"})", "{x=\"1\"} 0.3749999999999999"},
+        {0, "histogram_fraction(-1, +Inf, h_bucket{x=\"1\"})", "{x=\"1\"} 1"},
+        {0, "histogram_fraction(1, 0, h_bucket{x=\"1\"})", "{x=\"1\"} 0"},
+        {0, "histogram_fraction(NaN, 0, h_bucket{x=\"1\"})", "{x=\"1\"} NaN"},
+        {0, "histogram_fraction(0, 1, h_bucket{x=~\"2|3\"})", "{x=\"2\"} NaN; {x=\"3\"} NaN"},
+        {0, "histogram_fraction(-5, -1, minus_bucket)", "{} 0"},
+        {0, "histogram_fraction(-1, 7, minus_bucket)", "{} 0"},
         {0, "histogram_quantile(0.5, {__name__=~\"(down|twice)_bucket\"})",
          "1:1: vector cannot contain metrics with the same labelset"},
     };
