@@ -111,7 +111,7 @@ static void say_refused_certificate(gnutls_session_t handle, char *to, size_t le
     (void)snprintf(to, len, "%s",
                    rc < 0 ? "the peer's certificate is not valid" : (const char *)text.data);
     size_t end = strlen(to);
-    while (end > 0 && to[end - 1] == ' ') {
+    while (end > 0 && (to[end - 1] == ' ' || to[end - 1] == '.')) { /* it is a sentence, or two */
         to[--end] = '\0';
     }
     gnutls_free(text.data);

@@ -6,6 +6,7 @@
 #include "outputs/forward/link.h"
 
 #include "agent/base/clock.h"
+#include "agent/base/random.h"
 #include "agent/codec/forward.h"
 
 #include <errno.h>
@@ -15,6 +16,9 @@
 /* Frame head and options. The tag is the only part without a bound of its own: a longer one than
  * this, and no receiver would know what to do with it. */
 #define AROUND_BYTES_MAX (64UL * 1024)
+
+/* Two digests, two names, a salt. */
+#define PING_BYTES_MAX 4096
 
 struct flight {
     struct tly_forward_link *link;
@@ -32,7 +36,10 @@ struct tly_forward_link {
     void *arg;
     struct tly_stream *stream;
     bool open;
-    bool ended; /* the owner was told */
+    bool ended;     /* the owner was told */
+    bool pipelines; /* false: the receiver closes after each acknowledgement */
+    struct tly_forward_greeting greeting;
+    struct tly_buf ping; /* borrowed by the stream */
     struct tly_value_feed acks;
     struct tly_timer *watch;
     int64_t waiting_since_ms; /* for the oldest flight, or for movement in the queue */
@@ -45,9 +52,10 @@ struct tly_forward_link {
 };
 
 const char *const tly_forward_reason_names[TLY_FORWARD_REASONS] = {
-    [TLY_FORWARD_CONNECT] = "connect", [TLY_FORWARD_CLOSED] = "closed",
-    [TLY_FORWARD_TIMEOUT] = "timeout", [TLY_FORWARD_PROTOCOL] = "protocol",
-    [TLY_FORWARD_REFUSED] = "refused", [TLY_FORWARD_LOCAL] = "local",
+    [TLY_FORWARD_CONNECT] = "connect",   [TLY_FORWARD_AUTH] = "auth",
+    [TLY_FORWARD_CLOSED] = "closed",     [TLY_FORWARD_TIMEOUT] = "timeout",
+    [TLY_FORWARD_PROTOCOL] = "protocol", [TLY_FORWARD_REFUSED] = "refused",
+    [TLY_FORWARD_LOCAL] = "local",
 };
 
 static void tell_ended(struct tly_forward_link *link, enum tly_forward_reason reason,
@@ -149,11 +157,49 @@ static void flight_written(void *arg, int code)
 
 /* ---- what the stream tells ---- */
 
+static void open_up(struct tly_forward_link *link)
+{
+    tly_timer_stop(link->watch);
+    link->open = true;
+    link->events.opened(link->arg);
+}
+
 static void stream_connected(void *arg)
 {
     struct tly_forward_link *link = arg;
-    link->open = true;
-    link->events.opened(link->arg);
+    if (link->spec.account) { /* the receiver speaks first */
+        tly_timer_start(link->watch, link->spec.connect_timeout_ms, 0);
+    } else {
+        open_up(link);
+    }
+}
+
+static enum tly_forward_reason reason_of(int code)
+{
+    return code == TLY_E_REFUSED ? TLY_FORWARD_REFUSED
+           : code == -ENOMEM     ? TLY_FORWARD_LOCAL
+                                 : TLY_FORWARD_PROTOCOL;
+}
+
+static void greet(struct tly_forward_link *link, struct tly_text bytes)
+{
+    struct tly_error err = {0};
+    bool answered = link->greeting.answered;
+    int rc = tly_forward_greeting_read(&link->greeting, link->spec.account, bytes, &link->ping,
+                                       &err);
+    if (rc == TLY_E_MORE && !answered && link->greeting.answered) {
+        int wrote = tly_stream_write(link->stream, tly_buf_text(&link->ping),
+                                     (struct tly_text){NULL, 0}, NULL, NULL);
+        rc = wrote < 0 ? tly_error_set(&err, wrote, "%s", tly_error_name(wrote)) : rc;
+    }
+    if (rc == 0) {
+        link->pipelines = link->greeting.keepalive;
+        open_up(link);
+    } else if (rc != TLY_E_MORE) {
+        char text[TLY_ADDRESS_TEXT_MAX + TLY_ERROR_TEXT_MAX];
+        (void)snprintf(text, sizeof(text), "%s: %s", tly_stream_peer(link->stream), err.text);
+        tell_ended(link, rc == TLY_E_REFUSED ? TLY_FORWARD_AUTH : reason_of(rc), text);
+    }
 }
 
 static int acked(void *arg, struct tly_text id)
@@ -177,6 +223,10 @@ static void stream_received(void *arg, struct tly_text bytes)
 {
     struct tly_forward_link *link = arg;
     struct tly_error err = {0};
+    if (!link->open && link->spec.account) {
+        greet(link, bytes);
+        return;
+    }
     size_t before = link->in_flight;
     int rc = tly_forward_acks_read(&link->acks, bytes, acked, link, &err);
     if (rc == 0) {
@@ -188,18 +238,34 @@ static void stream_received(void *arg, struct tly_text bytes)
     char text[TLY_ADDRESS_TEXT_MAX + TLY_ERROR_TEXT_MAX];
     (void)snprintf(text, sizeof(text), "%s: %s", tly_stream_peer(link->stream),
                    err.code < 0 ? err.text : "an acknowledgement of a chunk that was not sent");
-    tell_ended(link,
-               rc == TLY_E_REFUSED ? TLY_FORWARD_REFUSED
-               : rc == -ENOMEM     ? TLY_FORWARD_LOCAL
-                                   : TLY_FORWARD_PROTOCOL,
-               text);
+    tell_ended(link, reason_of(rc), text);
 }
 
 static void stream_ended(void *arg, int code, const char *text)
 {
     struct tly_forward_link *link = arg;
     (void)code; /* said in `text` */
-    tell_ended(link, link->open ? TLY_FORWARD_CLOSED : TLY_FORWARD_CONNECT, text);
+    if (link->open) {
+        tell_ended(link, TLY_FORWARD_CLOSED, text);
+    } else if (link->greeting.answered) {
+        /* Fluent Bit's word for a wrong key, and for one that has our name. */
+        char more[TLY_ADDRESS_TEXT_MAX + TLY_ERROR_TEXT_MAX];
+        (void)snprintf(more, sizeof(more), "%s, instead of an answer to the shared key", text);
+        tell_ended(link, TLY_FORWARD_AUTH, more);
+    } else {
+        tell_ended(link, TLY_FORWARD_CONNECT, text);
+    }
+}
+
+static void greeting_due(struct tly_forward_link *link)
+{
+    char text[TLY_ADDRESS_TEXT_MAX + TLY_ERROR_TEXT_MAX];
+    (void)snprintf(text, sizeof(text), "%s: %s within %.1f s", tly_stream_peer(link->stream),
+                   link->greeting.answered
+                       ? "no answer to the shared key"
+                       : "the receiver proved no shared key, not even asked for one,",
+                   (double)link->spec.connect_timeout_ms / 1000);
+    tell_ended(link, TLY_FORWARD_AUTH, text);
 }
 
 /*
@@ -210,6 +276,10 @@ static void stream_ended(void *arg, int code, const char *text)
 static void watch_due(void *arg)
 {
     struct tly_forward_link *link = arg;
+    if (!link->open) {
+        greeting_due(link);
+        return;
+    }
     int64_t now_ms = tly_loop_now_ms(link->spec.loop);
     uint64_t taken = link->submitted - tly_stream_queued(link->stream);
     if (!link->oldest->written && taken != link->taken) {
@@ -244,6 +314,11 @@ int tly_forward_link_new(const struct tly_forward_link_spec *spec,
     link->arg = arg;
     link->newest_at = &link->oldest;
     tly_forward_acks_init(&link->acks);
+    link->pipelines = true;
+    unsigned char salt[TLY_FORWARD_SALT_BYTES];
+    tly_random_fill(salt, sizeof(salt));
+    tly_forward_greeting_init(&link->greeting, salt);
+    tly_buf_init(&link->ping, PING_BYTES_MAX);
     for (size_t i = spec->in_flight_max; i > 0; i--) {
         struct flight *flight = &link->flights[i - 1];
         flight->link = link;
@@ -284,6 +359,8 @@ void tly_forward_link_free(struct tly_forward_link *link)
         tly_buf_done(&link->flights[i].around);
     }
     tly_value_feed_done(&link->acks);
+    tly_forward_greeting_done(&link->greeting);
+    tly_buf_done(&link->ping);
     free(link);
 }
 
@@ -294,7 +371,7 @@ bool tly_forward_link_open(const struct tly_forward_link *link)
 
 bool tly_forward_link_has_room(const struct tly_forward_link *link)
 {
-    return link->open && link->spare;
+    return link->open && link->spare && (link->pipelines || link->in_flight == 0);
 }
 
 size_t tly_forward_link_in_flight(const struct tly_forward_link *link)

@@ -8,6 +8,7 @@
 #define TLY_OUTPUT_FORWARD_LINK_H
 
 #include "agent/base/error.h"
+#include "agent/codec/forward_auth.h"
 #include "agent/delivery/destination.h"
 #include "agent/loop/loop.h"
 #include "agent/loop/stream.h"
@@ -19,6 +20,7 @@
 /* Why a link ended: the label `reason` of tallyman_forward_errors_total. */
 enum tly_forward_reason {
     TLY_FORWARD_CONNECT,  /* it never stood */
+    TLY_FORWARD_AUTH,     /* the handshake failed: one side does not trust the other */
     TLY_FORWARD_CLOSED,   /* the receiver or the network ended it */
     TLY_FORWARD_TIMEOUT,  /* nothing was taken or acknowledged in time */
     TLY_FORWARD_PROTOCOL, /* what came back is no acknowledgement of anything sent */
@@ -37,15 +39,18 @@ struct tly_forward_counts {
 struct tly_forward_link_spec {
     struct tly_loop *loop;
     struct tly_address address;
-    struct tly_destination *destination; /* whose chunks these are */
-    struct tly_forward_counts *counts;   /* borrowed: added to */
+    const struct tly_forward_account *account; /* borrowed; NULL: no handshake */
+    struct tly_destination *destination;       /* whose chunks these are */
+    struct tly_forward_counts *counts;         /* borrowed: added to */
     bool require_ack;
     size_t in_flight_max;
-    int64_t connect_timeout_ms, ack_timeout_ms;
+    int64_t connect_timeout_ms; /* of the handshake too, once more */
+    int64_t ack_timeout_ms;
 };
 
 /* The link may be freed from inside any of them. */
 struct tly_forward_link_events {
+    /* It stands, and the handshake, if there is one, is done. */
     void (*opened)(void *arg);
     /* Chunks are through: there is room for more. */
     void (*delivered)(void *arg);

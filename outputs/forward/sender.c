@@ -8,6 +8,7 @@
 #include "agent/loop/backoff.h"
 #include "agent/loop/log.h"
 #include "outputs/forward/link.h"
+#include "outputs/forward/security.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -30,6 +31,8 @@ struct server {
     struct tly_forward_sender *sender;
     struct tly_address address;
     char text[TLY_ADDRESS_TEXT_MAX];
+    struct tly_forward_account account;
+    bool secured; /* `account` is there */
     bool standby;
     struct tly_forward_link *link; /* NULL: not connected, nor trying */
     struct tly_backoff backoff;
@@ -46,6 +49,8 @@ struct tly_forward_sender {
     struct tly_loop *loop;
     const struct tly_forward_settings *settings;
     struct tly_destination *destination;
+    struct tly_tls *tls; /* NULL: plain connections */
+    char hostname[TLY_FORWARD_HOSTNAME_MAX];
     struct tly_timer *retry;
     struct tly_timer *deadline; /* of a stop */
     int64_t deadline_ms;
@@ -206,6 +211,7 @@ static void connect_to(struct server *server)
     const struct tly_forward_link_spec spec = {
         .loop = sender->loop,
         .address = server->address,
+        .account = server->secured ? &server->account : NULL,
         .destination = sender->destination,
         .counts = &sender->counts,
         .require_ack = settings->require_ack,
@@ -397,10 +403,13 @@ static int server_init(struct server *server, struct tly_forward_sender *sender,
 {
     server->sender = sender;
     server->standby = settings->standby;
+    server->secured = tly_forward_account(sender->settings, settings, sender->hostname,
+                                          &server->account);
     tly_backoff_init(&server->backoff, RETRY_FIRST_MS, RETRY_MAX_MS);
     int rc = tly_forward_server_address(settings, &server->address, err);
     if (rc == 0) {
         tly_address_format(&server->address, server->text);
+        server->address.tls = sender->tls;
     }
     return rc;
 }
@@ -425,13 +434,19 @@ static int sender_start(struct tly_forward_sender *sender, struct tly_delivery *
                         struct tly_error *err)
 {
     const struct tly_forward_server_settings *servers = sender->settings->servers.at;
+    tly_forward_hostname(sender->settings, sender->hostname);
+    int rc = tly_forward_tls_new(&sender->settings->tls, &sender->tls, err);
+    if (rc < 0) {
+        tly_error_prefix(err, "destination `%s`", sender->settings->name);
+        return rc;
+    }
     for (size_t i = 0; i < sender->server_count; i++) {
-        int rc = server_init(&sender->servers[i], sender, &servers[i], err);
+        rc = server_init(&sender->servers[i], sender, &servers[i], err);
         if (rc < 0) {
             return rc;
         }
     }
-    int rc = tly_timer_new(sender->loop, retry_due, sender, &sender->retry);
+    rc = tly_timer_new(sender->loop, retry_due, sender, &sender->retry);
     rc = rc < 0 ? rc : tly_timer_new(sender->loop, deadline_due, sender, &sender->deadline);
     if (rc < 0) {
         return tly_error_set(err, rc, "destination `%s`: %s", sender->settings->name,
@@ -488,6 +503,7 @@ void tly_forward_sender_free(struct tly_forward_sender *sender)
     }
     tly_timer_free(sender->retry);
     tly_timer_free(sender->deadline);
+    tly_tls_free(sender->tls);
     free(sender);
 }
 

@@ -52,6 +52,59 @@ static const struct tly_option server_rows[] = {
      .offset = offsetof(struct tly_forward_server_settings, standby),
      .fallback = "false",
      .help = "Is used only while no other server of the destination works."},
+    {.key = "shared_key",
+     .type = TLY_OPTION_SECRET,
+     .offset = offsetof(struct tly_forward_server_settings, shared_key),
+     .help = "As of the destination, for this server alone."},
+    {.key = "username",
+     .type = TLY_OPTION_STRING,
+     .offset = offsetof(struct tly_forward_server_settings, username),
+     .help = "As of the destination, for this server alone."},
+    {.key = "password",
+     .type = TLY_OPTION_SECRET,
+     .offset = offsetof(struct tly_forward_server_settings, password),
+     .help = "As of the destination, for this server alone."},
+    {.key = NULL},
+};
+
+#define TLS_OFFSET(member) offsetof(struct tly_forward_tls_settings, member)
+
+static const struct tly_option tls_rows[] = {
+    {.key = "enabled",
+     .type = TLY_OPTION_BOOL,
+     .offset = TLS_OFFSET(enabled),
+     .fallback = "false",
+     .help = "Whether connections are made with TLS, 1.2 or 1.3."},
+    {.key = "ca_file",
+     .type = TLY_OPTION_PATH,
+     .offset = TLS_OFFSET(ca_file),
+     .help = "Authorities that may have signed the receivers' certificates, as PEM. Without it: "
+             "those that the system trusts."},
+    {.key = "cert_file",
+     .type = TLY_OPTION_PATH,
+     .offset = TLS_OFFSET(cert_file),
+     .help = "Certificate, with its chain, to show to receivers that ask for one, as PEM. It is "
+             "read again when the file changes, like the others here."},
+    {.key = "key_file",
+     .type = TLY_OPTION_PATH,
+     .offset = TLS_OFFSET(key_file),
+     .help = "Key of that certificate, in a file that others can't read."},
+    {.key = "server_name",
+     .type = TLY_OPTION_STRING,
+     .offset = TLS_OFFSET(server_name),
+     .help = "Name that the receivers' certificates have to bear, where it is not the server's "
+             "`host`."},
+    {.key = "verify_name",
+     .type = TLY_OPTION_BOOL,
+     .offset = TLS_OFFSET(verify_name),
+     .fallback = "true",
+     .help = "Whether the name in a receiver's certificate has to be right."},
+    {.key = "verify",
+     .type = TLY_OPTION_BOOL,
+     .offset = TLS_OFFSET(verify),
+     .fallback = "true",
+     .help = "Whether the receivers' certificates are verified at all. Without it anyone on the "
+             "way can read and change what is sent."},
     {.key = NULL},
 };
 
@@ -92,6 +145,31 @@ static const struct tly_option rows[] = {
      .inner_size = sizeof(struct tly_forward_server_settings),
      .shorthand = "host",
      .help = "The receivers. One at a time is sent to; when it fails, the next."},
+    {.key = "tls",
+     .type = TLY_OPTION_SECTION,
+     .offset = OFFSET(tls),
+     .inner = tls_rows,
+     .inner_size = sizeof(struct tly_forward_tls_settings),
+     .help = "Encryption of the connections, and who the receivers have to be."},
+    {.key = "shared_key",
+     .type = TLY_OPTION_SECRET,
+     .offset = OFFSET(shared_key),
+     .help = "Key by which both sides prove themselves at the beginning of a connection, as the "
+             "receiver's `<security>` section has it. It does not encrypt anything."},
+    {.key = "username",
+     .type = TLY_OPTION_STRING,
+     .offset = OFFSET(username),
+     .help = "User, for receivers that ask for one beside the shared key."},
+    {.key = "password",
+     .type = TLY_OPTION_SECRET,
+     .offset = OFFSET(password),
+     .help = "The user's password."},
+    {.key = "self_hostname",
+     .type = TLY_OPTION_STRING,
+     .offset = OFFSET(self_hostname),
+     .verify = verify_name,
+     .help = "Our name in that exchange, different from the receiver's. Without it: `tallyman-` "
+             "and the name of the host."},
     {.key = "require_ack",
      .type = TLY_OPTION_BOOL,
      .offset = OFFSET(require_ack),
@@ -176,6 +254,30 @@ static int verify_servers(const struct tly_forward_settings *settings, struct tl
     return 0;
 }
 
+/* Nobody who asks for TLS, or names what belongs to it, gets a connection without. */
+static int verify_tls(const struct tly_forward_settings *settings, struct tly_error *err)
+{
+    const struct tly_forward_tls_settings *tls = &settings->tls;
+    if (!tls->enabled && (tls->ca_file || tls->cert_file || tls->key_file || tls->server_name ||
+                          !tls->verify || !tls->verify_name)) {
+        return tly_error_set(err, -EINVAL, "`%s`: tls needs `enabled: true`", settings->name);
+    }
+    if (!tls->cert_file != !tls->key_file) {
+        return tly_error_set(err, -EINVAL, "`%s`: cert_file and key_file of tls go together",
+                             settings->name);
+    }
+    const struct tly_forward_server_settings *servers = settings->servers.at;
+    for (size_t i = 0; i < settings->servers.count; i++) {
+        if (tls->enabled && strncmp(servers[i].host, "unix:", sizeof("unix:") - 1) == 0 &&
+            !tls->server_name && tls->verify_name && tls->verify) {
+            return tly_error_set(err, -EINVAL,
+                                 "`%s`: tls over the Unix socket `%s` needs a server_name",
+                                 settings->name, servers[i].host);
+        }
+    }
+    return 0;
+}
+
 static int verify_destination(const struct tly_forward_settings *settings, struct tly_error *err)
 {
     if (settings->servers.count == 0) {
@@ -187,7 +289,8 @@ static int verify_destination(const struct tly_forward_settings *settings, struc
                              "fills while another is sent",
                              settings->name);
     }
-    return verify_servers(settings, err);
+    int rc = verify_servers(settings, err);
+    return rc < 0 ? rc : verify_tls(settings, err);
 }
 
 static int verify_section(const void *value, struct tly_error *err)

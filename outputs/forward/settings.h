@@ -15,6 +15,13 @@ struct tly_forward_server_settings {
     char *host; /* or host:port, or unix:///path */
     int64_t port;
     bool standby;
+    char *shared_key, *username, *password; /* NULL: the destination's */
+};
+
+struct tly_forward_tls_settings {
+    bool enabled;
+    bool verify, verify_name;
+    char *ca_file, *cert_file, *key_file, *server_name;
 };
 
 enum tly_forward_compression { TLY_FORWARD_UNCOMPRESSED };
@@ -22,6 +29,8 @@ enum tly_forward_compression { TLY_FORWARD_UNCOMPRESSED };
 struct tly_forward_settings {
     char *name;
     struct tly_list servers; /* of struct tly_forward_server_settings, at least one */
+    struct tly_forward_tls_settings tls;
+    char *shared_key, *username, *password, *self_hostname;
     bool require_ack;
     int compression; /* enum tly_forward_compression */
     int64_t chunk_bytes, flush_interval_ms, buffer_bytes_max;

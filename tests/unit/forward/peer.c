@@ -12,6 +12,8 @@ struct peer_stream {
     struct peer *peer;
     struct tly_stream *stream;
     struct tly_forward_reader reader;
+    struct tly_forward_welcome welcome;
+    bool welcoming;
     struct peer_stream *next;
 };
 
@@ -31,6 +33,7 @@ static void stream_free(struct peer_stream *at)
     peer->connected--;
     tly_stream_free(at->stream);
     tly_forward_reader_done(&at->reader);
+    tly_forward_welcome_done(&at->welcome);
     free(at);
 }
 
@@ -124,9 +127,40 @@ static int hear_frame(void *arg, const struct tly_forward_frame *frame)
     return 0;
 }
 
+static void begin_welcome(struct peer_stream *at)
+{
+    static const unsigned char random_bytes[2 * TLY_FORWARD_SALT_BYTES] = {1, 2, 3};
+    struct tly_buf helo;
+    tly_buf_init(&helo, 4096);
+    at->welcoming = true;
+    assert_int_equal(tly_forward_welcome_init(&at->welcome, random_bytes, &helo), 0);
+    answer(at, tly_buf_text(&helo));
+    tly_buf_done(&helo);
+}
+
+static void welcome(struct peer_stream *at, struct tly_text bytes)
+{
+    struct tly_buf pong;
+    tly_buf_init(&pong, 4096);
+    int rc = tly_forward_welcome_read(&at->welcome, at->peer->gate, bytes, &pong,
+                                      &at->peer->failure);
+    if (pong.len > 0) {
+        answer(at, tly_buf_text(&pong));
+    }
+    tly_buf_done(&pong);
+    at->welcoming = rc == TLY_E_MORE;
+    if (rc < 0 && rc != TLY_E_MORE) {
+        stream_free(at);
+    }
+}
+
 static void stream_received(void *arg, struct tly_text bytes)
 {
     struct peer_stream *at = arg;
+    if (at->welcoming) {
+        welcome(at, bytes);
+        return;
+    }
     struct peer *peer = at->peer;
     const struct tly_forward_sink sink = {hear_record, hear_frame, at};
     if (peer->way == PEER_CLOSES_EARLY || peer->way == PEER_RESETS) {
@@ -164,6 +198,9 @@ static void accepted(void *arg, struct tly_stream *stream)
     peer->connected++;
     tly_forward_reader_init(&at->reader, &limits);
     assert_int_equal(tly_stream_attach(stream, &events, at), 0);
+    if (peer->gate) {
+        begin_welcome(at);
+    }
     if (peer->way == PEER_READS_NOTHING) {
         tly_stream_pause(stream);
         if (peer->saying.len > 0) {

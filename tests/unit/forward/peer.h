@@ -7,6 +7,7 @@
 
 #include "agent/base/buf.h"
 #include "agent/codec/forward.h"
+#include "agent/codec/forward_auth.h"
 #include "agent/loop/loop.h"
 #include "agent/loop/stream.h"
 
@@ -37,7 +38,8 @@ struct peer_frame {
 struct peer {
     struct tly_loop *loop;
     struct tly_listener *listener;
-    struct tly_address address;
+    struct tly_address address;          /* with `tls`, where a test sets it before peer_start */
+    const struct tly_forward_gate *gate; /* NULL: no handshake */
     enum peer_way way;
     struct tly_text saying;
     struct peer_stream *streams;

@@ -81,6 +81,11 @@ static void test_mistakes(void **state)
         {"forward: [{name: x, servers: [a], in_flight: 0}]", "1"},
         {"forward: [{name: x, servers: [a]}, {name: x, servers: [b]}]", "named `x`"},
         {"forward: [{name: x, servers: [a], acks: true}]", "acks"},
+        {"forward: [{name: x, servers: [a], tls: {ca_file: /x}}]", "enabled: true"},
+        {"forward: [{name: x, servers: [a], tls: {verify: false}}]", "enabled: true"},
+        {"forward: [{name: x, servers: [a], tls: {enabled: true, cert_file: /x}}]", "go together"},
+        {"forward: [{name: x, servers: [\"unix:///x\"], tls: {enabled: true}}]", "server_name"},
+        {"forward: [{name: x, servers: [a], shared_key_file: /nonexistent}]", "shared_key_file"},
     };
     for (size_t i = 0; i < ROWS(rows); i++) {
         struct tly_complaints complaints;
