@@ -146,7 +146,7 @@ int tly_runner_new(struct tly_loop *loop, const struct tly_config *config, int s
                    struct tly_runner **ret_runner, struct tly_error *err)
 {
     struct tly_runner *runner = calloc(1, sizeof(*runner));
-    struct unit *units = calloc(count_modules(), sizeof(struct unit));
+    struct unit *units = calloc(count_modules() + 1, sizeof(struct unit)); /* never of 0 bytes */
     if (!runner || !units) {
         free(runner);
         free(units);

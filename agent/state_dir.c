@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #define FOLDER_MODE    0750
+#define LOCK_MODE      0640
 #define LOCK_NAME      "lock"
 #define PID_DIGITS_MAX 16
 
@@ -65,26 +66,24 @@ int tly_state_dir_open(const char *path, struct tly_state_dir *ret_dir, struct t
     if (rc < 0) {
         return refuse(rc, "open", path, err);
     }
-    TLY_AUTO_FD lock_fd = openat(dir.dir_fd, LOCK_NAME, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW,
-                                 0640);
-    rc = lock_fd < 0 ? -errno : 0;
+    dir.lock_fd = openat(dir.dir_fd, LOCK_NAME, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW,
+                         LOCK_MODE);
+    rc = dir.lock_fd < 0 ? -errno : 0;
     if (rc < 0) {
         (void)refuse(rc, "write to", path, err); /* rc is returned below */
-    } else if (flock(lock_fd, LOCK_EX | LOCK_NB) < 0) {
-        rc = errno == EWOULDBLOCK ? refuse_busy(lock_fd, path, err)
+    } else if (flock(dir.lock_fd, LOCK_EX | LOCK_NB) < 0) {
+        rc = errno == EWOULDBLOCK ? refuse_busy(dir.lock_fd, path, err)
                                   : refuse(-errno, "lock", path, err);
     } else {
-        rc = write_pid(lock_fd);
+        rc = write_pid(dir.lock_fd);
         if (rc < 0) {
             (void)refuse(rc, "write to", path, err); /* rc is returned below */
         }
     }
     if (rc < 0) {
-        tly_fd_close(&dir.dir_fd);
+        tly_state_dir_close(&dir);
         return rc;
     }
-    dir.lock_fd = lock_fd;
-    lock_fd = -1; /* moved */
     *ret_dir = dir;
     return 0;
 }

@@ -156,7 +156,7 @@ static int run(const struct tly_command *command, int argc, char **argv)
             return tly_arguments_exit(letter);
         }
     }
-    struct target target;
+    struct target target = {0};
     int code;
     if (url) {
         code = target_of_url(command, url, &target);
