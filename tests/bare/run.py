@@ -12,6 +12,7 @@ import pathlib
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -25,6 +26,7 @@ import runner  # noqa: E402
 
 INSIDE = "TALLYMAN_TEST_NAMESPACE"
 USER = "visitor"
+PROJECT = "srv/tallyman"  # first root's, later the user's, so that what is built serves both
 SECONDS_MAX = 600
 BARE = None  # the chroot, once it is made
 
@@ -43,8 +45,11 @@ def make_chroot(path, suite):
     subprocess.run(["mmdebstrap", "--quiet", "--variant=minbase", suite, path],
                    check=True, stdin=subprocess.DEVNULL)
     shutil.copy("/etc/resolv.conf", path / "etc/resolv.conf")
+    # An installer writes this one, a chroot has none; sudo and "localhost" need it.
+    (path / "etc/hosts").write_text(f"127.0.0.1 localhost {socket.gethostname()}\n"
+                                    "::1 localhost\n")
     subprocess.run(["mount", "-t", "proc", "proc", path / "proc"], check=True)
-    copy_project(path / "root/tallyman")
+    copy_project(path / PROJECT)
 
 
 def copy_project(to):
@@ -59,11 +64,11 @@ class Bare(unittest.TestCase):
     def setUp(self):
         self.notes = []
 
-    def inside(self, command, folder="/root/tallyman", user=None, **options):
+    def inside(self, command, user=None, **options):
         """Starts a shell command in the chroot, with nothing of our environment."""
         arguments = ["chroot", str(BARE), "env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin",
                      "LANG=C.UTF-8", *(["su", user, "-c"] if user else ["sh", "-c"]),
-                     f"cd {folder} && {command}"]
+                     f"cd /{PROJECT} && {command}"]
         return subprocess.Popen(arguments, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                 stderr=subprocess.STDOUT, text=True, errors="replace",
                                 start_new_session=True, **options)
@@ -91,9 +96,7 @@ class Bare(unittest.TestCase):
 
     def test_1_without_root_and_sudo_the_error_says_so(self):
         self.finish(f"useradd --create-home {USER}")
-        copy_project(BARE / f"home/{USER}/tallyman")
-        self.finish(f"chown -R {USER}: /home/{USER}")
-        output = self.finish("./quickstart", 2, user=USER, folder=f"/home/{USER}/tallyman")
+        output = self.finish("./quickstart", 2, user=USER)
         self.assertIn("takes root or sudo", output)
 
     def test_2_quickstart_as_root(self):
@@ -113,11 +116,11 @@ class Bare(unittest.TestCase):
     def test_4_quickstart_as_a_user_with_sudo(self):
         self.finish("apt-get install -qq -y --no-install-recommends sudo && apt-get remove -qq -y "
                     "uthash-dev libcmocka-dev && "
-                    f"echo '{USER} ALL=(ALL) NOPASSWD: ALL' >/etc/sudoers.d/{USER}")
+                    f"echo '{USER} ALL=(ALL) NOPASSWD: ALL' >/etc/sudoers.d/{USER} && "
+                    f"rm -r build && chown -R {USER}: /{PROJECT}")
         self.cgroup2()
         before = self.cgroups()
-        output = self.finish("./quickstart --demo --once", user=USER,
-                             folder=f"/home/{USER}/tallyman")
+        output = self.finish("./quickstart --demo --once", user=USER)
         self.assertIn("installing uthash-dev", output)
         self.assertIn("numbers and lines were seen", output)
         self.assertNotIn("is not mounted", output)
@@ -136,7 +139,7 @@ class Bare(unittest.TestCase):
         return sorted(path.name for path in (BARE / "sys/fs/cgroup").glob("tallyman-demo*"))
 
     def test_5_check_as_a_user_with_sudo(self):
-        output = self.finish("./check --fast", user=USER, folder=f"/home/{USER}/tallyman")
+        output = self.finish("./check --fast", user=USER)
         self.assertIn("installing libcmocka-dev", output)
         self.assertRegex(output.strip().split("\n")[-1], r"^[1-9]\d* passed, 0 failed, 0 skipped$")
 
