@@ -102,7 +102,7 @@ int tly_record_json_time(struct tly_buf *buf, int64_t ns)
 /* The fewest digits that read back as the same number. */
 static int append_real(struct tly_buf *buf, const struct tly_value *value)
 {
-    enum { DIGITS_SINGLE = 6, DIGITS_DOUBLE = 15, DIGITS_EXACT = 17, TEXT_MAX = 32 };
+    enum { DIGITS_SINGLE = 6, DIGITS_DOUBLE = 15, DIGITS_EXACT = 17, TEXT_MAX = 40 };
     char text[TEXT_MAX];
     if (!isfinite(value->real)) {
         return tly_buf_append_text(buf, TLY_TEXT("null"));
