@@ -11,7 +11,9 @@
 
 #define SERIES_DEFAULT  100000
 #define SAMPLES_DEFAULT 20000000
-#define BYTES_DEFAULT   ((size_t)256 * 1024 * 1024)
+#define BYTES_DEFAULT   ((size_t)64 * 1024 * 1024)
+/* Memory for results that is kept from one evaluation to the next; ordinary ones take less. */
+#define BYTES_KEPT ((size_t)8 * 1024 * 1024)
 /* Prometheus's default evaluation interval, which it takes for subqueries without a step. */
 #define STEP_DEFAULT_MS 60000
 
@@ -121,11 +123,21 @@ static int run(struct tly_evaluator *evaluator, struct tly_evaluation *eval,
     return rc < 0 ? rc : tly_eval_node(eval, eval->expr->root, ret_value);
 }
 
+/* Forgets the results, and gives unusually much memory back. */
+static void forget(struct tly_evaluator *evaluator)
+{
+    if (evaluator->arena.bytes > BYTES_KEPT) {
+        tly_arena_done(&evaluator->arena);
+    } else {
+        tly_arena_clear(&evaluator->arena);
+    }
+}
+
 int tly_evaluate(struct tly_evaluator *evaluator, const struct tly_expr *expr,
                  const struct tly_storage *storage, int64_t at_ms, struct tly_value *ret_value,
                  struct tly_error *err)
 {
-    tly_arena_clear(&evaluator->arena);
+    forget(evaluator);
     struct tly_evaluation eval = {
         .symbols = evaluator->symbols,
         .storage = storage,
@@ -142,6 +154,7 @@ int tly_evaluate(struct tly_evaluator *evaluator, const struct tly_expr *expr,
     int rc = run(evaluator, &eval, &value);
     evaluator->touched = eval.touched;
     if (rc < 0) {
+        forget(evaluator);
         return rc;
     }
     *ret_value = value;

@@ -45,8 +45,8 @@ struct tly_value {
 /* What one evaluation may cost; 0 takes the default. */
 struct tly_evaluator_bounds {
     size_t series;  /* that one selector may find; default 100000 */
-    size_t samples; /* read, and computed on the way; default 20 million, about a second */
-    size_t bytes;   /* of memory for results; default 256 MiB */
+    size_t samples; /* read, and computed on the way; default 20 million, under a second */
+    size_t bytes;   /* of memory for results; default 64 MiB */
 };
 
 struct tly_evaluator; /* opaque */
