@@ -2,6 +2,7 @@
 #include "tests/unit/logs/house.h"
 
 #include "agent/codec/record_reader.h"
+#include "agent/loop/log.h"
 #include "agent/model/sample.h"
 #include "collectors/logs/collector.h"
 #include "collectors/logs/state.h"
@@ -115,9 +116,9 @@ void sink_set(struct sink *sink, enum sink_mode mode)
     sink_ready(sink);
 }
 
-void sink_clear(struct sink *sink)
+void sink_cut(struct sink *sink, size_t count)
 {
-    for (size_t i = 0; i < sink->count; i++) {
+    for (size_t i = count; i < sink->count; i++) {
         struct taken *taken = &sink->taken[i];
         char *owned[] = {
             taken->tag,         taken->id,    taken->name,       taken->source,
@@ -127,7 +128,12 @@ void sink_clear(struct sink *sink)
             free(owned[at]);
         }
     }
-    sink->count = 0;
+    sink->count = count;
+}
+
+void sink_clear(struct sink *sink)
+{
+    sink_cut(sink, 0);
 }
 
 struct awaited {
@@ -156,6 +162,7 @@ int house_set_up(void **state)
     struct house *house = calloc(1, sizeof(*house));
     char path[TEMP_DIR_MAX + 16];
     assert_non_null(house);
+    tly_log_set_level(TLY_LOG_ERROR); /* gaps and errors are what the tests are about */
     temp_dir_make(house->dir);
     (void)snprintf(house->containers, sizeof(house->containers), "%s/containers", house->dir);
     assert_int_equal(mkdir(house->containers, 0700), 0);
@@ -357,7 +364,7 @@ void docker_raw(struct docker *docker, const char *bytes, size_t len)
     assert_int_equal(write(docker->fd, bytes, len), len);
 }
 
-static void write_entry(struct docker *docker, const char *stream, struct tly_text text, bool whole)
+void docker_entry(struct docker *docker, const char *stream, struct tly_text text, bool whole)
 {
     size_t cap = text.len + 256;
     char *line = malloc(cap);
@@ -373,7 +380,7 @@ static void write_entry(struct docker *docker, const char *stream, struct tly_te
 
 void docker_write(struct docker *docker, const char *stream, const char *text)
 {
-    write_entry(docker, stream, tly_text_of(text), true);
+    docker_entry(docker, stream, tly_text_of(text), true);
     docker->now_ns += 1000;
 }
 
@@ -382,7 +389,7 @@ void docker_piece(struct docker *docker, const char *stream, char fill, size_t l
     char *text = malloc(len + 1);
     assert_non_null(text);
     memset(text, fill, len);
-    write_entry(docker, stream, (struct tly_text){text, len}, last);
+    docker_entry(docker, stream, (struct tly_text){text, len}, last);
     docker->now_ns += last ? 1000 : 0; /* all pieces of a line have the time of the first */
     free(text);
 }

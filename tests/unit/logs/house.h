@@ -73,7 +73,8 @@ void house_kill(struct house *house);
 void sink_release(struct sink *sink);
 /* Changes the mode; what is queued is taken then. */
 void sink_set(struct sink *sink, enum sink_mode mode);
-/* Forgets what was taken so far. */
+/* Forgets what was taken but for the first `count`; all of it. */
+void sink_cut(struct sink *sink, size_t count);
 void sink_clear(struct sink *sink);
 
 /* Turns until the sink has taken `count` records since it was cleared. */
@@ -98,7 +99,9 @@ struct docker {
 
 /* Makes the container's directory and description; the log comes with the first line. */
 void docker_create(struct house *house, struct docker *docker, unsigned number);
-/* As the json-file driver does; `piece` leaves the newline out. */
+/* As the json-file driver does; a piece of a line that is not `whole` has no newline. `text` needs
+ * no escapes. */
+void docker_entry(struct docker *docker, const char *stream, struct tly_text text, bool whole);
 void docker_write(struct docker *docker, const char *stream, const char *text);
 void docker_piece(struct docker *docker, const char *stream, char fill, size_t len, bool last);
 /* Bytes as they are. */

@@ -1,0 +1,335 @@
+/*
+ * Random histories: containers write, rotate, compress, truncate and vanish, the agent is killed at
+ * any moment, receivers rest and stall; as long as the engine itself destroys nothing that nobody
+ * could have read. At the end every line is there, unaltered, in the order of its stream, and none
+ * that was acknowledged has come again. The seed of a failure is printed: TLY_SEED replays it, and
+ * TLY_RUNS makes a soak of it.
+ */
+#include "tests/unit/logs/house.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define RUNS_DEFAULT 30
+#define STEPS        80
+#define CONTAINERS   3
+#define STREAMS      2
+#define PIECE        16384 /* bytes, as Docker cuts them */
+#define LINE_MAX     (3 * PIECE + 1)
+
+static const char *const stream_names[STREAMS] = {"stdout", "stderr"};
+
+struct stream {
+    unsigned lines; /* finished */
+    size_t written; /* of the one under way */
+    bool under_way;
+};
+
+struct box {
+    struct docker docker;
+    struct stream streams[STREAMS];
+    unsigned max_file;      /* 0: copied and truncated instead of rotated */
+    unsigned since_drained; /* rotations since all was acknowledged */
+    bool created, removed;
+};
+
+struct model {
+    struct house *house;
+    uint64_t random;
+    struct box boxes[CONTAINERS];
+    size_t acked[HOUSE_SINKS_MAX]; /* of what each sink took */
+    char *text;                    /* LINE_MAX bytes */
+};
+
+/* xorshift64*: the same everywhere, for the sake of replaying. */
+static unsigned draw(struct model *model, unsigned below)
+{
+    model->random ^= model->random >> 12;
+    model->random ^= model->random << 25;
+    model->random ^= model->random >> 27;
+    return (unsigned)((model->random * 0x2545f4914f6cdd1dULL) >> 33) % below;
+}
+
+/* What the line says; most are short, some come in pieces, one in exactly one piece. */
+static struct tly_text line_text(struct model *model, unsigned stream, unsigned n)
+{
+    static const size_t lens[] = {40, 20, 0, PIECE, 120, 60, 2 * PIECE + 77, 30, PIECE - 1, 33};
+    size_t len = lens[(n * 7 + stream) % ROWS(lens)];
+    memset(model->text, 'a' + (int)(n % 26), len);
+    int head = snprintf(model->text, 16, "%u:", n);
+    model->text[head] = (char)('a' + (int)(n % 26));
+    return (struct tly_text){model->text, len > (size_t)head ? len : (size_t)head};
+}
+
+/* ---- what happens ---- */
+
+static void write_some(struct model *model, struct box *box)
+{
+    for (unsigned left = 1 + draw(model, 40); left > 0; left--) {
+        unsigned which = draw(model, STREAMS);
+        struct stream *stream = &box->streams[which];
+        struct tly_text text = line_text(model, which, stream->lines);
+        size_t rest = text.len - stream->written;
+        size_t len = rest < PIECE ? rest : PIECE;
+        bool last = rest < PIECE;
+        docker_entry(&box->docker, stream_names[which],
+                     (struct tly_text){text.at + stream->written, len}, last);
+        box->docker.now_ns += 1000;
+        stream->written = last ? 0 : stream->written + len;
+        stream->under_way = !last;
+        stream->lines += last;
+    }
+}
+
+static void finish_lines(struct model *model, struct box *box)
+{
+    while (box->streams[0].under_way || box->streams[1].under_way) {
+        write_some(model, box);
+    }
+}
+
+static bool is_up(const struct model *model)
+{
+    return model->house->collector != NULL;
+}
+
+static size_t expected_records(const struct model *model)
+{
+    size_t sum = 0;
+    for (unsigned i = 0; i < CONTAINERS; i++) {
+        sum += model->boxes[i].streams[0].lines + model->boxes[i].streams[1].lines;
+    }
+    return sum;
+}
+
+static void change_sink(struct model *model, size_t at, enum sink_mode mode)
+{
+    struct sink *sink = &model->house->sinks[at];
+    sink_set(sink, SINK_RESTS);
+    sink_release(sink);
+    model->acked[at] = sink->count;
+    sink_set(sink, mode);
+}
+
+/* Everything that was written is acknowledged, by all; also the lines under way, which would be in
+ * memory alone if their first piece's file went. */
+static void drain(struct model *model)
+{
+    struct house *house = model->house;
+    for (unsigned i = 0; i < CONTAINERS; i++) {
+        finish_lines(model, &model->boxes[i]);
+    }
+    if (!is_up(model)) {
+        house_start(house);
+    }
+    for (size_t i = 0; i < house->sink_count; i++) {
+        change_sink(model, i, SINK_ACKS);
+        sink_await(house, &house->sinks[i], expected_records(model));
+    }
+    house_settle(house);
+    for (size_t i = 0; i < house->sink_count; i++) {
+        assert_int_equal(house->sinks[i].count, expected_records(model));
+    }
+    for (unsigned i = 0; i < CONTAINERS; i++) {
+        model->boxes[i].since_drained = 0;
+    }
+}
+
+/* Whether all that is not acknowledged still stands on disk under some name. */
+static bool all_on_disk(const struct model *model)
+{
+    for (unsigned i = 0; i < CONTAINERS; i++) {
+        const struct box *box = &model->boxes[i];
+        unsigned kept = box->max_file > 0 ? box->max_file - 1 : 1;
+        if (box->since_drained > kept || (box->removed && box->since_drained > 0)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void rotate(struct model *model, struct box *box)
+{
+    char command[1200];
+    unsigned kept = box->max_file > 0 ? box->max_file - 1 : 1;
+    /* The agent holds open what it has seen; what it has not, the rotation must leave on disk. A
+     * truncation leaves only the copy. */
+    if (box->since_drained >= kept && (!is_up(model) || box->max_file == 0)) {
+        drain(model);
+    }
+    if (is_up(model)) {
+        house_settle(model->house);
+    }
+    if (box->max_file > 0) {
+        docker_rotate(&box->docker, box->max_file);
+    } else {
+        (void)snprintf(command, sizeof(command),
+                       "rm -f -- %s.1.gz; cp -- %s %s.1 && "
+                       "truncate -s 0 -- %s",
+                       box->docker.log, box->docker.log, box->docker.log, box->docker.log);
+        assert_int_equal(system(command), 0);
+    }
+    box->since_drained++;
+    if (is_up(model)) {
+        house_settle(model->house);
+    }
+}
+
+static void compress(struct model *model, const struct box *box)
+{
+    char name[512];
+    unsigned number = 1 + draw(model, 4);
+    (void)snprintf(name, sizeof(name), "%s.%u", box->docker.log, number);
+    if (access(name, F_OK) == 0) {
+        docker_compress(&box->docker, number);
+    }
+}
+
+static void kill_or_start(struct model *model)
+{
+    struct house *house = model->house;
+    if (!is_up(model)) {
+        house_start(house);
+        return;
+    }
+    if (!all_on_disk(model)) {
+        drain(model);
+    }
+    for (size_t i = 0; i < house->sink_count; i++) {
+        struct sink *sink = &house->sinks[i];
+        if (sink->mode == SINK_HOLDS) {
+            sink_cut(sink, model->acked[i]); /* the receiver never said that it has these */
+        }
+    }
+    house_kill(house);
+}
+
+static void remove_box(struct model *model, struct box *box)
+{
+    if (!is_up(model)) {
+        house_start(model->house);
+    }
+    finish_lines(model, box);
+    house_settle(model->house);
+    docker_remove(&box->docker);
+    box->removed = true;
+    box->since_drained++;
+    house_settle(model->house);
+}
+
+static void step(struct model *model)
+{
+    struct house *house = model->house;
+    unsigned which = draw(model, CONTAINERS);
+    struct box *box = &model->boxes[which];
+    unsigned what = draw(model, 100);
+    if (!box->created) {
+        docker_create(house, &box->docker, which + 1);
+        box->created = true;
+        write_some(model, box);
+    } else if (what < 12) {
+        kill_or_start(model);
+    } else if (what < 30 && is_up(model)) {
+        change_sink(model, draw(model, (unsigned)house->sink_count),
+                    (enum sink_mode)draw(model, SINK_RESTS + 1));
+    } else if (what < 40 && is_up(model)) {
+        house_settle(house);
+    } else if (what < 42) {
+        drain(model);
+    } else if (box->removed) {
+        return;
+    } else if (what < 60) {
+        rotate(model, box);
+    } else if (what < 68) {
+        compress(model, box);
+    } else if (what < 69) {
+        remove_box(model, box);
+    } else {
+        write_some(model, box);
+    }
+}
+
+/* ---- what came of it ---- */
+
+static void verify_sink(struct model *model, const struct sink *sink)
+{
+    unsigned next[CONTAINERS][STREAMS] = {{0}};
+    for (size_t i = 0; i < sink->count; i++) {
+        const struct taken *taken = &sink->taken[i];
+        unsigned which = (unsigned)strtoul(taken->id + 60, NULL, 16) - 1;
+        unsigned stream = strcmp(taken->source, "stdout") == 0 ? 0 : 1;
+        assert_true(which < CONTAINERS);
+        struct tly_text expected = line_text(model, stream, next[which][stream]);
+        struct tly_text log = {taken->log, taken->log_len};
+        if (!tly_text_equal(log, expected)) {
+            fail_msg("record %zu: container %u, %s: %zu bytes \"%.40s\" where line %u of %zu bytes "
+                     "should be",
+                     i, which + 1, taken->source, log.len, log.at, next[which][stream],
+                     expected.len);
+        }
+        assert_null(taken->partial_id);
+        next[which][stream]++;
+    }
+    for (unsigned i = 0; i < CONTAINERS; i++) {
+        for (unsigned stream = 0; stream < STREAMS; stream++) {
+            assert_int_equal(next[i][stream], model->boxes[i].streams[stream].lines);
+        }
+    }
+}
+
+static void run_model(struct house *house, uint64_t seed)
+{
+    static const unsigned max_files[] = {1, 2, 3, 5, 0};
+    struct model model = {.house = house, .random = seed * 0x9e3779b97f4a7c15ULL + 1};
+    model.text = malloc(LINE_MAX + 16);
+    assert_non_null(model.text);
+    house->sink_count = 1 + draw(&model, HOUSE_SINKS_MAX);
+    house->limits = (struct tly_destination_limits){
+        .chunk_age_ms = 2, .chunk_bytes_max = 4096U << draw(&model, 5), .bytes_max = 160 << 10};
+    for (unsigned i = 0; i < CONTAINERS; i++) {
+        model.boxes[i].max_file = max_files[draw(&model, ROWS(max_files))];
+    }
+    house_start(house);
+    for (unsigned i = 0; i < STEPS; i++) {
+        step(&model);
+    }
+    drain(&model);
+    for (size_t i = 0; i < house->sink_count; i++) {
+        verify_sink(&model, &house->sinks[i]);
+    }
+    for (unsigned i = 0; i < CONTAINERS; i++) {
+        if (model.boxes[i].created && !model.boxes[i].removed) {
+            docker_remove(&model.boxes[i].docker);
+        }
+    }
+    free(model.text);
+}
+
+static uint64_t number_from(const char *name, uint64_t fallback)
+{
+    uint64_t number;
+    const char *text = getenv(name);
+    return text && tly_text_u64(tly_text_of(text), &number) == 0 ? number : fallback;
+}
+
+static void no_history_loses_a_line(void **state)
+{
+    (void)state;
+    uint64_t first = number_from("TLY_SEED", 1);
+    uint64_t runs = number_from("TLY_RUNS", getenv("TLY_SEED") ? 1 : RUNS_DEFAULT);
+    for (uint64_t seed = first; seed < first + runs; seed++) {
+        void *house;
+        print_message("seed %llu\n", (unsigned long long)seed);
+        assert_int_equal(house_set_up(&house), 0);
+        run_model(house, seed);
+        assert_int_equal(house_tear_down(&house), 0);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(no_history_loses_a_line),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
