@@ -77,7 +77,7 @@ static struct tly_sample_set *set_new(unsigned *family, size_t count, size_t cpu
         }
     }
     for (size_t cpu = 0; cpu < cpus; cpu++) {
-        char name[16];
+        char name[sizeof("cpu18446744073709551615")];
         (void)snprintf(name, sizeof(name), "cpu%02zu", cpu);
         tly_samples_add(&samples, TLY_F_container_cpu_usage_seconds_total,
                         tly_samples_dim1(&samples, "cpu", tly_text_of(name)),
