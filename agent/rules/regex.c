@@ -14,10 +14,11 @@
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
 
-/* Steps of one match. A label value of some hundred bytes takes far less unless the pattern
- * explodes; this many take about a millisecond. */
-#define MATCH_STEPS_MAX 100000
-#define MATCH_HEAP_KIB  1024
+/* Steps of one match, and for each byte of the text: far more than a pattern takes that does not
+ * explode, and about a millisecond. */
+#define MATCH_STEPS          100000
+#define MATCH_STEPS_PER_BYTE 100
+#define MATCH_HEAP_KIB       (16 * 1024)
 /* \x{...} makes a character up to ten bytes. */
 #define PLAIN_LEN_MAX (TLY_REGEX_LEN_MAX * 12)
 
@@ -111,8 +112,6 @@ static int compile(struct tly_regex *regex, struct tly_text plain, struct tly_er
     if (!regex->match || !regex->context) {
         return -ENOMEM;
     }
-    (void)pcre2_set_match_limit(regex->context, MATCH_STEPS_MAX);
-    (void)pcre2_set_depth_limit(regex->context, MATCH_STEPS_MAX);
     (void)pcre2_set_heap_limit(regex->context, MATCH_HEAP_KIB);
     return 0;
 }
@@ -191,8 +190,17 @@ void tly_regex_list_free(struct tly_regex **list)
 
 static bool general_match(const struct tly_regex *regex, struct tly_text text)
 {
-    return pcre2_match(regex->code, (PCRE2_SPTR)(text.at ? text.at : ""), text.len, 0, 0,
-                       regex->match, regex->context) > 0;
+    PCRE2_SPTR at = (PCRE2_SPTR)(text.at ? text.at : "");
+    uint64_t steps = MATCH_STEPS + (uint64_t)text.len * MATCH_STEPS_PER_BYTE;
+    uint32_t limit = steps < UINT32_MAX ? (uint32_t)steps : UINT32_MAX;
+    (void)pcre2_set_match_limit(regex->context, limit);
+    (void)pcre2_set_depth_limit(regex->context, limit);
+    int rc = pcre2_match(regex->code, at, text.len, 0, 0, regex->match, regex->context);
+    if (rc == PCRE2_ERROR_JIT_STACKLIMIT) {
+        /* The compiled form has a small stack; the interpreter takes its memory from the heap. */
+        rc = pcre2_match(regex->code, at, text.len, 0, PCRE2_NO_JIT, regex->match, regex->context);
+    }
+    return rc > 0;
 }
 
 static bool words_match(struct tly_text words, struct tly_text text)

@@ -177,6 +177,14 @@ static void test_bound(void **state)
     assert_int_equal(tly_regex_new(TLY_TEXT("(a*)*(a*)*(a*)*b"), &regex, NULL, NULL), 0);
     assert_false(tly_regex_matches(regex, tly_text_of(text)));
     tly_regex_free(regex);
+    /* What is long and harmless is matched to its end. */
+    static char value[20001];
+    for (size_t i = 0; i + 1 < sizeof(value); i++) {
+        value[i] = i % 3 == 0 ? 'a' : 'b';
+    }
+    assert_int_equal(tly_regex_new(TLY_TEXT("(?:a|(b))*"), &regex, NULL, NULL), 0);
+    assert_true(tly_regex_matches(regex, tly_text_of(value)));
+    tly_regex_free(regex);
     char longest[TLY_REGEX_LEN_MAX + 2];
     memset(longest, 'a', sizeof(longest));
     assert_int_equal(tly_regex_new((struct tly_text){longest, sizeof(longest)}, &regex, NULL, NULL),
