@@ -27,18 +27,26 @@ int tly_forward_head(struct tly_buf *head, struct tly_text tag, size_t payload_l
 
 int tly_forward_tail(struct tly_buf *tail, struct tly_text chunk_id, uint32_t records)
 {
+    return tly_forward_packed_tail(tail, chunk_id, records, TLY_FORWARD_UNCOMPRESSED);
+}
+
+int tly_forward_packed_tail(struct tly_buf *tail, struct tly_text chunk_id, uint32_t records,
+                            enum tly_forward_compression compression)
+{
     const struct tly_text chunk_key = TLY_TEXT("chunk");
     const struct tly_text size_key = TLY_TEXT("size");
+    const struct tly_text compressed_key = TLY_TEXT("compressed");
+    const struct tly_text how = tly_forward_compression_name(compression);
     char *at;
     int rc = tly_buf_reserve(tail,
-                             4UL * TLY_RECORD_HEAD_MAX + TLY_RECORD_INT_MAX + chunk_key.len +
-                                 size_key.len + chunk_id.len,
+                             6UL * TLY_RECORD_HEAD_MAX + TLY_RECORD_INT_MAX + chunk_key.len +
+                                 size_key.len + chunk_id.len + compressed_key.len + how.len,
                              &at);
     if (rc < 0) {
         return rc;
     }
     bool answered = chunk_id.len > 0;
-    at = tly_record_put_map(at, answered ? 2 : 1);
+    at = tly_record_put_map(at, 1U + answered + (how.len > 0));
     if (answered) {
         /* First, because Fluent Bit looks nowhere else. */
         at = tly_record_put_str(at, chunk_key);
@@ -46,6 +54,10 @@ int tly_forward_tail(struct tly_buf *tail, struct tly_text chunk_id, uint32_t re
     }
     at = tly_record_put_str(at, size_key);
     at = tly_record_put_int(at, records);
+    if (how.len > 0) {
+        at = tly_record_put_str(at, compressed_key);
+        at = tly_record_put_str(at, how);
+    }
     tail->len = (size_t)(at - tail->at);
     return 0;
 }

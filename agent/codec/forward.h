@@ -10,6 +10,7 @@
 #include "agent/base/buf.h"
 #include "agent/base/error.h"
 #include "agent/base/text.h"
+#include "agent/codec/forward_pack.h"
 #include "agent/codec/value_feed.h"
 
 #include <stdbool.h>
@@ -27,6 +28,9 @@
  */
 int tly_forward_head(struct tly_buf *head, struct tly_text tag, size_t payload_len) TLY_CHECK;
 int tly_forward_tail(struct tly_buf *tail, struct tly_text chunk_id, uint32_t records) TLY_CHECK;
+/* The same for a payload that tly_forward_pack has compressed: a CompressedPackedForward frame. */
+int tly_forward_packed_tail(struct tly_buf *tail, struct tly_text chunk_id, uint32_t records,
+                            enum tly_forward_compression compression) TLY_CHECK;
 
 /* Most bytes of one acknowledgement: ids of Fluentd and of ours have 25, others are free to add
  * keys of their own. */
@@ -89,11 +93,11 @@ void tly_forward_reader_done(struct tly_forward_reader *reader);
 
 /*
  * Reads what arrived, in pieces of any size: Message, Forward, PackedForward and
- * CompressedPackedForward (gzip, of one or several members) frames, and `nil`, which some clients
- * send as a heartbeat. Entries may carry metadata (`[[time, metadata], record]`, which is dropped).
- * A frame's records are handed over only when all of the frame is sound. After a failure, which
- * `err` describes for a person, the connection is of no use any more: TLY_E_MALFORMED, TLY_E_LIMIT,
- * -ENOMEM, -ENOTSUP for a compression that is not known.
+ * CompressedPackedForward (gzip and zstd, of one or several members) frames, and `nil`, which some
+ * clients send as a heartbeat. Entries may carry metadata (`[[time, metadata], record]`, which is
+ * dropped). A frame's records are handed over only when all of the frame is sound. After a failure,
+ * which `err` describes for a person, the connection is of no use any more: TLY_E_MALFORMED,
+ * TLY_E_LIMIT, -ENOMEM, -ENOTSUP for a compression that is not known.
  */
 int tly_forward_read(struct tly_forward_reader *reader, struct tly_text bytes,
                      const struct tly_forward_sink *sink, struct tly_error *err) TLY_CHECK;

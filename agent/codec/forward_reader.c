@@ -102,7 +102,7 @@ static int walk_entries(struct walk *walk, struct tly_text *rest, uint64_t count
     return 0;
 }
 
-enum compression { COMPRESSION_NONE, COMPRESSION_GZIP, COMPRESSION_UNKNOWN };
+enum compression { COMPRESSION_NONE, COMPRESSION_GZIP, COMPRESSION_ZSTD, COMPRESSION_UNKNOWN };
 
 struct options {
     struct tly_text chunk; /* as msgpack; empty: none */
@@ -126,6 +126,7 @@ static int read_option(struct tly_text *rest, struct options *options)
     }
     if (tly_value_is(&key, "compressed")) {
         options->compression = tly_value_is(&value, "gzip")   ? COMPRESSION_GZIP
+                               : tly_value_is(&value, "zstd") ? COMPRESSION_ZSTD
                                : tly_value_is(&value, "text") ? COMPRESSION_NONE
                                                               : COMPRESSION_UNKNOWN;
     }
@@ -180,25 +181,30 @@ static int deliver_entries(struct walk *walk, const struct tly_forward_sink *sin
     return walk_entries(walk, &rest, count);
 }
 
-/* The records of a packed frame, decompressed if they have to be. Gzip is also known by its magic,
- * whose first byte could not begin a record. */
+/* The records of a packed frame, decompressed if they have to be. Either kind is also known by its
+ * magic, whose first byte could not begin a record, and which goes before the option. */
 static int unpack_entries(struct tly_forward_reader *reader, const struct options *options,
                           struct tly_text *entries, struct tly_error *err)
 {
+    bool gzip = tly_gunzip_sniff(*entries);
+    bool zstd = tly_forward_is_zstd(*entries);
     if (options->compression == COMPRESSION_UNKNOWN) {
-        return tly_error_set(err, -ENOTSUP, "a frame is compressed by something other than gzip");
+        return tly_error_set(err, -ENOTSUP,
+                             "a frame is compressed by something other than gzip and zstd");
     }
-    if (options->compression == COMPRESSION_NONE && !tly_gunzip_sniff(*entries)) {
+    if (options->compression == COMPRESSION_NONE && !gzip && !zstd) {
         return 0;
     }
+    zstd = zstd || (!gzip && options->compression == COMPRESSION_ZSTD);
     tly_buf_clear(&reader->inflated);
-    int rc = tly_gunzip(*entries, &reader->inflated);
+    int rc = zstd ? tly_forward_unpack_zstd(*entries, &reader->inflated)
+                  : tly_gunzip(*entries, &reader->inflated);
     if (rc == TLY_E_LIMIT) {
         return tly_error_set(err, rc, "a frame's records pass %zu bytes when decompressed",
                              reader->inflated.max);
     }
     if (rc < 0) {
-        return tly_error_set(err, rc, "a frame's gzip data is damaged");
+        return tly_error_set(err, rc, "a frame's %s data is damaged", zstd ? "zstd" : "gzip");
     }
     *entries = tly_buf_text(&reader->inflated);
     return 0;

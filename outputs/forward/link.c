@@ -8,24 +8,33 @@
 #include "agent/base/clock.h"
 #include "agent/base/random.h"
 #include "agent/codec/forward.h"
+#include "outputs/forward/packing.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* Frame head and options. The tag is the only part without a bound of its own: a longer one than
  * this, and no receiver would know what to do with it. */
 #define AROUND_BYTES_MAX (64UL * 1024)
+
+/* Chunks that are compressed at a time: one for each of few cores, so that the receiver hardly
+ * waits and the copies stay small. */
+#define PACKING_MAX 2
 
 /* Two digests, two names, a salt. */
 #define PING_BYTES_MAX 4096
 
 struct flight {
     struct tly_forward_link *link;
-    struct tly_chunk *chunk; /* ours until acked or given back */
-    struct tly_buf around;   /* what stands before and behind the payload, in a row */
-    int64_t sent_ns;         /* monotonic */
-    bool written;            /* the kernel has all of it */
+    struct tly_chunk *chunk;             /* ours until acked or given back */
+    struct tly_buf around;               /* what stands before and behind the payload, in a row */
+    struct tly_forward_packing *packing; /* NULL: none, or done */
+    struct tly_buf packed;               /* what goes out in place of the payload */
+    int64_t sent_ns;                     /* monotonic */
+    bool submitted;                      /* the stream has it */
+    bool written;                        /* the kernel has all of it */
     bool acked;
     struct flight *next;
 };
@@ -48,6 +57,7 @@ struct tly_forward_link {
     struct flight *oldest, **newest_at;
     struct flight *spare;
     size_t in_flight;
+    size_t packing;          /* of these still being compressed */
     struct flight flights[]; /* in_flight_max of them */
 };
 
@@ -76,6 +86,7 @@ static struct flight *flight_begin(struct tly_forward_link *link, struct tly_chu
     link->spare = flight->next;
     tly_buf_clear(&flight->around);
     flight->chunk = chunk;
+    flight->submitted = false;
     flight->written = false;
     flight->acked = false;
     flight->next = NULL;
@@ -85,6 +96,7 @@ static struct flight *flight_begin(struct tly_forward_link *link, struct tly_chu
 static void flight_end(struct flight *flight)
 {
     flight->chunk = NULL;
+    tly_buf_done(&flight->packed);
     flight->next = flight->link->spare;
     flight->link->spare = flight;
 }
@@ -135,6 +147,11 @@ static bool flight_finish(struct flight *flight)
     return true;
 }
 
+static struct tly_text body_of(const struct flight *flight)
+{
+    return tly_buf_text(flight->packed.len > 0 ? &flight->packed : &flight->chunk->payload);
+}
+
 static void flight_written(void *arg, int code)
 {
     struct flight *flight = arg;
@@ -143,7 +160,7 @@ static void flight_written(void *arg, int code)
         return; /* the end of the stream, which is told on its own, or of the link */
     }
     flight->written = true;
-    link->spec.counts->sent_bytes += flight->around.len + flight->chunk->payload.len;
+    link->spec.counts->sent_bytes += flight->around.len + body_of(flight).len;
     if (flight == link->oldest) {
         link->waiting_since_ms = tly_loop_now_ms(link->spec.loop);
     }
@@ -349,6 +366,7 @@ void tly_forward_link_free(struct tly_forward_link *link)
     tly_stream_free(link->stream); /* from here on no payload is borrowed */
     tly_timer_free(link->watch);
     for (struct flight *flight = link->oldest; flight; flight = flight->next) {
+        tly_forward_packing_forget(flight->packing);
         if (flight->acked) {
             tly_destination_ack(link->spec.destination, flight->chunk);
         } else {
@@ -357,6 +375,7 @@ void tly_forward_link_free(struct tly_forward_link *link)
     }
     for (size_t i = 0; i < link->spec.in_flight_max; i++) {
         tly_buf_done(&link->flights[i].around);
+        tly_buf_done(&link->flights[i].packed);
     }
     tly_value_feed_done(&link->acks);
     tly_forward_greeting_done(&link->greeting);
@@ -371,7 +390,8 @@ bool tly_forward_link_open(const struct tly_forward_link *link)
 
 bool tly_forward_link_has_room(const struct tly_forward_link *link)
 {
-    return link->open && link->spare && (link->pipelines || link->in_flight == 0);
+    return link->open && link->spare && link->packing < PACKING_MAX &&
+           (link->pipelines || link->in_flight == 0);
 }
 
 size_t tly_forward_link_in_flight(const struct tly_forward_link *link)
@@ -379,36 +399,103 @@ size_t tly_forward_link_in_flight(const struct tly_forward_link *link)
     return link->in_flight;
 }
 
+/* Hands the frame to the stream. On failure nothing is borrowed. */
 static int write_frame(struct flight *flight)
 {
     struct tly_forward_link *link = flight->link;
     struct tly_chunk *chunk = flight->chunk;
     struct tly_text id = tly_text_of(link->spec.require_ack ? chunk->id : "");
-    int rc = tly_forward_head(&flight->around, tly_text_of(chunk->tag), chunk->payload.len);
+    struct tly_text body = body_of(flight);
+    int rc = tly_forward_head(&flight->around, tly_text_of(chunk->tag), body.len);
     size_t head_len = flight->around.len;
-    rc = rc < 0 ? rc : tly_forward_tail(&flight->around, id, chunk->records);
+    rc = rc < 0
+             ? rc
+             : tly_forward_packed_tail(&flight->around, id, chunk->records, link->spec.compression);
     if (rc < 0) {
         return rc;
     }
     const struct tly_text runs[] = {
         {flight->around.at, head_len},
-        tly_buf_text(&chunk->payload),
+        body,
         {flight->around.at + head_len, flight->around.len - head_len},
     };
-    return tly_stream_write_runs(link->stream, runs, sizeof(runs) / sizeof(runs[0]), flight_written,
-                                 flight);
+    flight->sent_ns = tly_clock_monotonic_ns();
+    rc = tly_stream_write_runs(link->stream, runs, sizeof(runs) / sizeof(runs[0]), flight_written,
+                               flight);
+    if (rc == 0) {
+        flight->submitted = true;
+        link->submitted += flight->around.len + body.len;
+    }
+    return rc;
+}
+
+/* ---- compression ---- */
+
+/* Writes, in order, the frames that are ready: up to the first that is still compressed. */
+static int write_ready(struct tly_forward_link *link)
+{
+    for (struct flight *flight = link->oldest; flight; flight = flight->next) {
+        if (flight->packing) {
+            break;
+        }
+        int rc = flight->submitted ? 0 : write_frame(flight);
+        if (rc < 0) {
+            return rc;
+        }
+    }
+    return 0;
+}
+
+static void packed(void *arg, int code, struct tly_buf *taken)
+{
+    struct flight *flight = arg;
+    struct tly_forward_link *link = flight->link;
+    flight->packing = NULL;
+    flight->packed = *taken;
+    *taken = (struct tly_buf){.at = NULL};
+    link->packing--;
+    if (link->ended) {
+        return; /* and about to be freed */
+    }
+    if (flight == link->oldest) {
+        link->waiting_since_ms = tly_loop_now_ms(link->spec.loop);
+    }
+    int rc = code < 0 ? code : write_ready(link);
+    if (rc < 0) {
+        tell_ended(link, TLY_FORWARD_LOCAL, tly_error_name(rc));
+    } else {
+        link->events.roomy(link->arg);
+    }
+}
+
+static int pack_start(struct flight *flight)
+{
+    struct tly_forward_link *link = flight->link;
+    int rc = tly_forward_packing_start(link->spec.loop, link->spec.compression,
+                                       tly_buf_text(&flight->chunk->payload), packed, flight,
+                                       &flight->packing);
+    link->packing += rc == 0;
+    return rc;
+}
+
+/* Whether a frame can hold the tag is seen before its turn to be written has come. */
+static int check_tag(const struct tly_chunk *chunk)
+{
+    return strlen(chunk->tag) > AROUND_BYTES_MAX / 2 ? TLY_E_LIMIT : 0;
 }
 
 int tly_forward_link_send(struct tly_forward_link *link, struct tly_chunk *chunk)
 {
     struct flight *flight = flight_begin(link, chunk);
-    flight->sent_ns = tly_clock_monotonic_ns();
-    int rc = write_frame(flight);
+    int rc = check_tag(chunk);
+    if (rc == 0) {
+        rc = link->spec.compression == TLY_FORWARD_UNCOMPRESSED ? write_frame(flight)
+                                                                : pack_start(flight);
+    }
     if (rc < 0) {
         flight_end(flight);
         return rc;
     }
-    link->submitted += flight->around.len + chunk->payload.len;
     flight_queue(flight);
     return 0;
 }

@@ -1,5 +1,6 @@
 /*
- * One connection to one receiver: chunks go out as frames, several before the first is
+ * One connection to one receiver: chunks go out as frames, compressed on a worker where that is
+ * wanted, several before the first is
  * acknowledged; acknowledgements come back in any order. A chunk that was sent belongs to the link
  * until it is acknowledged, or given back in order when the link goes: the link tells the
  * destination either way. Whoever made the link owns it, and hears of it through events.
@@ -9,6 +10,7 @@
 
 #include "agent/base/error.h"
 #include "agent/codec/forward_auth.h"
+#include "agent/codec/forward_pack.h"
 #include "agent/delivery/destination.h"
 #include "agent/loop/loop.h"
 #include "agent/loop/stream.h"
@@ -43,6 +45,7 @@ struct tly_forward_link_spec {
     struct tly_destination *destination;       /* whose chunks these are */
     struct tly_forward_counts *counts;         /* borrowed: added to */
     bool require_ack;
+    enum tly_forward_compression compression;
     size_t in_flight_max;
     int64_t connect_timeout_ms; /* of the handshake too, once more */
     int64_t ack_timeout_ms;
@@ -54,6 +57,8 @@ struct tly_forward_link_events {
     void (*opened)(void *arg);
     /* Chunks are through: there is room for more. */
     void (*delivered)(void *arg);
+    /* There is room for more, though nothing came through: a chunk is compressed. */
+    void (*roomy)(void *arg);
     /* Called once, also when it never stood. `text` says it for a person. */
     void (*ended)(void *arg, enum tly_forward_reason reason, const char *text);
 };

@@ -195,6 +195,12 @@ static void link_delivered(void *arg)
     settle(server->sender);
 }
 
+static void link_roomy(void *arg)
+{
+    const struct server *server = arg;
+    settle(server->sender);
+}
+
 static void link_ended(void *arg, enum tly_forward_reason reason, const char *text)
 {
     struct server *server = arg;
@@ -205,7 +211,11 @@ static void link_ended(void *arg, enum tly_forward_reason reason, const char *te
 static void connect_to(struct server *server)
 {
     static const struct tly_forward_link_events events = {
-        .opened = link_opened, .delivered = link_delivered, .ended = link_ended};
+        .opened = link_opened,
+        .delivered = link_delivered,
+        .roomy = link_roomy,
+        .ended = link_ended,
+    };
     struct tly_forward_sender *sender = server->sender;
     const struct tly_forward_settings *settings = sender->settings;
     const struct tly_forward_link_spec spec = {
@@ -215,6 +225,7 @@ static void connect_to(struct server *server)
         .destination = sender->destination,
         .counts = &sender->counts,
         .require_ack = settings->require_ack,
+        .compression = (enum tly_forward_compression)settings->compression,
         .in_flight_max = (size_t)settings->in_flight_max,
         .connect_timeout_ms = settings->connect_timeout_ms,
         .ack_timeout_ms = settings->ack_timeout_ms,

@@ -5,6 +5,7 @@
 #define TLY_OUTPUT_FORWARD_SETTINGS_H
 
 #include "agent/base/error.h"
+#include "agent/codec/forward_pack.h"
 #include "agent/config/option.h"
 #include "agent/loop/stream.h"
 
@@ -23,8 +24,6 @@ struct tly_forward_tls_settings {
     bool verify, verify_name;
     char *ca_file, *cert_file, *key_file, *server_name;
 };
-
-enum tly_forward_compression { TLY_FORWARD_UNCOMPRESSED };
 
 struct tly_forward_settings {
     char *name;

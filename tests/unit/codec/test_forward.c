@@ -308,8 +308,12 @@ static void test_refused_frames(void **state)
         {BYTES("\x92\xa1t\xc4\x05\x92\x01\x80\x92\x02"), TLY_E_MALFORMED},
         {BYTES("\x92\xa1t\xc4\x04\x92\x01\x80\xc1"), TLY_E_MALFORMED},
         {BYTES("\x93\xa1t\xc4\x00\x81\xaa"
-               "compressed\xa4zstd"),
+               "compressed\xa4lzma"),
          -ENOTSUP},
+        {BYTES("\x93\xa1t\xc4\x00\x81\xaa"
+               "compressed\xa4zstd"),
+         TLY_E_MALFORMED},
+        {BYTES("\x92\xa1t\xc4\x04\x28\xb5\x2f\xfd"), TLY_E_MALFORMED},
         {BYTES("\x93\xa1t\xc4\x01\x90\x81\xaa"
                "compressed\xa4gzip"),
          TLY_E_MALFORMED},
