@@ -65,20 +65,24 @@ def engine_address():
 
 
 def engine_version():
-    """The API version of the engine on a Unix socket, None if none answers there."""
+    """What is known of the engine; None if none answers on its Unix socket, and why."""
     address = engine_address()
     if not address.startswith("unix://"):
-        return "at " + address
+        return "at " + address, None
     with socket.socket(socket.AF_UNIX) as peer:
         peer.settimeout(5)
         try:
             peer.connect(address.removeprefix("unix://"))
             peer.sendall(b"GET /_ping HTTP/1.0\r\nHost: docker\r\n\r\n")
             reply = peer.recv(4096).decode("latin-1")
+        except PermissionError:
+            return None, f"{address} may not be used by this user"
         except OSError:
-            return None
+            return None, f"none at {address}"
     found = re.search(r"^Api-Version: *(\S+)", reply, re.M | re.I)
-    return f"API {found[1]} at {address}" if found else None
+    if not found:
+        return None, f"what answers at {address} is no Docker engine"
+    return f"API {found[1]} at {address}", None
 
 
 class Child:
@@ -165,12 +169,12 @@ class FirstRun:
             raise Broken(f"{AGENT} is missing; ./quickstart builds it")
         forward, metrics = free_port(FORWARD_PORT), free_port(METRICS_PORT)
         self.url = f"http://127.0.0.1:{metrics}"
-        engine = None
+        engine = problem = None
         if self.options.demo:
             self.demo = demo.Demo(self.folder / "docker")
             watching = self.demo.settings()
         else:
-            engine = engine_version()
+            engine, problem = engine_version()
             watching = ["docker:", f"  host: {engine_address()}"]
             if not engine:
                 watching += ["cgroup:", "  scope: all              # until there is an engine"]
@@ -186,7 +190,7 @@ class FirstRun:
                          daemon=True).start()
         self.children.append(Child("agent", self.folder, "run", "--config", str(config)))
         self.await_ready()
-        self.introduce(engine, config, forward)
+        self.introduce(engine, problem, config, forward)
 
     def read_lines(self, pipe):
         for line in pipe:
@@ -205,7 +209,7 @@ class FirstRun:
         said = self.children[-1].log.read_text(errors="replace")[-4000:]
         raise Broken(f"the agent is not ready after {READY_SECONDS} s; it said:\n{said}")
 
-    def introduce(self, engine, config, forward):
+    def introduce(self, engine, problem, config, forward):
         self.previous = Metrics(f"{self.url}/metrics")
         count = len(self.previous.rows())
         say()
@@ -217,7 +221,7 @@ class FirstRun:
         elif engine:
             say(f"  engine      Docker, {engine}")
         else:
-            say(f"  engine      none at {engine_address()}; the agent keeps looking for one, and")
+            say(f"  engine      {problem}; the agent keeps looking for one, and")
             say("              meanwhile watches every cgroup (./quickstart --demo shows more)")
         say(f"  watching    {count} {'containers' if engine or self.demo else 'cgroups'}")
         say(f"  numbers     {self.url}/metrics")
