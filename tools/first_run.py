@@ -221,8 +221,9 @@ class FirstRun:
         elif engine:
             say(f"  engine      Docker, {engine}")
         else:
-            say(f"  engine      {problem}; the agent keeps looking for one, and")
-            say("              meanwhile watches every cgroup (./quickstart --demo shows more)")
+            say(f"  engine      {problem};")
+            say("              the agent keeps looking for one and meanwhile watches every cgroup")
+            say("              (./quickstart --demo shows more)")
         say(f"  watching    {count} {'containers' if engine or self.demo else 'cgroups'}")
         say(f"  numbers     {self.url}/metrics")
         say(f"  lines       go by the forward protocol to a receiver at 127.0.0.1:{forward},")
