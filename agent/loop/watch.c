@@ -39,6 +39,8 @@ struct tly_watch {
 struct tly_watcher {
     int fd;
     struct tly_poll *poll;
+    int64_t gather_ms;
+    struct tly_timer *gather;    /* runs while the descriptor is not looked at; NULL: never */
     struct tly_map *directories; /* by wd; owned */
     struct tly_watch *first;     /* all of them, the newest first */
     bool busy;                   /* handing events out */
@@ -181,10 +183,27 @@ static void batch_ready(void *arg, int error, int ready)
     sweep(watcher);
     if (watcher->freed) {
         release_watcher(watcher);
+    } else if (watcher->gather) {
+        tly_poll_stop(watcher->poll);
+        tly_timer_start(watcher->gather, watcher->gather_ms, 0);
+    }
+}
+
+static void gathered(void *arg)
+{
+    struct tly_watcher *watcher = arg;
+    if (tly_poll_start(watcher->poll, TLY_READABLE) < 0) {
+        tly_timer_start(watcher->gather, watcher->gather_ms, 0); /* it may do later */
     }
 }
 
 int tly_watcher_new(struct tly_loop *loop, struct tly_watcher **ret_watcher)
+{
+    return tly_watcher_new_gathering(loop, 0, ret_watcher);
+}
+
+int tly_watcher_new_gathering(struct tly_loop *loop, int64_t gather_ms,
+                              struct tly_watcher **ret_watcher)
 {
     struct tly_watcher *watcher = calloc(1, sizeof(*watcher));
     if (!watcher) {
@@ -196,10 +215,15 @@ int tly_watcher_new(struct tly_loop *loop, struct tly_watcher **ret_watcher)
     if (rc == 0) {
         rc = tly_poll_new(loop, watcher->fd, batch_ready, watcher, &watcher->poll);
     }
+    watcher->gather_ms = gather_ms;
+    if (rc == 0 && gather_ms > 0) {
+        rc = tly_timer_new(loop, gathered, watcher, &watcher->gather);
+    }
     if (rc == 0) {
         rc = tly_poll_start(watcher->poll, TLY_READABLE);
     }
     if (rc < 0) {
+        tly_timer_free(watcher->gather);
         tly_poll_free(watcher->poll);
         release_watcher(watcher);
         return rc;
@@ -213,6 +237,7 @@ void tly_watcher_free(struct tly_watcher *watcher)
     if (!watcher) {
         return;
     }
+    tly_timer_free(watcher->gather);
     tly_poll_free(watcher->poll);
     watcher->freed = true;
     if (!watcher->busy) {

@@ -28,6 +28,10 @@ struct tly_watch;   /* one directory */
 typedef void (*tly_watch_fn)(void *arg, unsigned events, struct tly_text name);
 
 int tly_watcher_new(struct tly_loop *loop, struct tly_watcher **ret_watcher) TLY_CHECK;
+/* The same, but after it handed events out it leaves the next ones to gather for `gather_ms`: for
+ * files that are written to all the time, which would else wake the loop for each write. */
+int tly_watcher_new_gathering(struct tly_loop *loop, int64_t gather_ms,
+                              struct tly_watcher **ret_watcher) TLY_CHECK;
 void tly_watcher_free(struct tly_watcher *watcher); /* after all its watches */
 
 /* `events` of interest; ENDED and LOST always come. -ENOSPC: the user's limit of watches

@@ -17,6 +17,10 @@
 
 #define TICK_MS 1000
 
+/* Bytes that containers write gather for so long before they are read: little beside the age at
+ * which a chunk is sent, and much where a line comes every few microseconds. */
+#define GATHER_MS 10
+
 /* A turn ends after this time: what else is on the loop, a scrape say, waits no longer. */
 #define TURN_NS (2 * TLY_NS_PER_MS)
 
@@ -210,6 +214,7 @@ static void logs_free(struct tly_logs *logs)
     if (logs->sources) {
         forget_all(logs);
     }
+    tly_watcher_free(logs->writes);
     tly_timer_free(logs->tick);
     tly_defer_free(logs->turn);
     tly_samples_done(&logs->samples);
@@ -247,6 +252,9 @@ static int make_parts(struct tly_logs *logs)
     const struct tly_context *context = logs->context;
     logs->sources = tly_map_new();
     int rc = logs->sources ? make_targets(logs) : -ENOMEM;
+    if (rc == 0) {
+        rc = tly_watcher_new_gathering(context->loop, GATHER_MS, &logs->writes);
+    }
     if (rc == 0) {
         rc = tly_defer_new(context->loop, turn, logs, &logs->turn);
     }

@@ -39,25 +39,32 @@ static void seen(void *arg, unsigned events, struct tly_text name)
         source->description_stale = true;
     }
     source->created += is_base && (events & TLY_WATCH_CREATED);
-    if (is_base && (events & TLY_WATCH_MODIFIED)) {
-        tly_log_source_wake(source);
-    }
     if (source->description_stale || (events & (TLY_WATCH_ENDED | TLY_WATCH_LOST)) ||
         (is_base && (events & (TLY_WATCH_CREATED | TLY_WATCH_GONE)))) {
         tly_logs_stale(source->logs, source);
     }
 }
 
+static void written(void *arg, unsigned events, struct tly_text name)
+{
+    struct tly_log_source *source = arg;
+    if ((events & TLY_WATCH_LOST) || tly_text_equal(name, tly_text_of(source->base))) {
+        tly_log_source_wake(source);
+    }
+}
+
 static void start_watching(struct tly_log_source *source)
 {
     int rc = tly_watch_new(source->logs->context->watcher, source->dir,
-                           TLY_WATCH_CREATED | TLY_WATCH_GONE | TLY_WATCH_MODIFIED, seen, source,
-                           &source->watch);
+                           TLY_WATCH_CREATED | TLY_WATCH_GONE, seen, source, &source->watch);
+    source->watch = rc < 0 ? NULL : source->watch;
+    if (rc == 0) {
+        rc = tly_watch_new(source->logs->writes, source->dir, TLY_WATCH_MODIFIED, written, source,
+                           &source->writes);
+        source->writes = rc < 0 ? NULL : source->writes;
+    }
     uint64_t held;
     int64_t now = tly_loop_now_ms(source->logs->context->loop);
-    if (rc < 0) {
-        source->watch = NULL;
-    }
     if (rc < 0 && rc != -ENOENT && tly_log_limit_pass(&source->logs->watch_limit, now, &held)) {
         tly_log_warn("logs", "cannot watch %s: %s; looking every second%s", source->dir,
                      tly_error_name(rc),
@@ -108,6 +115,7 @@ void tly_log_source_free(struct tly_log_source *source)
         tly_log_reader_free(source->readers[i]);
     }
     tly_watch_free(source->watch);
+    tly_watch_free(source->writes);
     tly_log_chain_free(source);
     tly_container_unref(source->description);
     tly_log_template_done(&source->template);
@@ -170,7 +178,7 @@ void tly_log_source_tick(struct tly_log_source *source)
         source->created = source->found;
     }
     source->found_lately = false;
-    bool look = !source->watch || source->facts_stale || source->gone ||
+    bool look = !source->watch || !source->writes || source->facts_stale || source->gone ||
                 source->logs->ticks % LOOK_TICKS == 0;
     if (look) {
         tly_logs_stale(source->logs, source);

@@ -24,13 +24,14 @@ struct tly_log_source {
     char *dir;  /* path */
     char *base; /* name of the file being written */
     int dir_fd;
-    struct tly_watch *watch; /* NULL: looked at at every tick */
-    bool old;                /* may have lines from before the agent's first run */
-    bool gone;               /* the directory was removed */
-    bool told;               /* that its driver writes no such file */
-    bool stale;              /* in line to be looked at */
-    bool facts_stale;        /* somebody knows something new of the container */
-    bool description_stale;  /* namely the engine's files in the directory */
+    struct tly_watch *watch;  /* of names; NULL: looked at at every tick */
+    struct tly_watch *writes; /* NULL: read at every tick */
+    bool old;                 /* may have lines from before the agent's first run */
+    bool gone;                /* the directory was removed */
+    bool told;                /* that its driver writes no such file */
+    bool stale;               /* in line to be looked at */
+    bool facts_stale;         /* somebody knows something new of the container */
+    bool description_stale;   /* namely the engine's files in the directory */
     struct tly_log_source *next_stale;
 
     struct tly_container *description; /* as those files have it; NULL: not read yet */

@@ -30,6 +30,7 @@ extern const char *const tly_log_lost_names[TLY_LOST_COUNT];
 
 struct tly_log_reader;
 struct tly_log_source;
+struct tly_watcher;
 
 /* One destination, from the readers' side. */
 struct tly_log_target {
@@ -54,6 +55,9 @@ struct tly_logs {
     struct tly_log_target *targets;
     size_t target_count;
     struct tly_map *sources; /* by container id */
+    /* Tells of bytes written. Its own, so that these events can gather, and so that a flood of them
+     * pushes none out of the queue that tells of files made and removed. */
+    struct tly_watcher *writes;
 
     /* discovery.c */
     char *root; /* DATA_ROOT/containers */
