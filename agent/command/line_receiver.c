@@ -19,8 +19,6 @@
 /* The lines of one frame may be longer than the frame: tags repeat, control characters become six
  * letters. Beyond this a frame is refused. */
 #define LINES_BYTES_MAX (512UL * 1024 * 1024)
-/* Each may hold a frame that is not complete yet. */
-#define CONNECTIONS_MAX 1024
 /* Answers that a client does not read. */
 #define ANSWERS_BYTES_HIGH (64UL * 1024)
 #define ANSWERS_BYTES_MAX  (16UL * 1024 * 1024)
@@ -309,9 +307,10 @@ static void stream_ended(void *arg, int code, const char *text)
 static struct connection *connection_new(struct tly_line_receiver *receiver,
                                          const struct tly_stream *stream)
 {
-    struct connection *connection = receiver->connection_count < CONNECTIONS_MAX
-                                        ? calloc(1, sizeof(*connection))
-                                        : NULL;
+    struct connection *connection = NULL;
+    if (receiver->connection_count < receiver->spec.connections_max) {
+        connection = calloc(1, sizeof(*connection));
+    }
     uint64_t held;
     if (!connection &&
         tly_log_limit_pass(&receiver->refused_limit, tly_loop_now_ms(receiver->spec.loop), &held)) {
@@ -364,6 +363,9 @@ int tly_line_receiver_new(const struct tly_line_receiver_spec *spec,
         return -ENOMEM;
     }
     receiver->spec = *spec;
+    if (spec->connections_max == 0) {
+        receiver->spec.connections_max = TLY_LINE_RECEIVER_CONNECTIONS_MAX;
+    }
     const struct tly_line_writer_spec writer = {
         .loop = spec->loop,
         .fd = spec->fd,

@@ -13,9 +13,12 @@
 #include "agent/loop/stream.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct tly_line_receiver;
+
+#define TLY_LINE_RECEIVER_CONNECTIONS_MAX 1024 /* by default */
 
 struct tly_line_receiver_spec {
     struct tly_loop *loop;
@@ -24,6 +27,9 @@ struct tly_line_receiver_spec {
     bool quiet;     /* write no lines */
     bool no_ack;    /* acknowledge nothing */
     uint64_t count; /* stop when as many records have come; 0: no end */
+    /* Most connections at a time, each of which may hold a frame that is not complete yet; more are
+     * closed at once. 0: the default. */
+    size_t connections_max;
     struct tly_json_style style;
     /* All that was taken is written, after a stop or at the count: 0. Or the descriptor takes no
      * more: the negative errno. Called once; the owner may free the receiver inside. */

@@ -464,6 +464,35 @@ static void test_many_connections(void **state)
     }
 }
 
+static void test_too_many_connections(void **state)
+{
+    (void)state;
+    struct end first;
+    struct end second;
+    struct end third;
+    spec.connections_max = 2;
+    listen_now();
+    connect_client(&first);
+    connect_client(&second);
+    put_packed("here", "A");
+    send_frame(&second);
+    await_bytes(&second, ACK_BYTES);
+    connect_client(&third);
+    await_end(&third);
+    end_done(&third);
+    end_done(&second);
+    run_briefly();
+    connect_client(&third); /* there is room again */
+    send_frame(&third);
+    await_bytes(&third, ACK_BYTES);
+    send_frame(&first); /* and nobody else was disturbed */
+    await_bytes(&first, ACK_BYTES);
+    stop_now(0);
+    assert_int_equal(tly_line_receiver_counts(receiver).connections, 3);
+    end_done(&first);
+    end_done(&third);
+}
+
 static void test_too_many_addresses(void **state)
 {
     (void)state;
@@ -646,6 +675,7 @@ int main(void)
         TEST(test_half_frames),
         TEST(test_client_that_takes_no_answers),
         TEST(test_many_connections),
+        TEST(test_too_many_connections),
         TEST(test_too_many_addresses),
         TEST(test_slow_output),
         TEST(test_full_disk),
