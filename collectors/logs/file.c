@@ -48,11 +48,20 @@ static ssize_t read_head(const struct tly_log_file *file, char *to, size_t cap)
     return count;
 }
 
+/* Without O_NOATIME each read of a file that is being written to would make the kernel write its
+ * inode too. Only the owner and root may ask for that. O_NONBLOCK: a fifo put there under a log's
+ * name must not stop the agent. */
+static int open_quietly(int dir_fd, const char *name, int *ret_fd)
+{
+    const int flags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK;
+    int rc = tly_file_open(dir_fd, name, flags | O_NOATIME, ret_fd);
+    return rc == -EPERM ? tly_file_open(dir_fd, name, flags, ret_fd) : rc;
+}
+
 int tly_log_file_open(int dir_fd, const char *name, bool gzip, struct tly_log_file **ret_file)
 {
     TLY_AUTO_FD fd = -1;
-    /* O_NONBLOCK: a fifo put there under a log's name must not stop the agent. */
-    int rc = tly_file_open(dir_fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, &fd);
+    int rc = open_quietly(dir_fd, name, &fd);
     if (rc < 0) {
         return rc;
     }
