@@ -288,7 +288,7 @@ static bool check_call(struct tly_parser *parser, struct tly_node *node)
     return !tly_text_equal(name, TLY_TEXT("label_join")) || check_label_join(parser, node);
 }
 
-static bool check_node(struct tly_parser *parser, struct tly_node *node)
+static bool check_kind(struct tly_parser *parser, struct tly_node *node)
 {
     switch (node->kind) {
     case TLY_NODE_NUMBER:
@@ -317,6 +317,15 @@ static bool check_node(struct tly_parser *parser, struct tly_node *node)
         break;
     }
     return check_call(parser, node);
+}
+
+static bool check_node(struct tly_parser *parser, struct tly_node *node)
+{
+    if (!check_kind(parser, node)) {
+        return false;
+    }
+    tly_node_foresee(node);
+    return true;
 }
 
 int tly_expr_check(struct tly_parser *parser)

@@ -294,11 +294,20 @@ int tly_eval_binary(struct tly_evaluation *eval, const struct tly_node *node,
     struct tly_value left;
     struct tly_value right;
     int rc = tly_eval_node(eval, node->binary.left, &left);
-    rc = rc != 0 ? rc : tly_eval_node(eval, node->binary.right, &right);
     if (rc != 0) {
         return rc;
     }
     bool left_vector = left.type == TLY_TYPE_VECTOR;
+    if (left_vector && left.vector.count == 0 && node->binary.op != TLY_TOKEN_OR &&
+        node->binary.right->sure) {
+        /* Nothing comes of nothing, whatever stands on the right. */
+        ret_value->vector = (struct tly_vector){NULL, 0};
+        return 0;
+    }
+    rc = tly_eval_node(eval, node->binary.right, &right);
+    if (rc != 0) {
+        return rc;
+    }
     bool right_vector = right.type == TLY_TYPE_VECTOR;
     rc = tly_eval_touch(eval, node,
                         (left_vector ? left.vector.count : 0) +

@@ -85,6 +85,8 @@ struct tly_node {
     enum tly_type type;
     uint32_t start, end; /* bytes of the text */
     uint32_t depth;      /* of the tree below, itself included */
+    bool one_name;       /* its elements have one metric's name, or none: they differ without it */
+    bool sure;           /* no data can make its evaluation fail, a bound apart */
     union {
         struct {
             double value;

@@ -59,6 +59,9 @@ bool tly_parse_offset(struct tly_parser *parser, int64_t *ret_ms);
 /* A number or a duration in seconds, the next token. false on a fault. */
 bool tly_parse_number(struct tly_parser *parser, double *ret_value);
 
+/* Settles `one_name` and `sure` of a node whose children have them. */
+void tly_node_foresee(struct tly_node *node);
+
 /* Types and everything else that Prometheus checks once the syntax is right. */
 int tly_expr_check(struct tly_parser *parser) TLY_CHECK;
 

@@ -127,6 +127,58 @@ static void test_sets(void **state)
     expect_rows(MINUTE, containers, rows, ROWS(rows));
 }
 
+/* Where the left side is empty, the right one is left alone, unless it would fail. */
+static void test_spared(void **state)
+{
+    (void)state;
+    static const char *const series[] = {"cpu{id=\"1\",image=\"x\"} 10",
+                                         "cpu{id=\"2\",image=\"x\"} 20",
+                                         "limit{id=\"1\"} 5",
+                                         "limit{id=\"2\"} 7",
+                                         "info{image=\"x\"} 1",
+                                         "twin{id=\"1\"} 1",
+                                         NULL};
+    static const struct {
+        const char *text, *expected;
+        bool spared;
+    } rows[] = {
+        {"cpu > 99 and sum_over_time(cpu[5m]) > 1", "", true},
+        {"cpu > 99 unless cpu / (cpu > 0)", "", true},
+        {"cpu > 99 > on(id) topk(1, last_over_time(cpu[5m]))", "", true},
+        {"(cpu > 99) * scalar(sum by (image) (rate(cpu[5m:1m])))", "", true},
+        {"cpu > 99 and stddev(avg without (id) (abs(-cpu)))", "", true},
+        {"cpu > 99 or cpu < 11", "cpu{id=\"1\", image=\"x\"} 10", false},
+        {"cpu > 9 and cpu < 11", "cpu{id=\"1\", image=\"x\"} 10", false},
+        {"cpu > 99 and on() cpu * on(image) info",
+         "1:19: multiple matches for labels: many-to-one matching must be explicit "
+         "(group_left/group_right)",
+         false},
+        {"cpu > 99 and -{id=\"1\",image=\"\"}",
+         "1:14: vector cannot contain metrics with the same labelset", false},
+        {"cpu > 99 and {id=\"1\",image=\"\"} + 1",
+         "1:14: vector cannot contain metrics with the same labelset", false},
+        {"cpu > 99 and abs({id=\"1\",image=\"\"} or limit)",
+         "1:14: vector cannot contain metrics with the same labelset", false},
+        {"cpu > 99 and rate({id=\"1\",image=\"\"}[5m:1m] offset -5m)",
+         "1:14: vector cannot contain metrics with the same labelset", false},
+        {"cpu > 99 and abs(sum by (__name__) ({id=\"1\",image=\"\"}))",
+         "1:14: vector cannot contain metrics with the same labelset", false},
+        {"cpu > 99 and topk(NaN, cpu)", "1:14: scalar value nan overflows int64", false},
+        {"cpu > 99 and label_replace(limit, \"id\", \"\", \"\", \"\")",
+         "1:14: vector cannot contain metrics with the same labelset", false},
+    };
+    struct bench bench;
+    bench_init(&bench, MINUTE, series);
+    for (size_t i = 0; i < ROWS(rows); i++) {
+        expect_result(&bench, 0, rows[i].text, rows[i].expected);
+        /* The nodes of the left side with the two samples that each finds, and little more. */
+        if ((tly_evaluator_touched(bench.evaluator) <= 9) != rows[i].spared) {
+            fail_msg("%s: %zu samples", rows[i].text, tly_evaluator_touched(bench.evaluator));
+        }
+    }
+    bench_done(&bench);
+}
+
 static void test_aggregations(void **state)
 {
     (void)state;
@@ -206,9 +258,10 @@ static void test_odd_values(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_scalars),      cmocka_unit_test(test_vector_and_scalar),
-        cmocka_unit_test(test_matching),     cmocka_unit_test(test_sets),
-        cmocka_unit_test(test_aggregations), cmocka_unit_test(test_odd_values),
+        cmocka_unit_test(test_scalars),    cmocka_unit_test(test_vector_and_scalar),
+        cmocka_unit_test(test_matching),   cmocka_unit_test(test_sets),
+        cmocka_unit_test(test_spared),     cmocka_unit_test(test_aggregations),
+        cmocka_unit_test(test_odd_values),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
