@@ -49,8 +49,8 @@ static void foresee_binary(struct tly_node *node)
 static void foresee_aggregate(struct tly_node *node)
 {
     enum tly_token_kind op = node->aggregate.op;
-    bool picks = op == TLY_TOKEN_TOPK || op == TLY_TOKEN_BOTTOMK;
     const struct tly_node *param = node->aggregate.param;
+    bool picks = param && (op == TLY_TOKEN_TOPK || op == TLY_TOKEN_BOTTOMK);
     node->sure = node->aggregate.expr->sure && (!param || param->sure);
     node->one_name = picks ? node->aggregate.expr->one_name : true;
     /* NaN elements are refused, and new label values have a bound. */
