@@ -259,6 +259,13 @@ size_t tly_tls_session_queued(const struct tly_tls_session *session)
 
 /* ---- reading ---- */
 
+/* GnuTLS says "again" for want of bytes, but also behind a message of its own, such as a session
+ * ticket, with more bytes at hand. */
+static bool is_waiting(const struct tly_tls_session *session, int code)
+{
+    return (code == GNUTLS_E_AGAIN || code == GNUTLS_E_INTERRUPTED) && session->in.len == 0;
+}
+
 /* One step of the handshake. False: it waits for the peer, or the stream has ended. */
 static bool step_handshake(struct tly_tls_session *session)
 {
@@ -268,7 +275,7 @@ static bool step_handshake(struct tly_tls_session *session)
         session->stood(session->stream);
         return true;
     }
-    if (code == GNUTLS_E_AGAIN || code == GNUTLS_E_INTERRUPTED) {
+    if (is_waiting(session, code)) {
         return false;
     }
     if (!gnutls_error_is_fatal(code)) {
@@ -290,7 +297,7 @@ static bool step_record(struct tly_tls_session *session)
         }
         return true;
     }
-    if (count == GNUTLS_E_AGAIN || count == GNUTLS_E_INTERRUPTED) {
+    if (is_waiting(session, (int)count)) {
         return false;
     }
     /* Many peers close without TLS's own goodbye. What goes through here marks its ends itself, so
