@@ -110,10 +110,15 @@ static int list_known(const struct tly_log_source *source, struct tly_log_known 
 
 static int walk_from_known(const struct tly_log_source *source, struct tly_log_walk *ret_walk)
 {
-    TLY_AUTO_FREE struct tly_log_known *known = NULL;
-    size_t count = 0;
+    struct tly_log_known *known;
+    size_t count;
     int rc = list_known(source, &known, &count);
-    return rc < 0 ? rc : tly_log_walk(source->dir_fd, source->base, known, count, ret_walk);
+    if (rc < 0) {
+        return rc;
+    }
+    rc = tly_log_walk(source->dir_fd, source->base, known, count, ret_walk);
+    free(known);
+    return rc;
 }
 
 /* ---- the first look ---- */
@@ -243,9 +248,9 @@ static void count_unseen(struct tly_log_source *source, uint64_t files)
 /* The base name is not the newest file any more. */
 static int lengthen(struct tly_log_source *source)
 {
-    struct tly_log_walk walk;
+    struct tly_log_walk walk = {.oldest = NULL};
     struct tly_log_file *known = source->newest;
-    int rc = tly_log_file_look(known); /* the last time under this name */
+    int rc = known->fd >= 0 ? tly_log_file_look(known) : 0; /* the last time under this name */
     if (rc == 0) {
         rc = walk_from_known(source, &walk);
     }

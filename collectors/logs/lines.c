@@ -72,34 +72,39 @@ int tly_log_lines_commit(struct tly_log_reader *reader)
 
 /* A chunk with room for `bytes`, in which the cursor has its place already: then committing to it
  * cannot fail. */
-static int open_chunk(struct tly_log_reader *reader, size_t bytes)
+static int open_chunk(struct tly_log_reader *reader, size_t bytes, struct tly_chunk **ret_chunk)
 {
     struct tly_destination *destination = reader->target->destination;
     struct tly_chunk *chunk;
     struct tly_position position;
     int rc = tly_log_lines_commit(reader);
-    if (rc == 0) {
-        rc = tly_destination_open(destination, tly_buf_text(&reader->source->tag), bytes, &chunk);
+    if (rc < 0) {
+        return rc;
     }
-    if (rc == 0) {
-        tly_log_lines_position(reader, &position);
-        rc = tly_destination_commit(destination, chunk, 0, reader->cursor, &position);
+    rc = tly_destination_open(destination, tly_buf_text(&reader->source->tag), bytes, &chunk);
+    if (rc < 0) {
+        return rc;
     }
-    if (rc == 0) {
-        reader->chunk = chunk;
+    tly_log_lines_position(reader, &position);
+    rc = tly_destination_commit(destination, chunk, 0, reader->cursor, &position);
+    if (rc < 0) {
+        return rc;
     }
-    return rc;
+    reader->chunk = chunk;
+    *ret_chunk = chunk;
+    return 0;
 }
 
 static inline int room_for(struct tly_log_reader *reader, size_t bytes, char **ret_to)
 {
-    if (!reader->chunk || tly_chunk_room(reader->chunk) < bytes) {
-        int rc = open_chunk(reader, bytes);
+    struct tly_chunk *chunk = reader->chunk;
+    if (!chunk || tly_chunk_room(chunk) < bytes) {
+        int rc = open_chunk(reader, bytes, &chunk);
         if (rc < 0) {
             return rc;
         }
     }
-    *ret_to = reader->chunk->payload.at + reader->chunk->payload.len;
+    *ret_to = chunk->payload.at + chunk->payload.len;
     return 0;
 }
 

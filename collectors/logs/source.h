@@ -19,28 +19,17 @@
 
 struct tly_log_source {
     struct tly_logs *logs;
-    char id[TLY_CONTAINER_ID_MAX + 1];
-    char key[sizeof("docker/") + TLY_CONTAINER_ID_MAX];
-    char *dir;  /* path */
-    char *base; /* name of the file being written */
-    int dir_fd;
+    char *dir;                /* path */
+    char *base;               /* name of the file being written */
     struct tly_watch *watch;  /* of names; NULL: looked at at every tick */
     struct tly_watch *writes; /* NULL: read at every tick */
-    bool old;                 /* may have lines from before the agent's first run */
-    bool gone;                /* the directory was removed */
-    bool told;                /* that its driver writes no such file */
-    bool stale;               /* in line to be looked at */
-    bool facts_stale;         /* somebody knows something new of the container */
-    bool description_stale;   /* namely the engine's files in the directory */
     struct tly_log_source *next_stale;
 
-    struct tly_container *description; /* as those files have it; NULL: not read yet */
-    bool stopped;                      /* the container does not run */
+    struct tly_container *description; /* as the engine's files have it; NULL: not read yet */
     struct tly_log_template template;
     struct tly_buf tag;
 
     struct tly_log_file *oldest, *newest; /* the chain; NULL until a file was found */
-    bool begun;                           /* every reader has its place */
     /* Files that were in the chain: a rotated one that is still on disk is not new because what
      * stood between it and us was deleted. */
     struct tly_position *past;
@@ -48,11 +37,23 @@ struct tly_log_source {
     /* How many files were seen to be made, by events, and how many were found: the difference was
      * deleted before anybody could open it. `found` may be ahead while events are on their way. */
     uint64_t created, found;
-    bool found_lately; /* since the last tick */
 
     struct tly_log_reader **readers; /* one per target, or NULL until a file was found */
     uint64_t published_lines;        /* as of the last publishing */
-    bool published_idle;             /* nothing was left to read then */
+
+    int dir_fd;
+    bool old;               /* may have lines from before the agent's first run */
+    bool gone;              /* the directory was removed */
+    bool stopped;           /* the container does not run */
+    bool told;              /* that its driver writes no such file */
+    bool stale;             /* in line to be looked at */
+    bool facts_stale;       /* somebody knows something new of the container */
+    bool description_stale; /* namely the engine's files in the directory */
+    bool begun;             /* every reader has its place */
+    bool found_lately;      /* a file was found since the last tick */
+    bool published_idle;    /* nothing was left to read at the last publishing */
+    char id[TLY_CONTAINER_ID_MAX + 1];
+    char key[sizeof("docker/") + TLY_CONTAINER_ID_MAX];
 };
 
 /* `id` is checked by the caller. `old`: see above. -errno of the directory, -ENOMEM. */

@@ -3,7 +3,6 @@
  */
 #include "collectors/logs/template.h"
 
-#include "agent/base/file.h"
 #include "agent/codec/docker_line.h"
 
 #include <errno.h>
@@ -149,12 +148,13 @@ int tly_log_template_attrs(struct tly_log_template *template, struct tly_text at
     struct tly_buf json;
     tly_buf_init(&json, PAIRS_BYTES_MAX);
     tly_buf_init(&next.packed, PAIRS_BYTES_MAX);
-    TLY_AUTO_FREE char *scratch = malloc(attrs.len + 1);
+    char *scratch = malloc(attrs.len + 1);
     int rc = scratch ? tly_buf_append_text(&json, attrs) : -ENOMEM;
     if (rc == 0 && attrs.len > 0) {
         int read = tly_docker_line_attrs(attrs, scratch, add_attr, &next);
         (void)read; /* what stood before a fault was told */
     }
+    free(scratch);
     if (rc == 0) {
         rc = replace(template, &template->attrs, next);
     } else {

@@ -225,44 +225,45 @@ int tly_log_walk(int dir_fd, const char *base, const struct tly_log_known *known
                  size_t known_count, struct tly_log_walk *ret_walk)
 {
     const struct known_list list = {known, known_count};
-    TLY_AUTO_FREE struct names *names = calloc(2, sizeof(*names));
-    if (!names) {
-        return -ENOMEM;
+    struct names *names = calloc(2, sizeof(*names));
+    struct tly_log_walk walk = {.oldest = NULL};
+    bool undisturbed_now = false;
+    int rc = names ? 0 : -ENOMEM;
+    for (int tries = 0; rc == 0 && !undisturbed_now && tries < TRIES; tries++) {
+        tly_log_walk_done(&walk); /* of the last try */
+        rc = walk_once(dir_fd, base, &list, names, &walk, &undisturbed_now);
     }
-    for (int tries = 1;; tries++) {
-        struct tly_log_walk walk;
-        bool undisturbed_now;
-        int rc = walk_once(dir_fd, base, &list, names, &walk, &undisturbed_now);
-        if (rc == 0 && (undisturbed_now || tries == TRIES)) {
-            *ret_walk = walk;
-            return 0;
-        }
+    free(names);
+    if (rc < 0) {
         tly_log_walk_done(&walk);
-        if (rc < 0) {
-            return rc;
-        }
+        return rc;
     }
+    *ret_walk = walk;
+    return 0;
 }
 
 int tly_log_walk_find(int dir_fd, const char *base, const struct tly_position *position,
                       struct tly_log_file **ret_file)
 {
-    TLY_AUTO_FREE struct names *names = malloc(sizeof(*names));
+    struct tly_log_file *copy = NULL;
+    struct names *names = malloc(sizeof(*names));
     int rc = names ? list_names(dir_fd, base, names) : -ENOMEM;
-    if (rc < 0) {
-        return rc;
-    }
-    for (size_t i = 0; i < names->count; i++) {
+    for (size_t i = 0; rc == 0 && !copy && i < names->count; i++) {
         struct tly_log_file *file;
         if (open_found(dir_fd, base, &names->at[i], &file) < 0) {
             continue;
         }
         bool same = !file->gzip && file->inode == position->inode;
         if (!same && position->head_len > 0 && tly_log_file_matches(file, position)) {
-            *ret_file = file;
-            return 0;
+            copy = file;
+        } else {
+            tly_log_file_free(file);
         }
-        tly_log_file_free(file);
     }
-    return -ENOENT;
+    free(names);
+    if (!copy) {
+        return rc < 0 ? rc : -ENOENT;
+    }
+    *ret_file = copy;
+    return 0;
 }

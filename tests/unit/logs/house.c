@@ -218,7 +218,7 @@ void house_start(struct house *house)
     assert_int_equal(tly_watcher_new(house->loop, &house->watcher), 0);
     assert_int_equal(tly_inventory_new(&limits, NULL, 0, &house->inventory), 0);
     assert_int_equal(tly_delivery_new(house->loop, house->state_fd, &house->delivery, &err), 0);
-    for (size_t i = 0; i < house->sink_count; i++) {
+    for (size_t i = 0; i < house->sink_count && i < HOUSE_SINKS_MAX; i++) {
         struct sink *sink = &house->sinks[i];
         assert_int_equal(
             tly_delivery_add(house->delivery, names[i], &house->limits, &sink->destination), 0);

@@ -73,7 +73,8 @@ static void long_tags_are_cut(void **state)
     char name[2 * TLY_LOG_TAG_MAX + 1];
     assert_non_null(container);
     for (size_t i = 0; i + 1 < sizeof(name); i += 2) {
-        memcpy(name + i, "\xc3\xa9", 2);
+        name[i] = '\xc3';
+        name[i + 1] = '\xa9';
     }
     tly_buf_init(&tag, TLY_LOG_TAG_MAX);
     assert_int_equal(tly_container_set(&container->name, (struct tly_text){name, sizeof(name) - 1}),
