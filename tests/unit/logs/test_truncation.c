@@ -1,0 +1,121 @@
+/*
+ * Logs that somebody truncates in place, as older engines and logrotate's copytruncate do: what is
+ * in a copy is read from there, what is nowhere is counted.
+ */
+#include "tests/unit/logs/house.h"
+
+#include <unistd.h>
+
+static void truncation_in_place(void **state)
+{
+    struct house *house = *state;
+    struct sink *sink = &house->sinks[0];
+    struct docker docker;
+    docker_create(house, &docker, 1);
+    docker_lines(&docker, 0, 100);
+    house_start(house);
+    sink_await(house, sink, 100);
+    house_settle(house);
+    assert_int_equal(truncate(docker.log, 0), 0);
+    docker_lines(&docker, 100, 110);
+    sink_await(house, sink, 110);
+    house_settle(house);
+    expect_lines(sink, docker.id, 0, 110);
+    /* Cut, and at once longer than before: only its beginning tells. */
+    assert_int_equal(truncate(docker.log, 0), 0);
+    docker_lines(&docker, 110, 300);
+    sink_await(house, sink, 300);
+    house_settle(house);
+    expect_lines(sink, docker.id, 0, 300);
+    assert_int_equal(house_metric(house, TLY_F_tallyman_logs_truncations_total, NULL), 2);
+    assert_int_equal(house_metric(house, TLY_F_tallyman_logs_gaps_total, NULL), 0);
+    docker_remove(&docker);
+}
+
+static void copytruncate(const struct docker *docker)
+{
+    char command[1200];
+    (void)snprintf(command, sizeof(command), "cp -- %s %s.1 && truncate -s 0 -- %s", docker->log,
+                   docker->log, docker->log);
+    assert_int_equal(system(command), 0);
+}
+
+/* What was not read yet of the truncated file is in the copy. */
+static void copytruncate_while_behind(void **state)
+{
+    struct house *house = *state;
+    struct sink *sink = &house->sinks[0];
+    struct docker docker;
+    house->limits = (struct tly_destination_limits){
+        .chunk_age_ms = 5, .chunk_bytes_max = 8192, .bytes_max = 32768};
+    sink->mode = SINK_RESTS;
+    docker_create(house, &docker, 1);
+    docker_lines(&docker, 0, 3000);
+    house_start(house);
+    house_settle(house);
+    copytruncate(&docker);
+    docker_lines(&docker, 3000, 3010);
+    sink_set(sink, SINK_ACKS);
+    sink_await(house, sink, 3010);
+    house_settle(house);
+    expect_lines(sink, docker.id, 0, 3010);
+    assert_int_equal(house_metric(house, TLY_F_tallyman_logs_gaps_total, NULL), 0);
+    docker_remove(&docker);
+}
+
+static void copytruncate_while_away(void **state)
+{
+    struct house *house = *state;
+    struct sink *sink = &house->sinks[0];
+    struct docker docker;
+    docker_create(house, &docker, 1);
+    docker_lines(&docker, 0, 100);
+    house_start(house);
+    sink_await(house, sink, 100);
+    house_settle(house);
+    house_kill(house);
+    docker_lines(&docker, 100, 200);
+    copytruncate(&docker);
+    docker_lines(&docker, 200, 210);
+    house_start(house);
+    sink_await(house, sink, 210);
+    house_settle(house);
+    expect_lines(sink, docker.id, 0, 210);
+    docker_remove(&docker);
+}
+
+static void truncated_before_it_was_read_is_counted(void **state)
+{
+    struct house *house = *state;
+    struct sink *sink = &house->sinks[0];
+    struct docker docker;
+    house->limits = (struct tly_destination_limits){
+        .chunk_age_ms = 5, .chunk_bytes_max = 8192, .bytes_max = 32768};
+    sink->mode = SINK_RESTS;
+    docker_create(house, &docker, 1);
+    docker_lines(&docker, 0, 3000);
+    house_start(house);
+    house_settle(house);
+    assert_int_equal(truncate(docker.log, 0), 0);
+    docker_lines(&docker, 3000, 3010);
+    sink_set(sink, SINK_ACKS);
+    house_ticks(house, 1);
+    assert_string_equal(sink->taken[sink->count - 1].log, "3009: the quick brown fox");
+    assert_int_equal(house_metric(house, TLY_F_tallyman_logs_gaps_total, "reason=\"truncated\""),
+                     1);
+    assert_true(house_metric(house, TLY_F_tallyman_logs_lost_bytes_total, NULL) > 0);
+    docker_remove(&docker);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+#define ROW(name) cmocka_unit_test_setup_teardown(name, house_set_up, house_tear_down)
+        ROW(truncation_in_place),
+        ROW(copytruncate_while_behind),
+        ROW(copytruncate_while_away),
+        ROW(truncated_before_it_was_read_is_counted),
+#undef ROW
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
