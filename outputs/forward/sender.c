@@ -1,12 +1,15 @@
 /*
- * The choice of servers. Those that are not standby are tried in turn, each with a back-off of its
- * own, until one stands. Standbys are tried once every other server has failed; when one of those
- * returns, the standby's chunks under way come to their end first, then it is closed.
+ * The choice of servers. Those that are not standby are tried in turn, or as their weights have it,
+ * each with a back-off of its own, until one stands. Standbys are tried once every other server has
+ * failed; when one of those returns, the standby's chunks under way come to their end first, then
+ * it is closed.
  */
 #include "outputs/forward/sender.h"
 
+#include "agent/base/random.h"
 #include "agent/loop/backoff.h"
 #include "agent/loop/log.h"
+#include "outputs/forward/draw.h"
 #include "outputs/forward/link.h"
 #include "outputs/forward/security.h"
 
@@ -34,6 +37,7 @@ struct server {
     struct tly_forward_account account;
     bool secured; /* `account` is there */
     bool standby;
+    uint32_t weight;               /* 0: none has one */
     struct tly_forward_link *link; /* NULL: not connected, nor trying */
     struct tly_backoff backoff;
     int64_t next_try_ms;
@@ -62,6 +66,7 @@ struct tly_forward_sender {
     uint64_t resent_chunks;
     uint64_t errors[TLY_FORWARD_REASONS];
     struct tly_log_limit drop_limit;
+    uint32_t *weights; /* room for a draw, one for each server */
     size_t server_count;
     struct server servers[];
 };
@@ -274,12 +279,25 @@ static struct group look_at(struct tly_forward_sender *sender, bool standby)
     return group;
 }
 
+/* Which of the kind to connect to: the weights decide among those whose time has come. */
+static struct server *draw(struct tly_forward_sender *sender, bool standby, struct server *in_turn)
+{
+    int64_t now_ms = tly_loop_now_ms(sender->loop);
+    for (size_t i = 0; i < sender->server_count; i++) {
+        const struct server *server = &sender->servers[i];
+        bool due = server->standby == standby && !server->link && server->next_try_ms <= now_ms;
+        sender->weights[i] = due ? server->weight : 0;
+    }
+    size_t drawn = tly_forward_draw(sender->weights, sender->server_count, tly_random_u64());
+    return drawn < sender->server_count ? &sender->servers[drawn] : in_turn;
+}
+
 /* Connects to one server of the kind if none is connected; returns when to look again. */
 static int64_t connect_one(struct tly_forward_sender *sender, bool standby)
 {
     struct group group = look_at(sender, standby);
     if (!group.open && !group.trying && group.next) {
-        connect_to(group.next);
+        connect_to(draw(sender, standby, group.next));
         group = look_at(sender, standby);
     }
     return group.open || group.trying ? INT64_MAX : group.next_try_ms;
@@ -414,6 +432,7 @@ static int server_init(struct server *server, struct tly_forward_sender *sender,
 {
     server->sender = sender;
     server->standby = settings->standby;
+    server->weight = (uint32_t)settings->weight;
     server->secured = tly_forward_account(sender->settings, settings, sender->hostname,
                                           &server->account);
     tly_backoff_init(&server->backoff, RETRY_FIRST_MS, RETRY_MAX_MS);
@@ -479,7 +498,9 @@ int tly_forward_sender_new(struct tly_loop *loop, struct tly_delivery *delivery,
     sender->loop = loop;
     sender->settings = settings;
     sender->server_count = count;
-    int rc = sender_start(sender, delivery, err);
+    sender->weights = calloc(count, sizeof(sender->weights[0]));
+    int rc = sender->weights ? sender_start(sender, delivery, err)
+                             : tly_error_set(err, -ENOMEM, "out of memory");
     if (rc < 0) {
         tly_forward_sender_free(sender);
         return rc;
@@ -515,6 +536,7 @@ void tly_forward_sender_free(struct tly_forward_sender *sender)
     tly_timer_free(sender->retry);
     tly_timer_free(sender->deadline);
     tly_tls_free(sender->tls);
+    free(sender->weights);
     free(sender);
 }
 

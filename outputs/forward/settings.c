@@ -52,6 +52,14 @@ static const struct tly_option server_rows[] = {
      .offset = offsetof(struct tly_forward_server_settings, standby),
      .fallback = "false",
      .help = "Is used only while no other server of the destination works."},
+    {.key = "weight",
+     .type = TLY_OPTION_INT,
+     .offset = offsetof(struct tly_forward_server_settings, weight),
+     .min = 1,
+     .max = 1000,
+     .help = "Chance to be the server that a new connection goes to, beside the others' weights; "
+             "so the agents of many hosts share their servers out. Either all servers have one or "
+             "none: then they are tried in the order in which they are written."},
     {.key = "shared_key",
      .type = TLY_OPTION_SECRET,
      .offset = offsetof(struct tly_forward_server_settings, shared_key),
@@ -238,13 +246,19 @@ static const struct tly_option rows[] = {
     {.key = NULL},
 };
 
-/* Twice the same server would be two series of one name, and gains nothing. */
+/* Weights mean something only beside each other. And twice the same server would be two series of
+ * one name, and gains nothing. */
 static int verify_servers(const struct tly_forward_settings *settings, struct tly_error *err)
 {
     const struct tly_forward_server_settings *servers = settings->servers.at;
     for (size_t i = 0; i < settings->servers.count; i++) {
         struct tly_address address;
         struct tly_address other;
+        if ((servers[i].weight == 0) != (servers[0].weight == 0)) {
+            return tly_error_set(
+                err, -EINVAL, "`%s`: `%s` has %s weight; either all servers have one or none",
+                settings->name, servers[i].host, servers[i].weight == 0 ? "no" : "a");
+        }
         int rc = tly_forward_server_address(&servers[i], &address, err);
         for (size_t j = 0; rc == 0 && j < i; j++) {
             rc = tly_forward_server_address(&servers[j], &other, err);

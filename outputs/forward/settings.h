@@ -16,6 +16,7 @@ struct tly_forward_server_settings {
     char *host; /* or host:port, or unix:///path */
     int64_t port;
     bool standby;
+    int64_t weight; /* 0: none of the servers has one, they are tried in turn */
     char *shared_key, *username, *password; /* NULL: the destination's */
 };
 
