@@ -2,15 +2,21 @@
  * The link's flights: chunks on their way, oldest first. A flight ends when its chunk is
  * acknowledged and the kernel has taken all its bytes, which an odd receiver may bring about in
  * either order. The watch is on the oldest: it alone decides that a receiver has gone silent.
+ *
+ * A chunk that came back time and again may be more than the receiver takes in one frame: it is
+ * then sent in parts, each a frame that has to be acknowledged before the next, and smaller with
+ * every time. Nothing is sent beside it, so that the order stays.
  */
 #include "outputs/forward/link.h"
 
 #include "agent/base/clock.h"
 #include "agent/base/random.h"
 #include "agent/codec/forward.h"
+#include "agent/codec/record_reader.h"
 #include "outputs/forward/packing.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,6 +29,15 @@
  * waits and the copies stay small. */
 #define PACKING_MAX 2
 
+/* A chunk that was sent as often without success goes out in parts. Receivers that restart, or that
+ * refuse everything, may bring that about too: then it costs a little time. */
+#define SENDS_WHOLE 3
+/* Parts double in number with every further try, down to single records. */
+#define HALVINGS_MAX 16
+
+/* A part's number behind the chunk's id. */
+#define PART_ID_MAX (TLY_CHUNK_ID_MAX + sizeof(".4294967295"))
+
 /* Two digests, two names, a salt. */
 #define PING_BYTES_MAX 4096
 
@@ -32,6 +47,11 @@ struct flight {
     struct tly_buf around;               /* what stands before and behind the payload, in a row */
     struct tly_forward_packing *packing; /* NULL: none, or done */
     struct tly_buf packed;               /* what goes out in place of the payload */
+    struct tly_text part;                /* of the payload: what the frame holds now */
+    size_t part_bytes;                   /* about as many in each part; 0: all of it in one */
+    uint32_t part_number;                /* from 1 */
+    uint32_t records;                    /* in this part */
+    char id[PART_ID_MAX];                /* of the frame */
     int64_t sent_ns;                     /* monotonic */
     bool submitted;                      /* the stream has it */
     bool written;                        /* the kernel has all of it */
@@ -58,6 +78,7 @@ struct tly_forward_link {
     struct flight *spare;
     size_t in_flight;
     size_t packing;          /* of these still being compressed */
+    bool splitting;          /* the newest goes out in parts: none may follow it */
     struct flight flights[]; /* in_flight_max of them */
 };
 
@@ -80,16 +101,64 @@ static void tell_ended(struct tly_forward_link *link, enum tly_forward_reason re
 
 /* ---- flights ---- */
 
+/* How much of a chunk goes into a frame; 0: all. */
+static size_t part_bytes_of(const struct tly_chunk *chunk)
+{
+    if (chunk->sends <= SENDS_WHOLE || chunk->records < 2) {
+        return 0;
+    }
+    unsigned halvings = chunk->sends - SENDS_WHOLE;
+    return (chunk->payload.len >> (halvings < HALVINGS_MAX ? halvings : HALVINGS_MAX)) + 1;
+}
+
+/* Behind the part there is another one. */
+static bool part_follows(const struct flight *flight)
+{
+    const struct tly_buf *payload = &flight->chunk->payload;
+    return flight->part.at + flight->part.len < payload->at + payload->len;
+}
+
+/* Moves on to the next part: whole records, one at least. */
+static void part_next(struct flight *flight)
+{
+    const struct tly_chunk *chunk = flight->chunk;
+    const char *from = flight->part.at + flight->part.len;
+    size_t left = (size_t)(chunk->payload.at + chunk->payload.len - from);
+    flight->submitted = false;
+    flight->written = false;
+    flight->acked = false;
+    flight->part_number++;
+    flight->records = chunk->records;
+    flight->part = (struct tly_text){from, left};
+    (void)snprintf(flight->id, sizeof(flight->id), "%s", chunk->id);
+    if (flight->part_bytes == 0) {
+        return;
+    }
+    struct tly_text rest = flight->part;
+    flight->records = 0;
+    while (rest.len > 0 && left - rest.len < flight->part_bytes) {
+        struct tly_value value;
+        struct tly_text record;
+        if (tly_value_whole(&rest, &value, &record) < 0) {
+            rest.len = 0; /* no msgpack, though sources write nothing else: all that is left */
+        }
+        flight->records++;
+    }
+    flight->part.len = left - rest.len;
+    (void)snprintf(flight->id, sizeof(flight->id), "%s.%" PRIu32, chunk->id, flight->part_number);
+}
+
 static struct flight *flight_begin(struct tly_forward_link *link, struct tly_chunk *chunk)
 {
     struct flight *flight = link->spare;
     link->spare = flight->next;
     tly_buf_clear(&flight->around);
     flight->chunk = chunk;
-    flight->submitted = false;
-    flight->written = false;
-    flight->acked = false;
+    flight->part = (struct tly_text){chunk->payload.at, 0};
+    flight->part_bytes = part_bytes_of(chunk);
+    flight->part_number = 0;
     flight->next = NULL;
+    part_next(flight);
     return flight;
 }
 
@@ -133,23 +202,33 @@ static void flight_unqueue(struct flight *flight)
     }
 }
 
-/* Acknowledged, and no longer borrowed by the stream: it is through. */
-static bool flight_finish(struct flight *flight)
+static int write_ready(struct tly_forward_link *link);
+
+/* Acknowledged, and no longer borrowed by the stream: it is through, or its next part is next.
+ * 1: it is through; 0: not yet; negative: the link is of no more use. */
+static int flight_finish(struct flight *flight)
 {
     if (!flight->acked || !flight->written) {
-        return false;
+        return 0;
     }
     struct tly_forward_link *link = flight->link;
     struct tly_chunk *chunk = flight->chunk;
+    if (part_follows(flight)) {
+        part_next(flight);
+        link->waiting_since_ms = tly_loop_now_ms(link->spec.loop);
+        return write_ready(link);
+    }
+    link->splitting = link->splitting && flight->part_bytes == 0;
     flight_unqueue(flight);
     flight_end(flight);
     tly_destination_ack(link->spec.destination, chunk);
-    return true;
+    int rc = write_ready(link);
+    return rc < 0 ? rc : 1;
 }
 
 static struct tly_text body_of(const struct flight *flight)
 {
-    return tly_buf_text(flight->packed.len > 0 ? &flight->packed : &flight->chunk->payload);
+    return flight->packed.len > 0 ? tly_buf_text(&flight->packed) : flight->part;
 }
 
 static void flight_written(void *arg, int code)
@@ -167,7 +246,10 @@ static void flight_written(void *arg, int code)
     if (!link->spec.require_ack) {
         flight->acked = true;
     }
-    if (flight_finish(flight)) {
+    int rc = flight_finish(flight);
+    if (rc < 0) {
+        tell_ended(link, TLY_FORWARD_LOCAL, tly_error_name(rc));
+    } else if (rc > 0) {
         link->events.delivered(link->arg);
     }
 }
@@ -223,7 +305,7 @@ static int acked(void *arg, struct tly_text id)
 {
     struct tly_forward_link *link = arg;
     struct flight *flight = link->oldest;
-    while (flight && (flight->acked || !tly_text_equal(id, tly_text_of(flight->chunk->id)))) {
+    while (flight && (flight->acked || !tly_text_equal(id, tly_text_of(flight->id)))) {
         flight = flight->next;
     }
     if (!flight) {
@@ -232,8 +314,8 @@ static int acked(void *arg, struct tly_text id)
     flight->acked = true;
     link->spec.counts->acks++;
     link->spec.counts->ack_ns += tly_clock_monotonic_ns() - flight->sent_ns;
-    (void)flight_finish(flight); /* else it ends when it is written */
-    return 0;
+    int rc = flight_finish(flight); /* 0: it ends when it is written */
+    return rc < 0 ? rc : 0;
 }
 
 static void stream_received(void *arg, struct tly_text bytes)
@@ -254,7 +336,9 @@ static void stream_received(void *arg, struct tly_text bytes)
     }
     char text[TLY_ADDRESS_TEXT_MAX + TLY_ERROR_TEXT_MAX];
     (void)snprintf(text, sizeof(text), "%s: %s", tly_stream_peer(link->stream),
-                   err.code < 0 ? err.text : "an acknowledgement of a chunk that was not sent");
+                   err.code < 0            ? err.text
+                   : rc == TLY_E_MALFORMED ? "an acknowledgement of a chunk that was not sent"
+                                           : tly_error_name(rc));
     tell_ended(link, reason_of(rc), text);
 }
 
@@ -390,7 +474,7 @@ bool tly_forward_link_open(const struct tly_forward_link *link)
 
 bool tly_forward_link_has_room(const struct tly_forward_link *link)
 {
-    return link->open && link->spare && link->packing < PACKING_MAX &&
+    return link->open && link->spare && !link->splitting && link->packing < PACKING_MAX &&
            (link->pipelines || link->in_flight == 0);
 }
 
@@ -404,13 +488,15 @@ static int write_frame(struct flight *flight)
 {
     struct tly_forward_link *link = flight->link;
     struct tly_chunk *chunk = flight->chunk;
-    struct tly_text id = tly_text_of(link->spec.require_ack ? chunk->id : "");
+    struct tly_text id = tly_text_of(link->spec.require_ack ? flight->id : "");
     struct tly_text body = body_of(flight);
+    tly_buf_clear(&flight->around);
     int rc = tly_forward_head(&flight->around, tly_text_of(chunk->tag), body.len);
     size_t head_len = flight->around.len;
-    rc = rc < 0
-             ? rc
-             : tly_forward_packed_tail(&flight->around, id, chunk->records, link->spec.compression);
+    rc = rc < 0 ? rc
+                : tly_forward_packed_tail(&flight->around, id, flight->records,
+                                          flight->packed.len > 0 ? link->spec.compression
+                                                                 : TLY_FORWARD_UNCOMPRESSED);
     if (rc < 0) {
         return rc;
     }
@@ -431,11 +517,12 @@ static int write_frame(struct flight *flight)
 
 /* ---- compression ---- */
 
-/* Writes, in order, the frames that are ready: up to the first that is still compressed. */
+/* Writes, in order, the frames that are ready: up to the first that is still compressed, or that
+ * goes out in parts and alone. */
 static int write_ready(struct tly_forward_link *link)
 {
     for (struct flight *flight = link->oldest; flight; flight = flight->next) {
-        if (flight->packing) {
+        if (flight->packing || (flight->part_bytes > 0 && flight != link->oldest)) {
             break;
         }
         int rc = flight->submitted ? 0 : write_frame(flight);
@@ -484,18 +571,37 @@ static int check_tag(const struct tly_chunk *chunk)
     return strlen(chunk->tag) > AROUND_BYTES_MAX / 2 ? TLY_E_LIMIT : 0;
 }
 
+static int send_whole(struct flight *flight)
+{
+    bool plain = flight->link->spec.compression == TLY_FORWARD_UNCOMPRESSED;
+    int rc = plain ? write_frame(flight) : pack_start(flight);
+    if (rc == 0) {
+        flight_queue(flight);
+    }
+    return rc;
+}
+
+/* Its parts are small: they go out as they are. */
+static int send_split(struct flight *flight)
+{
+    struct tly_forward_link *link = flight->link;
+    int rc = link->oldest ? 0 : write_frame(flight); /* else in its turn */
+    if (rc == 0) {
+        flight_queue(flight);
+        link->splitting = true;
+    }
+    return rc;
+}
+
 int tly_forward_link_send(struct tly_forward_link *link, struct tly_chunk *chunk)
 {
     struct flight *flight = flight_begin(link, chunk);
     int rc = check_tag(chunk);
     if (rc == 0) {
-        rc = link->spec.compression == TLY_FORWARD_UNCOMPRESSED ? write_frame(flight)
-                                                                : pack_start(flight);
+        rc = flight->part_bytes > 0 ? send_split(flight) : send_whole(flight);
     }
     if (rc < 0) {
         flight_end(flight);
-        return rc;
     }
-    flight_queue(flight);
-    return 0;
+    return rc;
 }

@@ -79,13 +79,23 @@ static void append(struct house *house, const char *tag, struct tly_text text)
                      0);
     assert_int_equal(tly_buf_append_text(&chunk->payload, tly_buf_text(&record)), 0);
     assert_int_equal(tly_destination_commit(house->destination, chunk, 1, NULL, NULL), 0);
-    tly_delivery_flush(house->delivery);
     tly_buf_done(&record);
 }
 
 void house_append(struct house *house, const char *tag, const char *text)
 {
     append(house, tag, tly_text_of(text));
+    tly_delivery_flush(house->delivery);
+}
+
+void house_append_together(struct house *house, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) {
+        char text[16];
+        (void)snprintf(text, sizeof(text), "%u", i);
+        append(house, "t", tly_text_of(text));
+    }
+    tly_delivery_flush(house->delivery);
 }
 
 void house_append_numbers(struct house *house, unsigned count)
@@ -103,6 +113,7 @@ void house_append_large(struct house *house, size_t len)
     assert_non_null(text);
     memset(text, 'x', len);
     append(house, "t", (struct tly_text){text, len});
+    tly_delivery_flush(house->delivery);
     free(text);
 }
 

@@ -37,6 +37,8 @@ void house_send(struct house *house);
 void house_append(struct house *house, const char *tag, const char *text);
 /* Records "0" to "count - 1", each in a chunk of its own. */
 void house_append_numbers(struct house *house, unsigned count);
+/* Records "0" to "count - 1", all in one chunk. */
+void house_append_together(struct house *house, unsigned count);
 /* One record of about `len` bytes. */
 void house_append_large(struct house *house, size_t len);
 

@@ -185,9 +185,9 @@ static void accepted(void *arg, struct tly_stream *stream)
 {
     static const struct tly_stream_events events = {.received = stream_received,
                                                     .ended = stream_ended};
-    const struct tly_forward_limits limits = {.frame_bytes_max = TLY_FORWARD_FRAME_BYTES_MAX,
-                                              .inflated_bytes_max = TLY_FORWARD_FRAME_BYTES_MAX};
     struct peer *peer = arg;
+    size_t most = peer->frame_bytes_max ? peer->frame_bytes_max : TLY_FORWARD_FRAME_BYTES_MAX;
+    const struct tly_forward_limits limits = {.frame_bytes_max = most, .inflated_bytes_max = most};
     struct peer_stream *at = calloc(1, sizeof(*at));
     assert_non_null(at);
     at->peer = peer;

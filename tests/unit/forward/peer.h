@@ -41,6 +41,7 @@ struct peer {
     struct tly_address address;          /* with `tls`, where a test sets it before peer_start */
     const struct tly_forward_gate *gate; /* NULL: no handshake */
     enum peer_way way;
+    size_t frame_bytes_max; /* closes at a larger one, as Fluent Bit does; 0: its own maximum */
     struct tly_text saying;
     struct peer_stream *streams;
     unsigned accepted;    /* connections, ever */
