@@ -17,13 +17,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 /* As large as an inspect may be. */
 #define FILE_BYTES_MAX ((size_t)4 << 20)
 #define ID_MIN         12
-
-#define CONFIG_NAME "config.v2.json"
-#define HOST_NAME   "hostconfig.json"
 
 bool tly_docker_scan_is_id(const char *name, size_t len)
 {
@@ -109,7 +107,7 @@ static int stamp_file(int dir_fd, const char *name, uint64_t *stamp)
 
 static int read_file(int dir_fd, const char *name, struct tly_buf *buf)
 {
-    TLY_AUTO_FD int fd = -1;
+    TLY_AUTO_FD fd = -1;
     struct stat st;
     /* Not blocking: what has this name might be a pipe. */
     int rc = tly_file_open(dir_fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, &fd);
@@ -129,9 +127,9 @@ static int read_container(int dir_fd, const char *id, struct tly_container **ret
     struct tly_container *container = NULL;
     tly_buf_init(&config, FILE_BYTES_MAX);
     tly_buf_init(&host, FILE_BYTES_MAX);
-    int rc = read_file(dir_fd, CONFIG_NAME, &config);
+    int rc = read_file(dir_fd, TLY_DOCKER_CONFIG_FILE, &config);
     if (rc == 0) {
-        rc = read_file(dir_fd, HOST_NAME, &host);
+        rc = read_file(dir_fd, TLY_DOCKER_HOST_FILE, &host);
         rc = rc == -ENOENT ? 0 : rc; /* limits and log driver are then unknown */
     }
     if (rc == 0) {
@@ -152,7 +150,7 @@ static int read_container(int dir_fd, const char *id, struct tly_container **ret
 
 static void look_at(int containers_fd, struct tly_docker_scanned *scanned)
 {
-    TLY_AUTO_FD int dir_fd = -1;
+    TLY_AUTO_FD dir_fd = -1;
     uint64_t stamp = 0xcbf29ce484222325ULL;
     int rc = tly_file_open(containers_fd, scanned->id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW,
                            &dir_fd);
@@ -161,11 +159,11 @@ static void look_at(int containers_fd, struct tly_docker_scanned *scanned)
         scanned->rc = scanned->found ? rc : 0;
         return;
     }
-    rc = stamp_file(dir_fd, CONFIG_NAME, &stamp);
+    rc = stamp_file(dir_fd, TLY_DOCKER_CONFIG_FILE, &stamp);
     if (rc == -ENOENT) {
         return; /* just being made, or removed */
     }
-    (void)stamp_file(dir_fd, HOST_NAME, &stamp); /* it may be missing */
+    (void)stamp_file(dir_fd, TLY_DOCKER_HOST_FILE, &stamp); /* it may be missing */
     if (rc == 0 && stamp != scanned->stamp) {
         rc = read_container(dir_fd, scanned->id, &scanned->container);
     }
@@ -214,7 +212,7 @@ static int find_new(struct tly_docker_scan *scan, int containers_fd)
 void tly_docker_scan_run(void *arg)
 {
     struct tly_docker_scan *scan = arg;
-    TLY_AUTO_FD int fd = -1;
+    TLY_AUTO_FD fd = -1;
     scan->began_ns = tly_clock_monotonic_ns();
     scan->rc = tly_file_open(AT_FDCWD, scan->containers_dir, O_RDONLY | O_DIRECTORY, &fd);
     if (scan->rc == 0 && scan->all) {

@@ -13,6 +13,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* What the engine keeps in a container's folder of the things that are read here. */
+#define TLY_DOCKER_CONFIG_FILE "config.v2.json"
+#define TLY_DOCKER_HOST_FILE   "hostconfig.json"
+
 /* One container's folder. */
 struct tly_docker_scanned {
     char id[TLY_CONTAINER_ID_MAX + 1];
