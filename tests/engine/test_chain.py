@@ -332,7 +332,7 @@ class Hostile(Chain):
         big = 1 << 20
         container = self.container(
             "ho.sti-le_" + "n" * 200,
-            r"printf 'ctrl \001\002\033[31m tab\t quote\" back\\slash\n'; "
+            r"printf 'ctrl \001\002\033[31m tab\t quote\042 back\\slash\n'; "
             r"printf 'bad \377\376 \303\050 utf\n'; printf 'nul \000 byte\n'; printf '\n'; "
             f"head -c {big} /dev/zero | tr '\\0' y; echo; "
             f"head -c {16384} /dev/zero | tr '\\0' z; echo; "
