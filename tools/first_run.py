@@ -30,6 +30,7 @@ METRICS_PORT = 10191  # as the agent's own default
 FORWARD_PORT = 24224  # as every forward receiver's default
 TABLE_SECONDS = 5
 LINES_A_SECOND = 5    # more are counted, not shown
+FIRST_LINES = 20      # of so many containers the first line is shown all the same
 ROWS = 12
 READY_SECONDS = 30
 ONCE_SECONDS = 60
@@ -250,7 +251,8 @@ class FirstRun:
         self.line_counts[name] = self.line_counts.get(name, 0) + 1
         second = int(time.monotonic())
         self.shown_in = (second, self.shown_in[1] + 1 if self.shown_in[0] == second else 1)
-        if self.shown_in[1] <= LINES_A_SECOND:
+        first = self.line_counts[name] == 1 and len(self.line_counts) <= FIRST_LINES
+        if first or self.shown_in[1] <= LINES_A_SECOND:
             width = max(40, shutil.get_terminal_size().columns - 30)
             text = str(record.get("log", json.dumps(record)))
             text = "".join(char if char.isprintable() else "\ufffd" for char in text)[:width]
