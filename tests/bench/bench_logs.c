@@ -85,14 +85,12 @@ static void die(const char *what)
 
 /* As JSON has them, without what stands around. */
 static const char *const texts[] = {
-    "192.168.17.4 - - [23/Aug/2026:00:28:30 +0000] \\\"GET /api/v1/items?page=3\\u0026sort=name "
-    "HTTP/1.1\\\" 200 5316 \\\"https://example.com/shop\\\" \\\"Mozilla/5.0 (X11; Linux "
-    "x86_64)\\\"",
-    "{\\\"level\\\":\\\"info\\\",\\\"ts\\\":1692750510.123,\\\"caller\\\":\\\"server/"
-    "handler.go:88\\\","
-    "\\\"msg\\\":\\\"request served\\\",\\\"status\\\":200,\\\"path\\\":\\\"/checkout\\\"}",
-    "Gr\xc3\xbc\xc3\x9f"
-    "e aus K\xc3\xb6ln \xe2\x80\x94 Bestellung abgeschlossen \xe2\x9c\x93 \xe6\x97\xa5\xe6\x9c\xac",
+    ("192.168.17.4 - - [23/Aug/2026:00:28:30 +0000] \\\"GET /api/v1/items?page=3\\u0026sort=name "
+     "HTTP/1.1\\\" 200 5316 \\\"https://example.com/shop\\\" \\\"Mozilla/5.0 (X11; x86_64)\\\""),
+    ("{\\\"level\\\":\\\"info\\\",\\\"ts\\\":1692750510.123,\\\"caller\\\":\\\"handler.go:88\\\","
+     "\\\"msg\\\":\\\"request served\\\",\\\"status\\\":200,\\\"path\\\":\\\"/checkout\\\"}"),
+    ("Gr\xc3\xbc\xc3\x9f"
+     "e aus K\xc3\xb6ln \xe2\x80\x94 Bestellung abgeschlossen \xe2\x9c\x93 \xe6\x97\xa5"),
     "Traceback (most recent call last):",
     "  File \\\"/usr/lib/python3.11/site-packages/app/worker.py\\\", line 217, in run\\u0009raise",
     "ok",
