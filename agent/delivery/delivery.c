@@ -85,7 +85,9 @@ struct tly_destination *tly_delivery_at(const struct tly_delivery *delivery, siz
 void tly_delivery_emit(struct tly_delivery *delivery, struct tly_text tag, struct tly_text record)
 {
     for (size_t i = 0; i < delivery->count; i++) {
-        tly_destination_emit(delivery->destinations[i], tag, record);
+        if (tly_destination_takes(delivery->destinations[i], tag, NULL)) {
+            tly_destination_emit(delivery->destinations[i], tag, record);
+        }
     }
 }
 

@@ -31,8 +31,9 @@ size_t tly_delivery_count(const struct tly_delivery *delivery);
 struct tly_destination *tly_delivery_at(const struct tly_delivery *delivery, size_t index);
 
 /*
- * Appends one packed record ([EventTime, map]) to every destination: events and alerts, which
- * cannot be read again. At a destination's bound the record is dropped there, and counted.
+ * Appends one packed record ([EventTime, map]) to every destination that takes its tag: events and
+ * alerts, which cannot be read again. At a destination's bound the record is dropped there, and
+ * counted.
  */
 void tly_delivery_emit(struct tly_delivery *delivery, struct tly_text tag, struct tly_text record);
 

@@ -138,6 +138,18 @@ void tly_destination_counts(const struct tly_destination *destination,
     ret_counts->memory_bytes = destination->used_bytes + destination->spare_bytes;
 }
 
+void tly_destination_select(struct tly_destination *destination,
+                            const struct tly_selection *selection)
+{
+    destination->selection = *selection;
+}
+
+bool tly_destination_takes(const struct tly_destination *destination, struct tly_text tag,
+                           const struct tly_container *container)
+{
+    return tly_selection_takes(&destination->selection, tag, container);
+}
+
 /* ---- those who wait for room ---- */
 
 bool tly_destination_has_room(const struct tly_destination *destination)

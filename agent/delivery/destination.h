@@ -9,6 +9,7 @@
 #include "agent/base/error.h"
 #include "agent/base/text.h"
 #include "agent/delivery/chunk.h"
+#include "agent/delivery/selection.h"
 #include "agent/loop/loop.h"
 
 #include <stdbool.h>
@@ -52,6 +53,14 @@ void tly_destination_counts(const struct tly_destination *destination,
                             struct tly_destination_counts *ret_counts);
 
 /* ---- the sources' side ---- */
+
+/* Which records the destination takes; the patterns are borrowed for its life. Without it: all. */
+void tly_destination_select(struct tly_destination *destination,
+                            const struct tly_selection *selection);
+/* Whether it takes those with this tag, of this container (NULL: of none). A source asks before it
+ * appends; nobody else does. */
+bool tly_destination_takes(const struct tly_destination *destination, struct tly_text tag,
+                           const struct tly_container *container);
 
 /* False at the bound: reading pauses. `tly_destination_wait` then says when to go on. */
 bool tly_destination_has_room(const struct tly_destination *destination);

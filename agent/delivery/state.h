@@ -57,6 +57,7 @@ struct tly_destination {
     struct tly_positions *positions; /* borrowed */
     char *name;
     struct tly_destination_limits limits;
+    struct tly_selection selection;
     struct tly_map *lanes;       /* by tag */
     struct tly_chunk_list open;  /* oldest first */
     struct tly_chunk_list queue; /* sealed, by sequence */

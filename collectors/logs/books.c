@@ -90,23 +90,25 @@ static struct tly_sample_set *source_samples(struct tly_log_source *source)
     struct tly_logs *logs = source->logs;
     struct tly_samples *samples = &logs->samples;
     for (size_t i = 0; i < logs->target_count; i++) {
-        for (int stream = 0; stream < TLY_LOG_STREAMS; stream++) {
+        for (int stream = 0; source->readers[i] && stream < TLY_LOG_STREAMS; stream++) {
             tly_samples_add(samples, TLY_F_container_log_lines_total,
                             stream_dim(samples, &logs->targets[i], stream),
                             (int64_t)source->readers[i]->lines[stream]);
         }
     }
     for (size_t i = 0; i < logs->target_count; i++) {
-        for (int stream = 0; stream < TLY_LOG_STREAMS; stream++) {
+        for (int stream = 0; source->readers[i] && stream < TLY_LOG_STREAMS; stream++) {
             tly_samples_add(samples, TLY_F_container_log_bytes_total,
                             stream_dim(samples, &logs->targets[i], stream),
                             (int64_t)source->readers[i]->text_bytes[stream]);
         }
     }
     for (size_t i = 0; i < logs->target_count; i++) {
-        tly_samples_add(samples, TLY_F_container_log_lag_bytes,
-                        target_dim(samples, &logs->targets[i]),
-                        (int64_t)lag_bytes(source->readers[i]));
+        if (source->readers[i]) {
+            tly_samples_add(samples, TLY_F_container_log_lag_bytes,
+                            target_dim(samples, &logs->targets[i]),
+                            (int64_t)lag_bytes(source->readers[i]));
+        }
     }
     return tly_samples_take(samples);
 }
@@ -121,6 +123,9 @@ static void publish(struct tly_log_source *source)
     }
     for (size_t i = 0; i < logs->target_count; i++) {
         const struct tly_log_reader *reader = source->readers[i];
+        if (!reader) {
+            continue;
+        }
         lines += reader->lines[TLY_LOG_STDOUT] + reader->lines[TLY_LOG_STDERR];
         idle = idle && (reader->state == TLY_READER_IDLE || reader->state == TLY_READER_ENDED);
     }

@@ -188,14 +188,20 @@ static void take_up(struct tly_log_source *source, struct tly_log_target *target
     tly_log_reader_begin(reader, file, &position);
 }
 
+/* A reader for each target that wants one, and none for the others. */
 static int make_readers(struct tly_log_source *source)
 {
     struct tly_logs *logs = source->logs;
     for (size_t i = 0; i < logs->target_count; i++) {
         struct tly_log_target *target = &logs->targets[i];
         struct tly_position kept;
+        if (!source->wanted[i]) {
+            tly_log_reader_free(source->readers[i]);
+            source->readers[i] = NULL;
+            continue;
+        }
         if (source->readers[i]) {
-            continue; /* a try before this one got so far */
+            continue;
         }
         int rc = tly_log_reader_new(source, target, &source->readers[i]);
         if (rc < 0) {
@@ -240,7 +246,9 @@ static void count_unseen(struct tly_log_source *source, uint64_t files)
     struct tly_logs *logs = source->logs;
     for (uint64_t n = 0; n < files; n++) {
         for (size_t i = 0; i < logs->target_count; i++) {
-            tly_logs_lost(logs, &logs->targets[i], TLY_LOST_ROTATED, 0, source->id);
+            if (source->readers[i]) {
+                tly_logs_lost(logs, &logs->targets[i], TLY_LOST_ROTATED, 0, source->id);
+            }
         }
     }
 }
@@ -272,6 +280,7 @@ static int lengthen(struct tly_log_source *source)
     } else if (!source->watch && !walk.met_known && files > 1) {
         count_unseen(source, 1); /* rotated more than once since the last look, maybe */
     }
+    tly_log_source_trim(source);
     tly_log_source_wake(source);
     return 0;
 }
@@ -282,6 +291,10 @@ int tly_log_chain_look(struct tly_log_source *source)
     if (!source->begun) {
         int rc = first_look(source);
         tly_log_source_wake(source);
+        return rc;
+    }
+    int rc = make_readers(source); /* the container may have another name by now */
+    if (rc < 0) {
         return rc;
     }
     struct tly_log_file *newest = source->newest;

@@ -55,6 +55,11 @@ static int take_facts(struct tly_log_source *source, const struct tly_container 
     if (rc == TLY_E_LIMIT) { /* nobody's name is that long; the lines matter more */
         rc = tly_log_template_identify(&source->template, source->id, NULL);
     }
+    const struct tly_logs *logs = source->logs;
+    for (size_t i = 0; i < logs->target_count; i++) {
+        source->wanted[i] = tly_destination_takes(logs->targets[i].destination,
+                                                  tly_buf_text(&source->tag), facts);
+    }
     if (facts->log_driver && !source->newest && !source->told &&
         !tly_text_equal(tly_text_of(facts->log_driver), TLY_TEXT("json-file"))) {
         source->told = true;

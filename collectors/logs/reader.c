@@ -153,6 +153,9 @@ void tly_log_reader_free(struct tly_log_reader *reader)
         tly_buf_done(&reader->pieces[i].text);
     }
     tly_buf_done(&reader->carry);
+    if (reader->file) {
+        reader->file->readers--;
+    }
     if (reader->cursor) {
         tly_cursor_detach(reader->cursor);
     }

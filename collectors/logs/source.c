@@ -91,7 +91,8 @@ int tly_log_source_new(struct tly_logs *logs, const char *id, const char *dir, c
     source->dir = strdup(dir);
     source->base = strdup(base);
     source->readers = calloc(logs->target_count + 1, sizeof(struct tly_log_reader *));
-    int rc = source->dir && source->base && source->readers ? 0 : -ENOMEM;
+    source->wanted = calloc(logs->target_count + 1, sizeof(bool));
+    int rc = source->dir && source->base && source->readers && source->wanted ? 0 : -ENOMEM;
     if (rc == 0) {
         rc = tly_file_open(AT_FDCWD, dir, O_RDONLY | O_DIRECTORY, &source->dir_fd);
     }
@@ -122,6 +123,7 @@ void tly_log_source_free(struct tly_log_source *source)
     tly_buf_done(&source->tag);
     tly_fd_close(&source->dir_fd);
     free(source->readers);
+    free(source->wanted);
     free(source->dir);
     free(source->base);
     free(source);

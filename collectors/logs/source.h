@@ -38,7 +38,8 @@ struct tly_log_source {
      * deleted before anybody could open it. `found` may be ahead while events are on their way. */
     uint64_t created, found;
 
-    struct tly_log_reader **readers; /* one per target, or NULL until a file was found */
+    bool *wanted;                    /* per target: it takes this container's records */
+    struct tly_log_reader **readers; /* one per target that does, once a file was found, or NULL */
     uint64_t published_lines;        /* as of the last publishing */
 
     int dir_fd;

@@ -444,6 +444,16 @@ static int server_init(struct server *server, struct tly_forward_sender *sender,
     return rc;
 }
 
+static struct tly_selection_terms terms_of(const struct tly_forward_terms_settings *settings)
+{
+    return (struct tly_selection_terms){
+        .tags = {settings->tags.at, settings->tags.count},
+        .containers = {settings->containers.at, settings->containers.count},
+        .images = {settings->images.at, settings->images.count},
+        .labels = {settings->labels.at, settings->labels.count},
+    };
+}
+
 static int add_destination(struct tly_forward_sender *sender, struct tly_delivery *delivery,
                            struct tly_error *err)
 {
@@ -457,6 +467,11 @@ static int add_destination(struct tly_forward_sender *sender, struct tly_deliver
     if (rc < 0) {
         return tly_error_set(err, rc, "destination `%s`: %s", settings->name, tly_error_name(rc));
     }
+    const struct tly_selection selection = {
+        .match = terms_of(&settings->match),
+        .exclude = terms_of(&settings->exclude),
+    };
+    tly_destination_select(sender->destination, &selection);
     return 0;
 }
 

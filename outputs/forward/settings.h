@@ -26,9 +26,14 @@ struct tly_forward_tls_settings {
     char *ca_file, *cert_file, *key_file, *server_name;
 };
 
+struct tly_forward_terms_settings {
+    struct tly_strings tags, containers, images, labels;
+};
+
 struct tly_forward_settings {
     char *name;
     struct tly_list servers; /* of struct tly_forward_server_settings, at least one */
+    struct tly_forward_terms_settings match, exclude;
     struct tly_forward_tls_settings tls;
     char *shared_key, *username, *password, *self_hostname;
     bool require_ack;

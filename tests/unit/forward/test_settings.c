@@ -88,6 +88,8 @@ static void test_mistakes(void **state)
         {"forward: [{name: x, servers: [a], tls: {verify: false}}]", "enabled: true"},
         {"forward: [{name: x, servers: [a], tls: {enabled: true, cert_file: /x}}]", "go together"},
         {"forward: [{name: x, servers: [\"unix:///x\"], tls: {enabled: true}}]", "server_name"},
+        {"forward: [{name: x, servers: [a], match: {tags: [\"\"]}}]", "empty pattern"},
+        {"forward: [{name: x, servers: [a], match: {names: [a]}}]", "names"},
         {"forward: [{name: x, servers: [a], shared_key_file: /nonexistent}]", "shared_key_file"},
     };
     for (size_t i = 0; i < ROWS(rows); i++) {

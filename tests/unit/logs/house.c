@@ -222,6 +222,7 @@ void house_start(struct house *house)
         struct sink *sink = &house->sinks[i];
         assert_int_equal(
             tly_delivery_add(house->delivery, names[i], &house->limits, &sink->destination), 0);
+        tly_destination_select(sink->destination, &house->selections[i]);
         tly_destination_attach(sink->destination, sink_ready, sink);
     }
     house->context = (struct tly_context){

@@ -58,6 +58,7 @@ struct house {
     struct tly_context context;
     void *collector; /* NULL: not started */
     struct sink sinks[HOUSE_SINKS_MAX];
+    struct tly_selection selections[HOUSE_SINKS_MAX]; /* of each sink; may be changed */
 };
 
 /* cmocka's set-up and tear-down: one sink that acknowledges, nothing started. */

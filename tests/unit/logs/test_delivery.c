@@ -177,6 +177,102 @@ static void destinations_have_their_own_positions(void **state)
     docker_remove(&docker);
 }
 
+/* As the engine does it: a new file in the old one's place. */
+static void write_name(const struct docker *docker, const char *name)
+{
+    char path[256];
+    char target[256];
+    (void)snprintf(path, sizeof(path), "%s/.tmp-config.v2.json", docker->dir);
+    (void)snprintf(target, sizeof(target), "%s/config.v2.json", docker->dir);
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    assert_true(fprintf(file, "{\"ID\":\"%s\",\"Name\":\"/%s\"}", docker->id, name) > 0);
+    assert_int_equal(fclose(file), 0);
+    assert_int_equal(rename(path, target), 0);
+}
+
+static void select_names(struct tly_patterns *patterns, char *const *names)
+{
+    *patterns = (struct tly_patterns){.at = names, .count = 1};
+}
+
+/* What a destination does not take is neither sent to it nor kept from rotating away, and is no
+ * gap. */
+static void destinations_take_what_they_select(void **state)
+{
+    static char *const box1[] = {(char *)"box1"};
+    static char *const box2[] = {(char *)"box2"};
+    struct house *house = *state;
+    struct sink *first = &house->sinks[0];
+    struct sink *second = &house->sinks[1];
+    struct docker dockers[2];
+    house->sink_count = 2;
+    select_names(&house->selections[0].exclude.containers, box2);
+    select_names(&house->selections[1].match.containers, box2);
+    for (unsigned i = 0; i < 2; i++) {
+        docker_create(house, &dockers[i], i + 1);
+        docker_lines(&dockers[i], 0, 100);
+    }
+    house_start(house);
+    sink_await(house, first, 100);
+    sink_await(house, second, 100);
+    house_settle(house);
+    expect_lines(first, dockers[0].id, 0, 100);
+    expect_lines(second, dockers[1].id, 0, 100);
+    docker_rotate(&dockers[0], 2);
+    docker_lines(&dockers[0], 100, 200);
+    sink_await(house, first, 200);
+    house_settle(house);
+    assert_int_equal(second->count, 100);
+    assert_int_equal(house_metric(house, TLY_F_tallyman_logs_gaps_total, NULL), 0);
+    house_kill(house); /* and configured anew: the other way round, from where each file stands */
+    select_names(&house->selections[0].exclude.containers, box1);
+    select_names(&house->selections[1].match.containers, box1);
+    sink_clear(first);
+    sink_clear(second);
+    house_start(house);
+    sink_await(house, first, 100);
+    sink_await(house, second, 200);
+    house_settle(house);
+    expect_lines(first, dockers[1].id, 0, 100);
+    expect_lines(second, dockers[0].id, 0, 200);
+    docker_remove(&dockers[0]);
+    docker_remove(&dockers[1]);
+}
+
+/* A container that is renamed goes where its new name belongs. */
+static void a_new_name_moves_a_container(void **state)
+{
+    static char *const box1[] = {(char *)"box1"};
+    static char *const other[] = {(char *)"other"};
+    struct house *house = *state;
+    struct sink *first = &house->sinks[0];
+    struct sink *second = &house->sinks[1];
+    struct docker docker;
+    house->sink_count = 2;
+    select_names(&house->selections[0].match.containers, box1);
+    select_names(&house->selections[1].match.containers, other);
+    docker_create(house, &docker, 1);
+    docker_lines(&docker, 0, 100);
+    house_start(house);
+    sink_await(house, first, 100);
+    house_settle(house);
+    assert_int_equal(second->count, 0);
+    write_name(&docker, "other");
+    sink_await(house, second, 100);
+    house_settle(house);
+    docker_lines(&docker, 100, 150);
+    sink_await(house, second, 150);
+    house_settle(house);
+    assert_int_equal(first->count, 100);
+    expect_lines(second, docker.id, 0, 150);
+    write_name(&docker, "box1"); /* and back: it goes on where it was, and has missed nothing */
+    sink_await(house, first, 150);
+    house_settle(house);
+    expect_lines(first, docker.id, 0, 150);
+    docker_remove(&docker);
+}
+
 /* A destination that is new to the configuration gets no history when `from` is now. */
 static void a_new_destination_begins_as_configured(void **state)
 {
@@ -381,6 +477,8 @@ int main(void)
         ROW(killed_while_full),
         ROW(destinations_are_independent),
         ROW(destinations_have_their_own_positions),
+        ROW(destinations_take_what_they_select),
+        ROW(a_new_name_moves_a_container),
         ROW(a_new_destination_begins_as_configured),
         ROW(killed_at_an_empty_file),
         ROW(rotated_away_while_down_is_counted),
