@@ -255,7 +255,7 @@ int tly_container_parse_inspect(struct tly_text json, struct tly_container **ret
     struct tly_container *container = NULL;
     int rc = tly_json_parse(json, &root, err);
     rc = rc < 0 ? rc : tly_container_start(root, "Id", &container, err);
-    if (rc < 0) {
+    if (rc < 0 || !container) {
         return rc;
     }
     rc = fill_common(container, root);
@@ -279,7 +279,7 @@ int tly_container_parse_files(struct tly_text config_v2, struct tly_text host_co
         rc = tly_json_parse(host_config, &host, err);
     }
     rc = rc < 0 ? rc : tly_container_start(root, "ID", &container, err);
-    if (rc < 0) {
+    if (rc < 0 || !container) {
         return rc;
     }
     rc = fill_common(container, root);

@@ -50,6 +50,7 @@ void tly_engine_message(struct tly_text body, char *to, size_t cap)
     } else if (text.at) {
         text = tly_text_trim(tly_text_cut(&text, '\n'));
     }
+    text = text.at ? text : TLY_TEXT("");
     size_t len = text.len < cap - 1 ? text.len : cap - 1;
     len = tly_text_utf8_prefix((struct tly_text){text.at, len});
     for (size_t i = 0; i < len; i++) {
@@ -83,7 +84,7 @@ bool tly_engine_wants_version(struct tly_text message, struct tly_api_version *r
 
 static void copy_cut(struct tly_text text, char *to, size_t cap)
 {
-    size_t len = text.len < cap - 1 ? text.len : cap - 1;
+    size_t len = !text.at ? 0 : text.len < cap - 1 ? text.len : cap - 1;
     if (len > 0) {
         memcpy(to, text.at, len);
     }

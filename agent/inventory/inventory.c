@@ -177,7 +177,7 @@ static struct tly_container *sources_merge(const struct tly_row *row)
         view = next;
     }
     const struct tly_container *cgroup = row->said[TLY_SOURCE_CGROUP];
-    if (cgroup != NULL && view != cgroup) {
+    if (cgroup != NULL && view != NULL && view != cgroup) {
         limits_from_cgroup(view, cgroup); /* `view` was made here and is nobody else's yet */
     }
     return view;

@@ -214,10 +214,10 @@ struct tly_tls_credentials *tly_tls_current(struct tly_tls *tls)
         changed = changed || !same_stamp(&now[i], &tls->stamps[i]);
     }
     if (changed) {
-        struct tly_tls_credentials *fresh;
+        struct tly_tls_credentials *fresh = NULL;
         struct tly_error err = {0};
         memcpy(tls->stamps, now, sizeof(now)); /* said once for each change */
-        if (load(&tls->spec, &fresh, &err) < 0) {
+        if (load(&tls->spec, &fresh, &err) < 0 || !fresh) {
             tly_log_warn(WHO, "%s; what was loaded before stays in use", err.text);
         } else {
             tly_tls_credentials_unref(tls->credentials);

@@ -131,7 +131,7 @@ static int root_open(struct tly_cgroup_tree *tree)
         return rc;
     }
     rc = tly_file_open(AT_FDCWD, tree->root, O_RDONLY | O_DIRECTORY, &tree->root_fd);
-    struct stat status;
+    struct stat status = {0};
     if (rc == 0 && fstat(tree->root_fd, &status) < 0) {
         rc = -errno;
     }

@@ -42,7 +42,8 @@ static int compare(const void *a, const void *b)
 static double median_ms(int64_t *durations_ns)
 {
     qsort(durations_ns, RUNS, sizeof(*durations_ns), compare);
-    return (double)durations_ns[RUNS / 2] / (double)TLY_NS_PER_MS;
+    int64_t median_ns = durations_ns[RUNS / 2];
+    return (double)median_ns / (double)TLY_NS_PER_MS;
 }
 
 /* Labels as a Compose service on a systemd host has them. */

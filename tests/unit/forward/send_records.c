@@ -90,7 +90,7 @@ int main(int argc, char **argv)
         return 2;
     }
     const struct tly_list *list = tly_config_section(config, &tly_forward_section);
-    int rc = run(list->at, atoi(argv[2]), &err);
+    int rc = run(list->at, (int)strtol(argv[2], NULL, 10), &err);
     if (rc < 0) {
         (void)fprintf(stderr, "%s\n", err.text);
     }

@@ -88,7 +88,9 @@ static void bounds_the_number_and_the_names(void **state)
     (void)state;
     char key[400];
     memset(key, 'x', sizeof(key));
-    memcpy(key, "com.", 4);
+    for (size_t i = 0; i < 4; i++) {
+        key[i] = "com."[i];
+    }
     label((struct tly_text){key, sizeof(key)}, TLY_TEXT("v"));
     label(TLY_TEXT("com.1"), TLY_TEXT("v"));
     label(TLY_TEXT("com.2"), TLY_TEXT("v"));

@@ -4,6 +4,8 @@
 #include "agent/model/container.h"
 #include "tests/unit/unit.h"
 
+#include <inttypes.h>
+
 static struct tly_container *make(void)
 {
     struct tly_container *container = tly_container_new(TLY_TEXT("abc"));
@@ -96,7 +98,7 @@ static struct tly_container *make_full(int64_t seed)
                           &full->pids_limit};
     for (size_t i = 0; i < ROWS(strings); i++) {
         char text[24];
-        (void)snprintf(text, sizeof(text), "%lld", (long long)(seed + (int64_t)i));
+        (void)snprintf(text, sizeof(text), "%" PRId64, seed + (int64_t)i);
         assert_int_equal(tly_container_set(strings[i], tly_text_of(text)), 0);
     }
     for (size_t i = 0; i < ROWS(numbers); i++) {
