@@ -17,10 +17,7 @@
 /* Of these, for containers whose last inspect failed: one that hangs holds its place until its time
  * is over, and a host may have several. */
 #define SLOW_PLACES 2
-/* Events of one change follow each other within milliseconds. */
-#define EVENT_DELAY_MS 50
-/* After a failure, doubled with each further one. */
-#define AGAIN_FIRST_MS      5000
+/* Of the time between tries of one that fails: then it stays, at some minutes. */
 #define AGAIN_DOUBLINGS_MAX 6
 /* The largest inspects known have some hundred KiB, mostly labels and mounts. */
 #define INSPECT_BYTES_MAX ((size_t)4 << 20)
@@ -31,13 +28,14 @@
 
 static int64_t delay_of(const struct tly_docker_entry *entry, enum tly_docker_due due)
 {
+    const struct tly_docker_pace *pace = entry->roster->limits.pace;
     unsigned doublings = entry->fails > 0 ? entry->fails - 1 : 0;
     switch (due) {
     case TLY_DOCKER_DUE_EVENT:
-        return EVENT_DELAY_MS;
+        return pace->event_delay;
     case TLY_DOCKER_DUE_AGAIN:
-        return AGAIN_FIRST_MS << (doublings < AGAIN_DOUBLINGS_MAX ? doublings
-                                                                  : AGAIN_DOUBLINGS_MAX);
+        return pace->again_first << (doublings < AGAIN_DOUBLINGS_MAX ? doublings
+                                                                     : AGAIN_DOUBLINGS_MAX);
     default:
         return 0;
     }

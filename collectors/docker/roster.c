@@ -14,11 +14,6 @@
 
 #define WHO "docker"
 
-/* A health check's result is looked at again after this, unless an event comes first. */
-#define HEALTHY_REFRESH_MS  60000
-#define DOUBTFUL_REFRESH_MS 10000
-/* Probes may follow each other closely; their results are read no more often than this. */
-#define PROBE_SPACING_MS 2000
 /* A row in this state for at most this long may hide a restart since the last list. */
 #define YOUNG_S 120
 /* The rounding of ages, and clocks of two hosts. */
@@ -267,12 +262,13 @@ static int64_t spread(const struct tly_docker_entry *entry, int64_t ms)
 
 static bool is_probe_due(const struct tly_docker_entry *entry, int64_t now_ms)
 {
+    const struct tly_docker_pace *pace = entry->roster->limits.pace;
     int64_t age_ms = now_ms - entry->looked_ms;
     if (entry->probed) {
-        return age_ms >= PROBE_SPACING_MS;
+        return age_ms >= pace->probe_spacing;
     }
-    return entry->checked &&
-           age_ms >= spread(entry, entry->doubtful ? DOUBTFUL_REFRESH_MS : HEALTHY_REFRESH_MS);
+    return entry->checked && age_ms >= spread(entry, entry->doubtful ? pace->doubtful_refresh
+                                                                     : pace->healthy_refresh);
 }
 
 void tly_docker_roster_tick(struct tly_docker_roster *roster)

@@ -19,6 +19,7 @@
 #include "agent/loop/loop.h"
 #include "collectors/docker/counts.h"
 #include "collectors/docker/engine.h"
+#include "collectors/docker/pace.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -33,6 +34,7 @@ struct tly_docker_roster_events {
 struct tly_docker_roster_limits {
     size_t containers_max;
     int64_t timeout_ms; /* of one inspect */
+    const struct tly_docker_pace *pace;
 };
 
 int tly_docker_roster_new(struct tly_loop *loop, struct tly_inventory *inventory,

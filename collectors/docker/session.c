@@ -13,6 +13,7 @@
 #include "collectors/docker/stream.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,28 +22,8 @@
 
 /* One is enough for every engine; two that contradict each other must not make a loop. */
 #define RENEGOTIATIONS_MAX 3
-#define TICK_MS            1000
-/* Between tries to connect. Knocking on one's own host costs next to nothing, and an engine that is
- * back is to be seen within two seconds; a remote one is spared. */
-#define RETRY_FIRST_MS      500
-#define RETRY_LOCAL_MAX_MS  1500
-#define RETRY_REMOTE_MAX_MS 30000
-/* A silent stream proves nothing: an idle engine sends no events, a hung one neither. */
-#define PING_EVERY_MS 10000
-/* An engine whose reader was slow skips events and says nothing of it: a list finds out. */
-#define LIST_EVERY_MS 300000
-/* After a list was refused or failed. */
-#define LIST_RETRY_MS 30000
-/* What opens no sooner than this is not waited for. */
-#define OPEN_MAX_MS 5000
-/* A stream that ends sooner after it opened does not count as one: somebody cuts it. */
-#define STREAM_LIFE_MIN_MS 1000
-/* To open events again where they were refused. */
-#define OPEN_RETRY_MS 60000
-/* A connection that stood this long starts the waiting times anew. */
-#define STEADY_MS 10000
-/* Events without end of an engine that is only read from may make a list due at most this often. */
-#define LIST_SPACING_MS 1000
+
+#define MS_PER_S 1000
 
 #define INFO_BYTES_MAX ((size_t)1 << 20)
 #define PING_BYTES_MAX 4096
@@ -55,6 +36,7 @@ struct tly_docker_session {
     struct tly_docker_session_events events;
     void *arg;
     int64_t timeout_ms, poll_ms;
+    const struct tly_docker_pace *pace;
     struct tly_docker_engine *engine;
     struct tly_docker_stream *stream;
     struct tly_docker_roster *roster;
@@ -159,7 +141,7 @@ static void take_list(struct tly_docker_session *session, bool whole)
     session->syncing = true;
     session->list_limit = (struct tly_log_limit){0};
     session->list_due_ms = now_of(session) +
-                           (session->streaming ? LIST_EVERY_MS : session->poll_ms);
+                           (session->streaming ? session->pace->list_every : session->poll_ms);
     tly_docker_roster_list_end(session->roster, whole, missed_events(session));
     end_sync(session);
 }
@@ -168,12 +150,12 @@ static void list_failed(struct tly_docker_session *session, const char *why)
 {
     uint64_t held = 0;
     session->errors++;
-    session->list_due_ms = now_of(session) + LIST_RETRY_MS;
+    session->list_due_ms = now_of(session) + session->pace->list_retry;
     if (tly_log_limit_pass(&session->list_limit, now_of(session), &held)) {
         tly_log_warn(WHO,
                      "the containers can't be listed (%s); what is known of them stays, next try "
-                     "in %d s",
-                     why, LIST_RETRY_MS / 1000);
+                     "in %" PRId64 " s%s",
+                     why, session->pace->list_retry / MS_PER_S, tly_log_held(held).text);
     }
     if (!session->synced) {
         session->events.unusable(session->arg, false);
@@ -188,7 +170,7 @@ static void list_done(void *arg, const struct tly_docker_reply *reply, bool whol
         take_list(session, whole);
         break;
     case TLY_DOCKER_DENIED:
-        session->list_due_ms = now_of(session) + LIST_RETRY_MS;
+        session->list_due_ms = now_of(session) + session->pace->list_retry;
         session->synced = session->syncing = false;
         tly_docker_roster_forget_all(session->roster);
         session->events.unusable(session->arg, true);
@@ -279,10 +261,10 @@ static void stand(struct tly_docker_session *session)
     session->state = STATE_STANDING;
     session->down_limit = (struct tly_log_limit){0};
     session->standing_ms = now_ms;
-    session->ping_due_ms = now_ms + PING_EVERY_MS;
+    session->ping_due_ms = now_ms + session->pace->ping_every;
     session->fresh = true;
     tly_timer_stop(session->wait);
-    tly_timer_start(session->tick, TICK_MS, TICK_MS);
+    tly_timer_start(session->tick, session->pace->tick, session->pace->tick);
     tly_docker_roster_resume(session->roster);
     start_list(session);
     start_info(session);
@@ -308,7 +290,7 @@ static void open_opened(void *arg)
 static void open_ended(struct tly_docker_session *session, const char *why)
 {
     bool was_open = session->streaming;
-    bool lived = was_open && now_of(session) - session->opened_ms >= STREAM_LIFE_MIN_MS;
+    bool lived = was_open && now_of(session) - session->opened_ms >= session->pace->stream_life_min;
     session->open = NULL;
     session->streaming = session->counts->stream = false;
     session->counts->reconnects += was_open ? 1 : 0;
@@ -317,12 +299,12 @@ static void open_ended(struct tly_docker_session *session, const char *why)
         reconnect(session);
         return;
     }
-    session->open_due_ms = now_of(session) + OPEN_RETRY_MS;
+    session->open_due_ms = now_of(session) + session->pace->open_retry;
     if (session->state == STATE_OPENING) {
         stand(session);
     } else {
         session->ping_due_ms = now_of(session); /* maybe the engine itself is gone */
-        list_soon(session, LIST_SPACING_MS);
+        list_soon(session, session->pace->list_spacing);
     }
 }
 
@@ -378,7 +360,7 @@ static void stream_event(void *arg, const struct tly_docker_event *event)
     if (tly_text_equal(event->type, TLY_TEXT("container"))) {
         tly_docker_roster_event(session->roster, event);
         if (tly_docker_roster_denied(session->roster)) {
-            list_soon(session, LIST_SPACING_MS);
+            list_soon(session, session->pace->list_spacing);
         }
     }
     session->events.event(session->arg, event);
@@ -425,13 +407,13 @@ static void ping_done(void *arg, const struct tly_docker_reply *reply)
     struct tly_docker_session *session = arg;
     bool alive = reply->outcome == TLY_DOCKER_OK || reply->outcome == TLY_DOCKER_DENIED;
     session->ping = NULL;
-    session->ping_due_ms = now_of(session) + PING_EVERY_MS;
+    session->ping_due_ms = now_of(session) + session->pace->ping_every;
     session->errors += alive ? 0 : 1;
     if (alive && session->state == STATE_PINGING) {
         session->counts->up = true;
         session->renegotiations = 0;
         session->state = STATE_OPENING;
-        tly_timer_start(session->wait, OPEN_MAX_MS, 0);
+        tly_timer_start(session->wait, session->pace->open_max, 0);
         start_open(session);
     } else if (alive) {
         recover(session);
@@ -477,7 +459,7 @@ static void ticked(void *arg)
 {
     struct tly_docker_session *session = arg;
     int64_t now_ms = now_of(session);
-    if (now_ms - session->standing_ms >= STEADY_MS) {
+    if (now_ms - session->standing_ms >= session->pace->steady) {
         tly_backoff_clear(&session->backoff);
     }
     if (!session->hung) {
@@ -513,6 +495,7 @@ static int make_parts(struct tly_docker_session *session,
     const struct tly_docker_roster_limits limits = {
         .containers_max = (size_t)config->collect->containers_max,
         .timeout_ms = session->timeout_ms,
+        .pace = session->pace,
     };
     int rc = tly_docker_stream_new(config->loop, config->counts, &stream_events, session,
                                    &session->stream);
@@ -539,6 +522,7 @@ int tly_docker_session_new(const struct tly_docker_session_config *config,
     session->counts = config->counts;
     session->events = *events;
     session->arg = arg;
+    session->pace = config->pace ? config->pace : &tly_docker_pace_default;
     session->timeout_ms = config->docker->timeout_ms;
     session->poll_ms = config->collect->interval_ms;
     session->open_due_ms = session->list_due_ms = INT64_MAX;
@@ -555,8 +539,8 @@ int tly_docker_session_new(const struct tly_docker_session_config *config,
         return rc;
     }
     bool local = tly_docker_engine_is_local(session->engine);
-    tly_backoff_init(&session->backoff, RETRY_FIRST_MS,
-                     local ? RETRY_LOCAL_MAX_MS : RETRY_REMOTE_MAX_MS);
+    tly_backoff_init(&session->backoff, session->pace->retry_first,
+                     local ? session->pace->retry_local_max : session->pace->retry_remote_max);
     session->counts->api = true;
     tly_timer_start(session->wait, 0, 0);
     *ret_session = session;

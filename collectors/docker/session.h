@@ -18,6 +18,7 @@
 #include "agent/inventory/inventory.h"
 #include "agent/loop/loop.h"
 #include "collectors/docker/counts.h"
+#include "collectors/docker/pace.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -42,6 +43,7 @@ struct tly_docker_session_config {
     const struct tly_docker_settings *docker; /* with a host */
     const struct tly_collect_settings *collect;
     struct tly_docker_counts *counts;
+    const struct tly_docker_pace *pace; /* outlives the session; NULL: the default */
 };
 
 /* Starts to knock. -EINVAL with `err` for a host that can't be used, -ENOMEM. */
