@@ -227,6 +227,30 @@ class Counting(Chain):
         host.await_that("the lines of both", lambda: receiver.lines(first) == ["before"] and
                         receiver.lines(second) == ["after"])
 
+    def test_events_become_records(self):
+        """Each once, and without the commands of execs, which may hold passwords."""
+        receiver = self.receiver()
+        self.agent(forward=receiver.address).start()
+        container = self.container("talker", "exec sleep 1000")
+        command = self.engine.post(f"/containers/{container}/exec", {
+            "Cmd": ["sh", "-c", "echo pass-word-in-a-command"], "AttachStdout": True})
+        self.engine.post(f"/exec/{command['Id']}/start", {"Detach": False})
+        self.engine.post(f"/containers/{container}/kill")
+
+        def events():
+            return [row["record"] for row in receiver.records()
+                    if row["tag"] == "docker.events" and row["record"].get("id") == container]
+        host.await_that("the end is told", lambda: any(
+            event["action"] == "die" for event in events()))
+        actions = [event["action"] for event in events()]
+        for action in ("create", "start", "exec_create", "exec_start", "kill", "die"):
+            self.assertEqual(actions.count(action), 1, actions)
+        end = next(event for event in events() if event["action"] == "die")
+        self.assertEqual((end["type"], end["name"], end["image"]),
+                         ("container", "talker", self.engine.IMAGE))
+        self.assertEqual(end["attributes"]["exitCode"], "137")
+        self.assertNotIn("pass-word", receiver.file.read_text())
+
     def test_the_agent_starts_before_the_engine(self):
         self.engine.daemon.stop(60)
         try:
