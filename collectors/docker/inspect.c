@@ -133,14 +133,26 @@ static void put(struct tly_docker_roster *roster, struct tly_container *containe
     }
 }
 
-/* Shows what the list said, where an inspect can't be had and nothing better is known. */
+/* Shows what the list said. */
 static void put_partial(struct tly_docker_roster *roster, struct tly_docker_entry *entry)
 {
-    if (entry->partial && entry->looked_ms == 0) {
+    if (entry->partial) {
         struct tly_container *partial = entry->partial;
         entry->partial = NULL;
         entry->known_ns = entry->partial_ns;
         put(roster, partial, entry->partial_ns);
+    }
+}
+
+/* Inspects are refused. What an earlier one said may no longer be so: from here on lists tell. */
+static void deny(struct tly_docker_roster *roster, struct tly_docker_entry *entry)
+{
+    roster->denied = true;
+    entry->looked_ms = 0;
+    if (entry->partial) {
+        put_partial(roster, entry);
+    } else {
+        roster->events.list_wanted(roster->arg);
     }
 }
 
@@ -182,12 +194,14 @@ static void fail(struct tly_docker_roster *roster, struct tly_docker_entry *entr
     uint64_t held = 0;
     roster->errors++;
     entry->fails++;
-    put_partial(roster, entry);
+    if (entry->looked_ms == 0) {
+        put_partial(roster, entry); /* nothing better is known */
+    }
     if (tly_log_limit_pass(&roster->fail_limit, tly_loop_now_ms(roster->loop), &held)) {
         tly_log_warn(WHO,
                      "container %.12s can't be inspected (%s); it keeps what is known of it and is "
-                     "tried again later (%llu more such failures)",
-                     entry->id, why, (unsigned long long)held);
+                     "tried again later%s",
+                     entry->id, why, tly_log_held(held).text);
     }
     tly_docker_entry_queue(roster, entry, TLY_DOCKER_DUE_AGAIN);
 }
@@ -226,8 +240,7 @@ static void replied(void *arg, const struct tly_docker_reply *reply)
         tly_docker_roster_pump(roster);
         return;
     case TLY_DOCKER_DENIED:
-        roster->denied = true;
-        put_partial(roster, entry);
+        deny(roster, entry);
         break;
     case TLY_DOCKER_VERSION: /* later, so that an engine that contradicts itself makes no loop */
         tly_docker_entry_queue(roster, entry, TLY_DOCKER_DUE_AGAIN);
@@ -257,7 +270,7 @@ static void ask(struct tly_docker_roster *roster, struct tly_docker_entry *entry
     char path[TLY_CONTAINER_ID_MAX + 32];
     tly_docker_entry_unqueue(roster, entry);
     if (roster->denied) {
-        put_partial(roster, entry);
+        deny(roster, entry);
         return;
     }
     (void)snprintf(path, sizeof(path), "/containers/%s/json", entry->id); /* fits */

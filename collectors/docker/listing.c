@@ -66,6 +66,11 @@ void tly_docker_listing_cancel(struct tly_docker_listing *listing)
     }
 }
 
+bool tly_docker_listing_busy(const struct tly_docker_listing *listing)
+{
+    return listing->get != NULL;
+}
+
 uint64_t tly_docker_listing_errors(const struct tly_docker_listing *listing)
 {
     return listing->errors;

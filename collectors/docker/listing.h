@@ -26,6 +26,7 @@ void tly_docker_listing_free(struct tly_docker_listing *listing);
 /* Does nothing while one is under way. */
 int tly_docker_listing_start(struct tly_docker_listing *listing) TLY_CHECK;
 void tly_docker_listing_cancel(struct tly_docker_listing *listing);
+bool tly_docker_listing_busy(const struct tly_docker_listing *listing);
 
 /* Rows that could not be read, in all. */
 uint64_t tly_docker_listing_errors(const struct tly_docker_listing *listing);

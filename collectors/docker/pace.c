@@ -16,6 +16,7 @@ const struct tly_docker_pace tly_docker_pace_default = {
     .open_max = 5000,
     .open_retry = 60000,
     .stream_life_min = 1000,
+    .replay_wait = 100,
     .event_delay = 50,
     .again_first = 5000,
     .healthy_refresh = 60000,

@@ -29,6 +29,9 @@ struct tly_docker_pace {
     /* A stream that ends sooner after it opened does not count as one: somebody cuts it. */
     int64_t stream_life_min;
 
+    /* A stream that was resumed repeats its last event at once, but a list may be faster. */
+    int64_t replay_wait;
+
     /* ---- roster ---- */
     int64_t event_delay; /* events of one change follow each other within milliseconds */
     int64_t again_first; /* after a failed inspect, doubled with each further one */

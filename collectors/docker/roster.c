@@ -219,14 +219,15 @@ void tly_docker_roster_list_row(struct tly_docker_roster *roster, struct tly_con
         tly_container_row_done(row);
         return;
     }
-    if (is_changed(roster, entry, row)) {
+    bool changed = is_changed(roster, entry, row);
+    if (changed) {
         tly_docker_entry_queue(roster, entry, TLY_DOCKER_DUE_LISTED);
     }
     entry->list_number = roster->list_number;
     entry->fingerprint = row->fingerprint;
     tly_container_unref(entry->partial);
     entry->partial = NULL;
-    if (entry->looked_ms == 0) {
+    if (changed) { /* an inspect follows, which may be refused */
         entry->partial = row->container;
         entry->partial_ns = roster->list_began_ns;
         row->container = NULL;
@@ -246,6 +247,15 @@ void tly_docker_roster_list_end(struct tly_docker_roster *roster, bool whole, bo
         } else if (all) {
             tly_docker_entry_queue(roster, entry, TLY_DOCKER_DUE_LISTED);
         }
+    }
+    tly_docker_roster_pump(roster);
+}
+
+void tly_docker_roster_all(struct tly_docker_roster *roster)
+{
+    struct tly_map_entry at_entry;
+    for (void *at = NULL; tly_map_next(roster->entries, &at, &at_entry);) {
+        tly_docker_entry_queue(roster, at_entry.value, TLY_DOCKER_DUE_LISTED);
     }
     tly_docker_roster_pump(roster);
 }
@@ -337,11 +347,7 @@ void tly_docker_roster_forget_all(struct tly_docker_roster *roster)
     }
     tly_inventory_relist_begin(roster->inventory, TLY_SOURCE_API);
     tly_inventory_relist_end(roster->inventory, TLY_SOURCE_API);
-}
-
-bool tly_docker_roster_denied(const struct tly_docker_roster *roster)
-{
-    return roster->denied;
+    tly_docker_roster_pump(roster); /* nothing is due any more */
 }
 
 uint64_t tly_docker_roster_errors(const struct tly_docker_roster *roster)

@@ -29,6 +29,9 @@ struct tly_docker_roster;
 struct tly_docker_roster_events {
     /* Nothing is due or under way any more. */
     void (*idle)(void *arg);
+    /* An inspect was refused of a container of which no list told either: one is wanted. Called
+     * from inside the functions below, and must not call them. */
+    void (*list_wanted)(void *arg);
 };
 
 struct tly_docker_roster_limits {
@@ -60,14 +63,15 @@ void tly_docker_roster_list_begin(struct tly_docker_roster *roster);
 void tly_docker_roster_list_row(struct tly_docker_roster *roster, struct tly_container_row *row);
 void tly_docker_roster_list_end(struct tly_docker_roster *roster, bool whole, bool all);
 
+/* Makes every one due. */
+void tly_docker_roster_all(struct tly_docker_roster *roster);
+
 /* Makes the containers due whose health is to be looked at again; called about once a second. */
 void tly_docker_roster_tick(struct tly_docker_roster *roster);
 
 /* Everything that the API said is void. */
 void tly_docker_roster_forget_all(struct tly_docker_roster *roster);
 
-/* Inspects are refused: only lists tell of containers. */
-bool tly_docker_roster_denied(const struct tly_docker_roster *roster);
 bool tly_docker_roster_idle(const struct tly_docker_roster *roster);
 /* Failed inspects and containers that found no room, in all. */
 uint64_t tly_docker_roster_errors(const struct tly_docker_roster *roster);

@@ -37,7 +37,7 @@ struct tly_docker_entry {
     /* What lists said. */
     uint64_t list_number; /* the last list that had it */
     uint64_t fingerprint;
-    struct tly_container *partial; /* owned; until there was a good look */
+    struct tly_container *partial; /* owned; until the inspect that it makes due */
     int64_t partial_ns;
 
     /* Its place in the queues. */

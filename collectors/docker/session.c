@@ -41,7 +41,7 @@ struct tly_docker_session {
     struct tly_docker_stream *stream;
     struct tly_docker_roster *roster;
     struct tly_docker_listing *listing;
-    struct tly_timer *wait; /* in DOWN: to the next try; in OPENING: to giving up */
+    struct tly_timer *wait; /* to the next try, to giving up on events, on a replay: by state */
     struct tly_timer *tick; /* in STANDING */
     struct tly_backoff backoff;
     enum state state;
@@ -50,16 +50,20 @@ struct tly_docker_session {
     bool streaming;                            /* `open` has opened */
     int64_t opened_ms;                         /* when it did */
     bool hung;          /* the engine does not answer pings, the stream stands */
-    bool lost;          /* events were lost: the next list looks at everything */
+    bool lost;          /* since the last list began events were lost */
+    bool list_lost;     /* before it: it looks at everything */
+    bool list_denied;   /* lists are: what the API told is void, and events change nothing */
     int renegotiations; /* of the API version, since the ping */
-    bool fresh;         /* no list yet since the connection, or the stream, began */
+    bool fresh;         /* since the last list began the connection, or the stream, did */
+    bool list_fresh;    /* before it */
 
     int64_t ping_due_ms, list_due_ms, open_due_ms;
     int64_t standing_ms; /* since when */
 
     int64_t sync_began_ns;
-    bool syncing; /* the list is there, inspects follow */
-    bool synced;  /* once */
+    bool syncing;  /* the list is there, inspects follow */
+    bool doubting; /* ... but not the last event, which the stream is to repeat */
+    bool synced;   /* once */
 
     uint64_t errors;
     struct tly_log_limit down_limit, list_limit;
@@ -110,38 +114,59 @@ static void start_info(struct tly_docker_session *session)
 
 /* ---- list ---- */
 
-/* The sync ends when nothing is to be inspected any more. */
+/* The sync ends when nothing is to be inspected any more, nor will be. */
 static void end_sync(struct tly_docker_session *session)
 {
-    if (session->syncing && tly_docker_roster_idle(session->roster)) {
+    if (session->syncing && !session->doubting && tly_docker_roster_idle(session->roster)) {
         session->syncing = false;
         session->synced = true;
         session->events.synced(session->arg, tly_clock_monotonic_ns() - session->sync_began_ns);
     }
 }
 
-/* Whether changes may have been missed before this list, so that it does not tell them all. */
+/* At the next tick at the latest `after_ms` from now, or when the list under way is done. */
+static void list_soon(struct tly_docker_session *session, int64_t after_ms)
+{
+    int64_t due_ms = now_of(session) + after_ms;
+    if (session->list_due_ms > due_ms) {
+        session->list_due_ms = due_ms;
+    }
+}
+
+/* Whether changes were missed before this list, so that it may not tell them all. */
 static bool missed_events(struct tly_docker_session *session)
 {
-    bool gap = session->fresh && session->streaming && !tly_docker_stream_resumed(session->stream);
-    bool blind = session->fresh && !session->streaming && session->synced;
-    if (gap) {
+    bool fresh = session->list_fresh;
+    bool blind = fresh && !session->streaming && session->synced;
+    bool missed = blind || session->list_lost;
+    session->list_fresh = session->list_lost = false;
+    if (fresh && session->streaming && !tly_docker_stream_resumed(session->stream)) {
+        session->doubting = true;
+        tly_timer_start(session->wait, session->pace->replay_wait, 0);
+    }
+    return missed;
+}
+
+/* The stream had time to repeat its last event. */
+static void end_doubt(struct tly_docker_session *session)
+{
+    session->doubting = false;
+    if (!tly_docker_stream_resumed(session->stream)) {
         session->counts->gaps++;
         tly_log_info(WHO, "the engine no longer remembers the last event; inspecting every "
                           "container");
+        tly_docker_roster_all(session->roster);
     }
-    bool missed = gap || blind || session->lost;
-    session->fresh = session->lost = false;
-    return missed;
+    end_sync(session);
 }
 
 static void take_list(struct tly_docker_session *session, bool whole)
 {
     session->errors += whole ? 0 : 1;
     session->syncing = true;
+    session->list_denied = false;
     session->list_limit = (struct tly_log_limit){0};
-    session->list_due_ms = now_of(session) +
-                           (session->streaming ? session->pace->list_every : session->poll_ms);
+    list_soon(session, session->streaming ? session->pace->list_every : session->poll_ms);
     tly_docker_roster_list_end(session->roster, whole, missed_events(session));
     end_sync(session);
 }
@@ -172,11 +197,12 @@ static void list_done(void *arg, const struct tly_docker_reply *reply, bool whol
     case TLY_DOCKER_DENIED:
         session->list_due_ms = now_of(session) + session->pace->list_retry;
         session->synced = session->syncing = false;
+        session->list_denied = true;
         tly_docker_roster_forget_all(session->roster);
         session->events.unusable(session->arg, true);
         break;
     case TLY_DOCKER_VERSION:
-        session->list_due_ms = now_of(session); /* at the next tick */
+        list_soon(session, 0);
         break;
     case TLY_DOCKER_ABSENT:
         go_down(session, reply);
@@ -189,20 +215,14 @@ static void list_done(void *arg, const struct tly_docker_reply *reply, bool whol
 
 static void start_list(struct tly_docker_session *session)
 {
-    session->list_due_ms = INT64_MAX; /* set anew when this one is done */
+    session->list_due_ms = INT64_MAX; /* set when this one is done, or by what happens meanwhile */
+    session->list_lost |= session->lost;
+    session->list_fresh |= session->fresh;
+    session->lost = session->fresh = false;
     session->sync_began_ns = tly_clock_monotonic_ns();
     int rc = tly_docker_listing_start(session->listing);
     if (rc < 0) {
         list_failed(session, tly_error_name(rc));
-    }
-}
-
-/* At the next tick at the latest `after_ms` from now. */
-static void list_soon(struct tly_docker_session *session, int64_t after_ms)
-{
-    int64_t due_ms = now_of(session) + after_ms;
-    if (session->list_due_ms > due_ms) {
-        session->list_due_ms = due_ms;
     }
 }
 
@@ -217,7 +237,7 @@ static void stop_asking(struct tly_docker_session *session)
     }
     tly_docker_listing_cancel(session->listing);
     session->streaming = session->counts->stream = false;
-    session->hung = session->syncing = false;
+    session->hung = session->syncing = session->doubting = false;
     tly_timer_stop(session->tick);
     tly_docker_roster_pause(session->roster);
     session->state = STATE_DOWN;
@@ -357,11 +377,8 @@ static void start_open(struct tly_docker_session *session)
 static void stream_event(void *arg, const struct tly_docker_event *event)
 {
     struct tly_docker_session *session = arg;
-    if (tly_text_equal(event->type, TLY_TEXT("container"))) {
+    if (!session->list_denied && tly_text_equal(event->type, TLY_TEXT("container"))) {
         tly_docker_roster_event(session->roster, event);
-        if (tly_docker_roster_denied(session->roster)) {
-            list_soon(session, session->pace->list_spacing);
-        }
     }
     session->events.event(session->arg, event);
 }
@@ -449,10 +466,12 @@ static void wait_over(void *arg)
     struct tly_docker_session *session = arg;
     if (session->state == STATE_OPENING) {
         stand(session); /* the stream may still open later */
-        return;
+    } else if (session->state == STATE_STANDING) {
+        end_doubt(session);
+    } else {
+        session->state = STATE_PINGING;
+        start_ping(session);
     }
-    session->state = STATE_PINGING;
-    start_ping(session);
 }
 
 static void ticked(void *arg)
@@ -467,7 +486,7 @@ static void ticked(void *arg)
         if (!session->open && now_ms >= session->open_due_ms) {
             start_open(session);
         }
-        if (now_ms >= session->list_due_ms) {
+        if (now_ms >= session->list_due_ms && !tly_docker_listing_busy(session->listing)) {
             start_list(session);
         }
     }
@@ -482,6 +501,12 @@ static void roster_idle(void *arg)
     end_sync(arg);
 }
 
+static void roster_list_wanted(void *arg)
+{
+    struct tly_docker_session *session = arg;
+    list_soon(session, session->pace->list_spacing);
+}
+
 /* ---- life ---- */
 
 static int make_parts(struct tly_docker_session *session,
@@ -491,13 +516,18 @@ static int make_parts(struct tly_docker_session *session,
         .event = stream_event,
         .lost = stream_lost,
     };
-    static const struct tly_docker_roster_events roster_events = {.idle = roster_idle};
+    static const struct tly_docker_roster_events roster_events = {
+        .idle = roster_idle,
+        .list_wanted = roster_list_wanted,
+    };
     const struct tly_docker_roster_limits limits = {
         .containers_max = (size_t)config->collect->containers_max,
         .timeout_ms = session->timeout_ms,
         .pace = session->pace,
     };
-    int rc = tly_docker_stream_new(config->loop, config->counts, &stream_events, session,
+    size_t bytes_max = config->events_bytes_max > 0 ? config->events_bytes_max
+                                                    : TLY_DOCKER_STREAM_BYTES_MAX;
+    int rc = tly_docker_stream_new(config->loop, config->counts, bytes_max, &stream_events, session,
                                    &session->stream);
     rc = rc < 0 ? rc
                 : tly_docker_roster_new(config->loop, config->inventory, session->engine,

@@ -21,6 +21,7 @@
 #include "collectors/docker/pace.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct tly_docker_session;
@@ -44,6 +45,7 @@ struct tly_docker_session_config {
     const struct tly_collect_settings *collect;
     struct tly_docker_counts *counts;
     const struct tly_docker_pace *pace; /* outlives the session; NULL: the default */
+    size_t events_bytes_max;            /* of events that wait to be handled; 0: the default */
 };
 
 /* Starts to knock. -EINVAL with `err` for a host that can't be used, -ENOMEM. */

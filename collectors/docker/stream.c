@@ -14,8 +14,6 @@
 
 /* An event carries all labels of its container; no real one comes near this. */
 #define EVENT_BYTES_MAX ((size_t)1 << 20)
-/* About 10,000 ordinary events. */
-#define QUEUE_BYTES_MAX ((size_t)8 << 20)
 /* Handled in one turn of the loop, so that nothing else waits long. */
 #define BATCH 256
 /* How far a resumed stream goes back: events of one moment may be out of order. */
@@ -46,7 +44,7 @@ struct tly_docker_stream {
 
 static void handle_batch(void *arg);
 
-int tly_docker_stream_new(struct tly_loop *loop, struct tly_docker_counts *counts,
+int tly_docker_stream_new(struct tly_loop *loop, struct tly_docker_counts *counts, size_t bytes_max,
                           const struct tly_docker_stream_events *events, void *arg,
                           struct tly_docker_stream **ret_stream)
 {
@@ -64,7 +62,7 @@ int tly_docker_stream_new(struct tly_loop *loop, struct tly_docker_counts *count
     stream->arg = arg;
     stream->resumed = true;
     tly_json_split_init(&stream->split, TLY_JSON_VALUES, EVENT_BYTES_MAX);
-    tly_buf_init(&stream->queue, QUEUE_BYTES_MAX);
+    tly_buf_init(&stream->queue, bytes_max);
     *ret_stream = stream;
     return 0;
 }

@@ -14,6 +14,7 @@
 #include "collectors/docker/counts.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 
 struct tly_docker_stream;
 
@@ -24,7 +25,11 @@ struct tly_docker_stream_events {
     void (*lost)(void *arg);
 };
 
-int tly_docker_stream_new(struct tly_loop *loop, struct tly_docker_counts *counts,
+/* About 10,000 ordinary events. */
+#define TLY_DOCKER_STREAM_BYTES_MAX ((size_t)8 << 20)
+
+/* `bytes_max`: what the queue holds, at most. -ENOMEM. */
+int tly_docker_stream_new(struct tly_loop *loop, struct tly_docker_counts *counts, size_t bytes_max,
                           const struct tly_docker_stream_events *events, void *arg,
                           struct tly_docker_stream **ret_stream) TLY_CHECK;
 void tly_docker_stream_free(struct tly_docker_stream *stream);
