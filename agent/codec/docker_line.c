@@ -501,7 +501,10 @@ int tly_docker_line_attrs(struct tly_text attrs, char *scratch,
                           void (*member)(void *arg, struct tly_text key, struct tly_text value),
                           void *arg)
 {
+    if (attrs.len == 0) {
+        return TLY_E_MALFORMED;
+    }
     struct reader in = {attrs.at, attrs.at + attrs.len};
     struct attrs_target target = {scratch, member, arg};
-    return attrs.len > 0 && walk_object(&in, attrs_member, &target) ? 0 : TLY_E_MALFORMED;
+    return walk_object(&in, attrs_member, &target) ? 0 : TLY_E_MALFORMED;
 }

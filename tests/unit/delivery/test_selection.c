@@ -10,7 +10,7 @@
         .at = (char *const[]){__VA_ARGS__},                                                        \
         .count = sizeof((char *const[]){__VA_ARGS__}) / sizeof(char *)                             \
     }
-#define P(text) ((char *)(uintptr_t)(text))
+#define P(text) ((char[]){text})
 
 static struct tly_container *shop(void)
 {
