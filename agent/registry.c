@@ -23,7 +23,7 @@ const struct tly_output *const tly_outputs[] = {
     NULL,
 };
 
-enum { CORE_SECTIONS = 5 };
+enum { CORE_SECTIONS = 6 };
 enum {
     MODULES = sizeof(tly_collectors) / sizeof(tly_collectors[0]) +
               sizeof(tly_outputs) / sizeof(tly_outputs[0])
@@ -33,7 +33,7 @@ const struct tly_section *const *tly_sections(size_t *ret_count)
 {
     static const struct tly_section *sections[CORE_SECTIONS + MODULES] = {
         &tly_settings_section, &tly_docker_section, &tly_collect_section,
-        &tly_web_section,      &tly_log_section,
+        &tly_spool_section,    &tly_web_section,    &tly_log_section,
     };
     static size_t count;
     if (count == 0) {

@@ -100,6 +100,23 @@ static int make_watcher(struct tly_context *context, struct tly_error *err)
     return rc < 0 ? fail(rc, "the file watch", err) : 0;
 }
 
+/* Without a state directory (`tallyman metrics`) nothing outlives the process anyway. */
+static int make_delivery(struct tly_context *context, int state_dir_fd, struct tly_error *err)
+{
+    const struct tly_spool_settings *settings = tly_config_section(context->config,
+                                                                   &tly_spool_section);
+    const struct tly_spool_spec spool = {
+        .disk_bytes_max = (uint64_t)settings->disk_bytes_max,
+        .memory_bytes_max = (size_t)settings->memory_bytes_max,
+        .sync = settings->sync,
+    };
+    int rc = tly_delivery_new(context->loop, state_dir_fd, &context->delivery, err);
+    if (rc < 0 || state_dir_fd < 0) {
+        return rc;
+    }
+    return tly_delivery_spool(context->delivery, &spool, err);
+}
+
 static int make_rooms(struct tly_runner *runner, int state_dir_fd, struct tly_error *err)
 {
     struct tly_context *context = &runner->context;
@@ -110,7 +127,7 @@ static int make_rooms(struct tly_runner *runner, int state_dir_fd, struct tly_er
     if (rc < 0) {
         return rc;
     }
-    rc = tly_delivery_new(context->loop, state_dir_fd, &context->delivery, err);
+    rc = make_delivery(context, state_dir_fd, err);
     if (rc < 0) {
         return rc;
     }

@@ -163,6 +163,59 @@ const struct tly_section tly_collect_section = {
     .help = "What all collectors share.",
 };
 
+/* ---- spool ---- */
+
+#define MIB (1024LL * 1024)
+#define GIB (1024 * MIB)
+
+static const struct tly_option spool_rows[] = {
+    {.key = "max",
+     .type = TLY_OPTION_SIZE,
+     .offset = offsetof(struct tly_spool_settings, disk_bytes_max),
+     .fallback = "1GiB",
+     .min = 4 * MIB,
+     .max = 1024 * GIB,
+     .help = "Most bytes on disk. At the bound the oldest records go, and are counted for each "
+             "destination that has not read them in tallyman_spool_dropped_records_total."},
+    {.key = "memory_max",
+     .type = TLY_OPTION_SIZE,
+     .offset = offsetof(struct tly_spool_settings, memory_bytes_max),
+     .fallback = "16MiB",
+     .min = 1 * MIB,
+     .max = GIB,
+     .help = "Most bytes that gather in memory while the disk is slow or full. Beyond it clients "
+             "that want acknowledgements wait; what others send is dropped and counted."},
+    {.key = "sync",
+     .type = TLY_OPTION_BOOL,
+     .offset = offsetof(struct tly_spool_settings, sync),
+     .fallback = "true",
+     .help = "Whether each write is synced to the disk before its records are acknowledged to "
+             "those who sent them, so that not even power loss takes them. Many records share one "
+             "sync. Without it they survive the agent's death, but not the host's."},
+    {.key = NULL},
+};
+
+static int verify_spool(const void *value, struct tly_error *err)
+{
+    const struct tly_spool_settings *spool = value;
+    if (spool->disk_bytes_max < 4 * spool->memory_bytes_max) {
+        return tly_error_set(err, -EINVAL,
+                             "`max` has to be at least four times `memory_max`, or one write could "
+                             "push out all that came before");
+    }
+    return 0;
+}
+
+const struct tly_section tly_spool_section = {
+    .key = "spool",
+    .type = TLY_OPTION_SECTION,
+    .options = spool_rows,
+    .size = sizeof(struct tly_spool_settings),
+    .verify = verify_spool,
+    .help = "Where records wait on disk that can't be read again: Docker's events, alerts, and "
+            "what the receiver takes. Log files need no spool; they are one themselves.",
+};
+
 /* ---- web ---- */
 
 /* host:port, [v6]:port, :port or unix:///path; that it can be bound is seen at start. */

@@ -6,6 +6,7 @@
 
 #include "agent/config/option.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /* Top-level keys. */
@@ -19,6 +20,13 @@ struct tly_docker_settings {
     char *data_root; /* NULL: what the engine says, else /var/lib/docker */
     char *ca_file, *cert_file, *key_file;
     int64_t timeout_ms;
+};
+
+/* spool: */
+struct tly_spool_settings {
+    int64_t disk_bytes_max;
+    int64_t memory_bytes_max;
+    bool sync;
 };
 
 /* collect: */
@@ -43,6 +51,6 @@ struct tly_log_settings {
 };
 
 extern const struct tly_section tly_settings_section, tly_docker_section, tly_collect_section,
-    tly_web_section, tly_log_section;
+    tly_spool_section, tly_web_section, tly_log_section;
 
 #endif

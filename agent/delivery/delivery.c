@@ -4,6 +4,7 @@
 #include "agent/delivery/delivery.h"
 
 #include "agent/delivery/positions.h"
+#include "agent/delivery/spool.h"
 #include "agent/delivery/state.h"
 
 #include <errno.h>
@@ -12,7 +13,9 @@
 
 struct tly_delivery {
     struct tly_loop *loop;
+    int state_dir_fd; /* borrowed; -1: none */
     struct tly_positions *positions;
+    struct tly_spool *spool; /* NULL: none */
     struct tly_destination **destinations;
     size_t count;
 };
@@ -25,6 +28,7 @@ int tly_delivery_new(struct tly_loop *loop, int state_dir_fd, struct tly_deliver
         return tly_error_set(err, -ENOMEM, "out of memory");
     }
     delivery->loop = loop;
+    delivery->state_dir_fd = state_dir_fd;
     int rc = tly_positions_new(loop, state_dir_fd, &delivery->positions);
     if (rc < 0) {
         free(delivery);
@@ -39,6 +43,7 @@ void tly_delivery_free(struct tly_delivery *delivery)
     if (!delivery) {
         return;
     }
+    tly_spool_free(delivery->spool);
     for (size_t i = 0; i < delivery->count; i++) {
         tly_destination_free(delivery->destinations[i]);
     }
@@ -67,6 +72,11 @@ int tly_delivery_add(struct tly_delivery *delivery, const char *name,
     if (rc < 0) {
         return rc;
     }
+    rc = delivery->spool ? tly_spool_add(delivery->spool, destination) : 0;
+    if (rc < 0) {
+        tly_destination_free(destination);
+        return rc;
+    }
     grown[delivery->count++] = destination;
     *ret_destination = destination;
     return 0;
@@ -82,14 +92,56 @@ struct tly_destination *tly_delivery_at(const struct tly_delivery *delivery, siz
     return delivery->destinations[index];
 }
 
+/* ---- what cannot be read again ---- */
+
+int tly_delivery_spool(struct tly_delivery *delivery, const struct tly_spool_spec *spec,
+                       struct tly_error *err)
+{
+    if (delivery->state_dir_fd < 0) {
+        return tly_error_set(err, -ENOTSUP, "a spool needs a state directory");
+    }
+    return tly_spool_new(delivery->loop, delivery->positions, delivery->state_dir_fd, spec,
+                         &delivery->spool, err);
+}
+
 void tly_delivery_emit(struct tly_delivery *delivery, struct tly_text tag, struct tly_text record)
 {
+    if (delivery->spool && delivery->count > 0) {
+        int rc = tly_spool_append(delivery->spool, tag, record);
+        (void)rc; /* counted there */
+        return;
+    }
     for (size_t i = 0; i < delivery->count; i++) {
         if (tly_destination_takes(delivery->destinations[i], tag, NULL)) {
             tly_destination_emit(delivery->destinations[i], tag, record);
         }
     }
 }
+
+bool tly_delivery_has_room(const struct tly_delivery *delivery)
+{
+    return delivery->spool && tly_spool_has_room(delivery->spool);
+}
+
+int tly_delivery_append(struct tly_delivery *delivery, struct tly_text tag, struct tly_text record)
+{
+    return delivery->spool ? tly_spool_append(delivery->spool, tag, record) : -ENOTSUP;
+}
+
+uint64_t tly_delivery_ticket(const struct tly_delivery *delivery)
+{
+    return delivery->spool ? tly_spool_ticket(delivery->spool) : 0;
+}
+
+void tly_delivery_on_safe(struct tly_delivery *delivery, void (*safe)(void *arg, uint64_t ticket),
+                          void *arg)
+{
+    if (delivery->spool) {
+        tly_spool_on_safe(delivery->spool, safe, arg);
+    }
+}
+
+/* ---- all of them ---- */
 
 void tly_delivery_flush(struct tly_delivery *delivery)
 {
@@ -135,6 +187,9 @@ void tly_delivery_meter(void *arg, struct tly_samples *samples)
     const struct tly_delivery *delivery = arg;
     for (size_t i = 0; i < delivery->count; i++) {
         meter_destination(delivery->destinations[i], samples);
+    }
+    if (delivery->spool) {
+        tly_spool_meter(delivery->spool, samples);
     }
     struct tly_positions_counts counts;
     tly_positions_counts(delivery->positions, &counts);

@@ -30,12 +30,42 @@ int tly_delivery_add(struct tly_delivery *delivery, const char *name,
 size_t tly_delivery_count(const struct tly_delivery *delivery);
 struct tly_destination *tly_delivery_at(const struct tly_delivery *delivery, size_t index);
 
+/* ---- what cannot be read again ---- */
+
+struct tly_spool_spec {
+    uint64_t disk_bytes_max; /* at the bound the oldest goes, and is counted */
+    size_t memory_bytes_max; /* of what gathers while the disk is slow; the hard bound is an eighth
+                              * more than twice it, which only a single record may pass, alone */
+    bool sync;               /* safe is what power loss leaves, not only a kill */
+};
+
 /*
- * Appends one packed record ([EventTime, map]) to every destination that takes its tag: events and
- * alerts, which cannot be read again. At a destination's bound the record is dropped there, and
- * counted.
+ * Makes a spool in the state directory: from now on what is emitted is first written there, and
+ * reaches each destination from there, also after a restart. Before destinations are added.
+ * -ENOTSUP without a directory, -errno, -ENOMEM.
+ */
+int tly_delivery_spool(struct tly_delivery *delivery, const struct tly_spool_spec *spec,
+                       struct tly_error *err) TLY_CHECK;
+
+/*
+ * Appends one packed record ([EventTime, map]) for every destination that takes its tag: events and
+ * alerts. When the spool's memory is full it is refused, and counted. Without a spool it goes to
+ * the destinations' memory, and is dropped and counted at their bounds.
  */
 void tly_delivery_emit(struct tly_delivery *delivery, struct tly_text tag, struct tly_text record);
+
+/*
+ * The same for whoever answers for a record to somebody else, and only with a spool: it has a
+ * ticket, and `safe` is called, from the loop, with the highest ticket of which all records are on
+ * disk. has_room false: no more should be taken; append takes it all the same up to the hard bound.
+ * TLY_E_LIMIT, -ENOMEM, counted as refused.
+ */
+bool tly_delivery_has_room(const struct tly_delivery *delivery);
+int tly_delivery_append(struct tly_delivery *delivery, struct tly_text tag,
+                        struct tly_text record) TLY_CHECK;
+uint64_t tly_delivery_ticket(const struct tly_delivery *delivery); /* of what is appended next */
+void tly_delivery_on_safe(struct tly_delivery *delivery, void (*safe)(void *arg, uint64_t ticket),
+                          void *arg);
 
 /* Seals every open chunk now: for a shutdown. */
 void tly_delivery_flush(struct tly_delivery *delivery);

@@ -1,0 +1,363 @@
+/*
+ * The reading side of the spool: a reader per destination, that copies entry after entry into the
+ * open chunk of its tag as long as the destination has room. The files were written a moment ago,
+ * so nearly always the kernel still has their bytes.
+ */
+#include "agent/base/file.h"
+#include "agent/delivery/positions.h"
+#include "agent/delivery/spool.h"
+#include "agent/delivery/spool_entry.h"
+#include "agent/delivery/spool_state.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define READ_BYTES ((size_t)64 << 10)
+
+/* A turn ends after so much, and the loop goes on. */
+#define TURN_BYTES ((size_t)1 << 20)
+
+/* ---- where a reader is ---- */
+
+static void close_segment(struct tly_spool_reader *reader)
+{
+    tly_fd_close(&reader->fd);
+    tly_buf_clear(&reader->buf);
+    reader->at = 0;
+}
+
+static void go_to(struct tly_spool_reader *reader, uint64_t number)
+{
+    close_segment(reader);
+    reader->number = number;
+    reader->offset = TLY_SPOOL_FILE_HEAD_LEN;
+}
+
+static struct tly_position position_of(const struct tly_spool_reader *reader)
+{
+    return (struct tly_position){.inode = reader->number, .offset = reader->offset};
+}
+
+/* What was read so far is delivered once all that was committed is. */
+static void note_position(struct tly_spool_reader *reader)
+{
+    struct tly_position position = position_of(reader);
+    tly_cursor_advance(reader->cursor, &position);
+}
+
+/* The segment with something to read; NULL at the end of all. */
+static const struct tly_spool_segment *find_segment(struct tly_spool_reader *reader)
+{
+    const struct tly_spool_segment *segment = reader->spool->oldest;
+    while (segment && (segment->number < reader->number ||
+                       (segment->number == reader->number && reader->offset >= segment->size &&
+                        segment->newer))) {
+        segment = segment->newer;
+    }
+    if (segment && segment->number != reader->number) {
+        go_to(reader, segment->number);
+        note_position(reader);
+    }
+    return segment && reader->offset < segment->size ? segment : NULL;
+}
+
+/* ---- entries ---- */
+
+static int open_segment(struct tly_spool_reader *reader)
+{
+    char name[TLY_SPOOL_NAME_MAX];
+    if (reader->fd >= 0) {
+        return 0;
+    }
+    tly_spool_segment_name(reader->number, name);
+    return tly_file_open(reader->spool->dir_fd, name, O_RDONLY | O_NOFOLLOW, &reader->fd);
+}
+
+static struct tly_text buffered(const struct tly_spool_reader *reader)
+{
+    return (struct tly_text){reader->buf.at + reader->at, reader->buf.len - reader->at};
+}
+
+/* Reads on, so that `need` bytes from the offset on are there. TLY_E_MALFORMED: the segment has
+ * not as many. */
+static int fill(struct tly_spool_reader *reader, const struct tly_spool_segment *segment,
+                size_t need)
+{
+    tly_buf_consume(&reader->buf, reader->at);
+    reader->at = 0;
+    int rc = segment->size - reader->offset < need ? TLY_E_MALFORMED : open_segment(reader);
+    while (rc == 0 && reader->buf.len < need) {
+        uint64_t from = reader->offset + reader->buf.len;
+        uint64_t left = segment->size - from;
+        size_t want = need - reader->buf.len > READ_BYTES ? need - reader->buf.len : READ_BYTES;
+        want = left < want ? (size_t)left : want;
+        char *to;
+        rc = tly_buf_reserve(&reader->buf, want, &to);
+        if (rc < 0) {
+            return rc;
+        }
+        ssize_t got = tly_file_pread(reader->fd, to, want, (off_t)from);
+        if (got <= 0) {
+            return got < 0 ? (int)got : TLY_E_MALFORMED;
+        }
+        reader->buf.len += (size_t)got;
+    }
+    return rc;
+}
+
+/* The entry at the offset, which stays there; borrowed from the buffer. */
+static int peek_entry(struct tly_spool_reader *reader, const struct tly_spool_segment *segment,
+                      struct tly_spool_entry *ret_entry)
+{
+    int rc = tly_spool_entry_parse(buffered(reader), ret_entry);
+    if (rc == TLY_E_MORE) {
+        size_t size = TLY_SPOOL_HEAD_LEN;
+        if (buffered(reader).len < size) {
+            rc = fill(reader, segment, size);
+            if (rc < 0) {
+                return rc;
+            }
+        }
+        rc = tly_spool_entry_size(buffered(reader), &size);
+        rc = rc < 0 ? rc : fill(reader, segment, size);
+        rc = rc < 0 ? rc : tly_spool_entry_parse(buffered(reader), ret_entry);
+    }
+    return rc;
+}
+
+static void pass_entry(struct tly_spool_reader *reader, size_t size)
+{
+    reader->at += size;
+    reader->offset += size;
+}
+
+/* Nothing more in this segment can be believed. */
+static void pass_damage(struct tly_spool_reader *reader, const struct tly_spool_segment *segment,
+                        int rc)
+{
+    struct tly_spool *spool = reader->spool;
+    uint64_t bytes = segment->size - reader->offset;
+    uint64_t held;
+    reader->damaged_bytes += bytes;
+    if (tly_log_limit_pass(&spool->read_limit, tly_loop_now_ms(spool->loop), &held)) {
+        tly_log_warn("delivery", "%s: %llu bytes of the spool can't be read: %s%s",
+                     tly_destination_name(reader->destination), (unsigned long long)bytes,
+                     tly_error_name(rc), tly_log_held(held).text);
+    }
+    close_segment(reader);
+    reader->offset = segment->size;
+    note_position(reader);
+}
+
+static bool takes(const struct tly_spool_reader *reader, const struct tly_spool_entry *entry)
+{
+    return tly_destination_takes(reader->destination, entry->tag, NULL);
+}
+
+static int deliver(struct tly_spool_reader *reader, const struct tly_spool_entry *entry)
+{
+    struct tly_chunk *chunk;
+    if (!takes(reader, entry)) {
+        pass_entry(reader, entry->size);
+        note_position(reader);
+        return 0;
+    }
+    size_t len = entry->payload.len;
+    int rc = tly_destination_open(reader->destination, entry->tag, len, &chunk);
+    if (rc < 0) {
+        return rc;
+    }
+    memcpy(chunk->payload.at + chunk->payload.len, entry->payload.at, len);
+    chunk->payload.len += len;
+    struct tly_position behind = position_of(reader);
+    behind.offset += entry->size;
+    rc = tly_destination_commit(reader->destination, chunk, entry->records, reader->cursor,
+                                &behind);
+    if (rc == 0) {
+        pass_entry(reader, entry->size);
+    }
+    return rc;
+}
+
+/* ---- turns ---- */
+
+/* One entry: 0 for none left, 1 for one delivered, or a negative code. */
+static int step(struct tly_spool_reader *reader, size_t *taken)
+{
+    struct tly_spool_entry entry;
+    const struct tly_spool_segment *segment = find_segment(reader);
+    if (!segment) {
+        return 0;
+    }
+    int rc = peek_entry(reader, segment, &entry);
+    if (rc < 0 && rc != -ENOMEM && rc != -EMFILE && rc != -ENFILE) {
+        pass_damage(reader, segment, rc);
+        return 1;
+    }
+    *taken += rc < 0 ? 0 : entry.size;
+    rc = rc < 0 ? rc : deliver(reader, &entry);
+    return rc < 0 ? rc : 1;
+}
+
+static void turn(void *arg)
+{
+    struct tly_spool_reader *reader = arg;
+    size_t taken = 0;
+    int rc = 1;
+    while (rc == 1 && taken < TURN_BYTES) {
+        rc = step(reader, &taken);
+    }
+    if (rc == 1) {
+        tly_defer_call(reader->turn);
+    } else if (rc == -EAGAIN) {
+        tly_destination_wait(reader->destination, &reader->waiter);
+    } else if (rc == 0) {
+        tly_buf_done(&reader->buf); /* until there is more; also after memory ran out */
+        reader->at = 0;
+    } /* else memory or descriptors ran out: the tick wakes it */
+}
+
+static void has_room(void *arg)
+{
+    struct tly_spool_reader *reader = arg;
+    tly_defer_call(reader->turn);
+}
+
+void tly_spool_readers_wake(struct tly_spool *spool)
+{
+    for (struct tly_spool_reader *at = spool->readers; at; at = at->next) {
+        if (!at->waiter.waiting && find_segment(at)) {
+            tly_defer_call(at->turn);
+        }
+    }
+}
+
+static void leave(struct tly_spool_reader *reader, const struct tly_spool_segment *segment)
+{
+    struct tly_spool *spool = reader->spool;
+    uint64_t lost = 0;
+    struct tly_spool_entry entry;
+    if (reader->number < segment->number) {
+        go_to(reader, segment->number);
+    }
+    while (reader->offset < segment->size && peek_entry(reader, segment, &entry) == 0) {
+        lost += takes(reader, &entry) ? entry.records : 0;
+        pass_entry(reader, entry.size);
+    }
+    reader->dropped_records += lost;
+    uint64_t held;
+    if (lost > 0 && tly_log_limit_pass(&spool->bound_limit, tly_loop_now_ms(spool->loop), &held)) {
+        tly_log_warn("delivery",
+                     "the spool is full: the oldest %llu records for %s are dropped (raise "
+                     "spool.max)%s",
+                     (unsigned long long)lost, tly_destination_name(reader->destination),
+                     tly_log_held(held).text);
+    }
+    go_to(reader, segment->number + 1);
+    note_position(reader);
+}
+
+void tly_spool_readers_leave(struct tly_spool *spool, const struct tly_spool_segment *segment)
+{
+    for (struct tly_spool_reader *at = spool->readers; at; at = at->next) {
+        if (at->number <= segment->number) {
+            leave(at, segment);
+        }
+    }
+}
+
+/* ---- the books ---- */
+
+static bool kept_position(const struct tly_spool_reader *reader, struct tly_position *ret_position)
+{
+    return tly_positions_get(reader->spool->positions,
+                             tly_text_of(tly_destination_name(reader->destination)),
+                             TLY_TEXT(TLY_SPOOL_KEY), ret_position);
+}
+
+uint64_t tly_spool_reader_reached(const struct tly_spool_reader *reader)
+{
+    struct tly_position kept;
+    return kept_position(reader, &kept) ? kept.inode : 0;
+}
+
+uint64_t tly_spool_reader_lag(const struct tly_spool_reader *reader)
+{
+    struct tly_position kept;
+    uint64_t bytes = 0;
+    if (!kept_position(reader, &kept)) {
+        kept = position_of(reader);
+    }
+    for (const struct tly_spool_segment *at = reader->spool->oldest; at; at = at->newer) {
+        uint64_t from = at->number == kept.inode ? kept.offset : TLY_SPOOL_FILE_HEAD_LEN;
+        bytes += at->number >= kept.inode && at->size > from ? at->size - from : 0;
+    }
+    return bytes;
+}
+
+/* ---- life ---- */
+
+static void reader_free(struct tly_spool_reader *reader)
+{
+    if (reader->cursor) {
+        tly_cursor_detach(reader->cursor);
+    }
+    tly_destination_unwait(reader->destination, &reader->waiter);
+    tly_defer_free(reader->turn);
+    close_segment(reader);
+    tly_buf_done(&reader->buf);
+    free(reader);
+}
+
+void tly_spool_readers_free(struct tly_spool *spool)
+{
+    while (spool->readers) {
+        struct tly_spool_reader *reader = spool->readers;
+        spool->readers = reader->next;
+        reader_free(reader);
+    }
+}
+
+/* Where the destination was; where the next file begins, if it never was here. */
+static void begin(struct tly_spool_reader *reader)
+{
+    struct tly_spool *spool = reader->spool;
+    struct tly_position kept;
+    if (!kept_position(reader, &kept)) {
+        go_to(reader, spool->next_number);
+        note_position(reader);
+        return;
+    }
+    reader->number = kept.inode;
+    reader->offset = kept.offset;
+    if (kept.inode >= spool->next_number) {
+        /* Its file is gone, with all that came later: that number must not come again. */
+        spool->next_number = kept.inode + (kept.offset > TLY_SPOOL_FILE_HEAD_LEN);
+    }
+}
+
+int tly_spool_add(struct tly_spool *spool, struct tly_destination *destination)
+{
+    struct tly_spool_reader *reader = calloc(1, sizeof(*reader));
+    if (!reader) {
+        return -ENOMEM;
+    }
+    reader->spool = spool;
+    reader->destination = destination;
+    reader->fd = -1;
+    reader->waiter = (struct tly_room_waiter){.resume = has_room, .arg = reader};
+    tly_buf_init(&reader->buf, TLY_SPOOL_ENTRY_MAX + READ_BYTES);
+    int rc = tly_cursor_new(destination, TLY_TEXT(TLY_SPOOL_KEY), &reader->cursor);
+    rc = rc < 0 ? rc : tly_defer_new(spool->loop, turn, reader, &reader->turn);
+    if (rc < 0) {
+        reader_free(reader);
+        return rc;
+    }
+    begin(reader);
+    reader->next = spool->readers;
+    spool->readers = reader;
+    tly_defer_call(reader->turn);
+    return 0;
+}

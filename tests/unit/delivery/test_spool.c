@@ -1,0 +1,609 @@
+/*
+ * The spool: what was appended reaches every destination once it is acknowledged, over restarts,
+ * torn and damaged files, a disk that refuses, and at its bound, where the books say what went.
+ */
+#include "agent/delivery/delivery.h"
+
+#include "agent/base/file.h"
+#include "agent/model/sample.h"
+#include "tests/unit/delivery/turns.h"
+#include "tests/unit/unit.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define KIB ((size_t)1024)
+#define MIB (KIB * KIB)
+
+#define NUMBER_LEN 8 /* of each record, then filling */
+#define SINKS_MAX  2
+
+struct place;
+
+struct sink {
+    struct tly_destination *destination;
+    bool rests; /* takes nothing */
+    bool holds; /* acknowledges nothing */
+    uint32_t *numbers;
+    size_t count, cap;
+    char last_tag[32];
+};
+
+struct place {
+    char dir[TEMP_DIR_MAX];
+    int dir_fd;
+    struct tly_loop *loop;
+    struct tly_delivery *delivery; /* NULL: stopped */
+    struct tly_spool_spec spec;
+    struct tly_destination_limits limits;
+    size_t record_len;
+    size_t sink_count;
+    struct sink sinks[SINKS_MAX];
+    struct tly_selection selections[SINKS_MAX];
+    uint64_t ticket; /* of what was appended last */
+    uint64_t safe;   /* the highest that was */
+    size_t awaited;
+};
+
+/* ---- sinks ---- */
+
+static uint32_t number_of(const char *record)
+{
+    char digits[NUMBER_LEN + 1];
+    memcpy(digits, record, NUMBER_LEN);
+    digits[NUMBER_LEN] = '\0';
+    return (uint32_t)strtoul(digits, NULL, 10);
+}
+
+static void sink_take(const struct place *place, struct sink *sink, const struct tly_chunk *chunk)
+{
+    assert_int_equal(chunk->payload.len, chunk->records * place->record_len);
+    if (sink->count + chunk->records > sink->cap) {
+        sink->cap = 2 * (sink->count + chunk->records);
+        sink->numbers = realloc(sink->numbers, sink->cap * sizeof(*sink->numbers));
+        assert_non_null(sink->numbers);
+    }
+    for (size_t at = 0; at < chunk->payload.len; at += place->record_len) {
+        sink->numbers[sink->count++] = number_of(chunk->payload.at + at);
+    }
+    (void)snprintf(sink->last_tag, sizeof(sink->last_tag), "%s", chunk->tag);
+}
+
+static void sinks_run(const struct place *place, struct sink *sink)
+{
+    struct tly_chunk *chunk;
+    while (!sink->rests && (chunk = tly_destination_take(sink->destination))) {
+        sink_take(place, sink, chunk);
+        if (!sink->holds) {
+            tly_destination_ack(sink->destination, chunk);
+        }
+    }
+}
+
+static bool sinks_have(void *arg)
+{
+    struct place *place = arg;
+    bool all = true;
+    for (size_t i = 0; i < place->sink_count; i++) {
+        sinks_run(place, &place->sinks[i]);
+        all = all && (place->sinks[i].rests || place->sinks[i].count >= place->awaited);
+    }
+    return all;
+}
+
+static void await(struct place *place, size_t count)
+{
+    place->awaited = count;
+    if (!turns_until(place->loop, sinks_have, place)) {
+        fail_msg("%zu and %zu records came, %zu were awaited", place->sinks[0].count,
+                 place->sinks[1].count, count);
+    }
+}
+
+/* The sink has taken from <= n < until, each once and in order. */
+static void expect_numbers(const struct sink *sink, uint32_t from, uint32_t until)
+{
+    assert_int_equal(sink->count, until - from);
+    for (uint32_t i = 0; i < until - from; i++) {
+        assert_int_equal(sink->numbers[i], from + i);
+    }
+}
+
+/* ---- the place ---- */
+
+static void note_safe(void *arg, uint64_t ticket)
+{
+    struct place *place = arg;
+    assert_true(ticket > place->safe);
+    place->safe = ticket;
+}
+
+static void start(struct place *place)
+{
+    static const char *const names[SINKS_MAX] = {"first", "second"};
+    struct tly_error err;
+    assert_int_equal(tly_delivery_new(place->loop, place->dir_fd, &place->delivery, &err), 0);
+    assert_int_equal(tly_delivery_spool(place->delivery, &place->spec, &err), 0);
+    tly_delivery_on_safe(place->delivery, note_safe, place);
+    place->safe = 0;
+    place->ticket = 0;
+    for (size_t i = 0; i < place->sink_count && i < SINKS_MAX; i++) {
+        struct sink *sink = &place->sinks[i];
+        assert_int_equal(
+            tly_delivery_add(place->delivery, names[i], &place->limits, &sink->destination), 0);
+        tly_destination_select(sink->destination, &place->selections[i]);
+    }
+}
+
+static void stop(struct place *place)
+{
+    tly_delivery_free(place->delivery);
+    place->delivery = NULL;
+    (void)turns_few(place->loop);
+}
+
+static int set_up(void **state)
+{
+    struct place *place = calloc(1, sizeof(*place));
+    assert_non_null(place);
+    temp_dir_make(place->dir);
+    place->dir_fd = open(place->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    assert_true(place->dir_fd >= 0);
+    assert_int_equal(tly_loop_new(&place->loop), 0);
+    place->spec = (struct tly_spool_spec){.disk_bytes_max = MIB, .memory_bytes_max = 64 * KIB};
+    place->limits = (struct tly_destination_limits){.chunk_age_ms = 1};
+    place->record_len = 100;
+    place->sink_count = 1;
+    *state = place;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct place *place = *state;
+    tly_delivery_free(place->delivery);
+    tly_loop_free(place->loop);
+    close(place->dir_fd);
+    temp_dir_remove(place->dir);
+    for (size_t i = 0; i < SINKS_MAX; i++) {
+        free(place->sinks[i].numbers);
+    }
+    free(place);
+    return 0;
+}
+
+static int append(struct place *place, const char *tag, uint32_t number)
+{
+    char *record;
+    assert_true(asprintf(&record, "%0*u%*s", NUMBER_LEN, number,
+                         (int)(place->record_len - NUMBER_LEN), "") > 0);
+    int rc = tly_delivery_append(place->delivery, tly_text_of(tag),
+                                 (struct tly_text){record, place->record_len});
+    place->ticket = tly_delivery_ticket(place->delivery);
+    free(record);
+    return rc;
+}
+
+static void append_all(struct place *place, const char *tag, uint32_t from, uint32_t until)
+{
+    for (uint32_t number = from; number < until; number++) {
+        assert_int_equal(append(place, tag, number), 0);
+    }
+}
+
+static bool all_safe(void *arg)
+{
+    const struct place *place = arg;
+    return place->safe >= place->ticket;
+}
+
+/* All that was appended so far is on disk. */
+static void settle(struct place *place)
+{
+    assert_true(turns_until(place->loop, all_safe, place));
+}
+
+/* The sum of a family over its labels. */
+static int64_t metric(const struct place *place, enum tly_family_id family)
+{
+    struct tly_samples samples;
+    int64_t sum = 0;
+    tly_samples_init(&samples);
+    tly_delivery_meter(place->delivery, &samples);
+    struct tly_sample_set *set = tly_samples_take(&samples);
+    assert_non_null(set);
+    const struct tly_sample *all = tly_sample_set_at(set);
+    for (size_t i = 0; i < tly_sample_set_count(set); i++) {
+        sum += all[i].family == (uint16_t)family ? all[i].raw : 0;
+    }
+    tly_sample_set_unref(set);
+    tly_samples_done(&samples);
+    return sum;
+}
+
+/* The file with the lowest or the highest number. */
+static void file_at(const struct place *place, bool last, char to[256])
+{
+    char path[128];
+    char name[64] = "";
+    (void)snprintf(path, sizeof(path), "%s/spool", place->dir);
+    DIR *dir = opendir(path);
+    assert_non_null(dir);
+    for (const struct dirent *entry; (entry = readdir(dir));) {
+        int order = strcmp(entry->d_name, name);
+        if (entry->d_name[0] != '.' && (!*name || (last ? order > 0 : order < 0))) {
+            (void)snprintf(name, sizeof(name), "%.60s", entry->d_name);
+        }
+    }
+    closedir(dir);
+    assert_true(*name);
+    (void)snprintf(to, 256, "%s/%s", path, name);
+}
+
+/* ---- tests ---- */
+
+static void what_is_not_acknowledged_comes_again(void **state)
+{
+    struct place *place = *state;
+    struct sink *sink = &place->sinks[0];
+    start(place);
+    append_all(place, "a", 0, 100);
+    await(place, 100);
+    expect_numbers(sink, 0, 100);
+    assert_string_equal(sink->last_tag, "a");
+    sink->holds = true;
+    append_all(place, "b", 100, 200);
+    await(place, 200);
+    append_all(place, "b", 200, 210); /* not even written yet */
+    stop(place);
+    sink->holds = false;
+    sink->count = 0;
+    start(place);
+    await(place, 110);
+    expect_numbers(sink, 100, 210);
+    assert_int_equal(metric(place, TLY_F_tallyman_spool_lag_bytes), 0);
+    stop(place);
+    sink->count = 0;
+    start(place);
+    append_all(place, "b", 210, 211);
+    await(place, 1);
+    expect_numbers(sink, 210, 211);
+}
+
+/* One destination waits, the other does not; each gets what it selects. */
+static void destinations_are_independent(void **state)
+{
+    static char *const only_a[] = {(char *)(uintptr_t) "a"};
+    struct place *place = *state;
+    place->sink_count = 2;
+    place->selections[1].match.tags = (struct tly_patterns){only_a, 1};
+    place->sinks[1].rests = true;
+    place->limits.bytes_max = 64 * KIB;
+    place->limits.chunk_bytes_max = 8 * KIB;
+    start(place);
+    for (uint32_t i = 0; i < 40; i++) {
+        append_all(place, i % 2 ? "b" : "a", i * 100, i * 100 + 100);
+        settle(place);
+    }
+    await(place, 4000);
+    expect_numbers(&place->sinks[0], 0, 4000);
+    assert_int_equal(place->sinks[1].count, 0);
+    place->sinks[1].rests = false;
+    await(place, 2000);
+    assert_int_equal(place->sinks[1].count, 2000);
+    for (uint32_t i = 0; i < 2000; i++) {
+        assert_int_equal(place->sinks[1].numbers[i], i / 100 * 200 + i % 100);
+    }
+    assert_int_equal(metric(place, TLY_F_tallyman_spool_lag_bytes), 0);
+    assert_int_equal(metric(place, TLY_F_tallyman_spool_dropped_records_total), 0);
+}
+
+static void a_new_destination_gets_what_is_new(void **state)
+{
+    struct place *place = *state;
+    start(place);
+    append_all(place, "a", 0, 10);
+    await(place, 10);
+    stop(place);
+    place->sink_count = 2;
+    start(place);
+    append_all(place, "a", 10, 20);
+    place->sinks[0].count = 0;
+    await(place, 10);
+    expect_numbers(&place->sinks[0], 10, 20);
+    expect_numbers(&place->sinks[1], 10, 20);
+}
+
+/* At the bound the oldest goes, and the books say how many that were. */
+static void the_oldest_goes_at_the_bound(void **state)
+{
+    struct place *place = *state;
+    struct sink *sink = &place->sinks[0];
+    enum { RECORDS = 30000 };
+    sink->rests = true;
+    place->limits.bytes_max = 64 * KIB;
+    place->limits.chunk_bytes_max = 8 * KIB;
+    start(place);
+    for (uint32_t number = 0; number < RECORDS; number += 100) {
+        append_all(place, "a", number, number + 100);
+        settle(place);
+        assert_true(metric(place, TLY_F_tallyman_spool_bytes) <= (int64_t)MIB);
+    }
+    int64_t dropped = metric(place, TLY_F_tallyman_spool_dropped_records_total);
+    assert_true(dropped > RECORDS / 2);
+    assert_int_equal(metric(place, TLY_F_tallyman_spool_records_total), RECORDS);
+    sink->rests = false;
+    await(place, RECORDS - (size_t)dropped);
+    assert_int_equal(sink->count, RECORDS - dropped);
+    for (size_t i = 1; i < sink->count; i++) {
+        assert_true(sink->numbers[i] > sink->numbers[i - 1]);
+    }
+    assert_int_equal(sink->numbers[sink->count - 1], RECORDS - 1);
+    assert_int_equal(metric(place, TLY_F_tallyman_spool_lag_bytes), 0);
+}
+
+/* The host went down in the middle of a write. */
+static void a_torn_end_is_cut_off(void **state)
+{
+    struct place *place = *state;
+    struct sink *sink = &place->sinks[0];
+    char path[256];
+    struct stat st;
+    sink->rests = true;
+    start(place);
+    append_all(place, "a", 0, 10);
+    append_all(place, "b", 10, 20);
+    settle(place);
+    stop(place);
+    file_at(place, true, path);
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(truncate(path, st.st_size - 1), 0);
+    start(place);
+    append_all(place, "c", 20, 30);
+    sink->rests = false;
+    await(place, 20);
+    assert_int_equal(sink->count, 20);
+    assert_int_equal(sink->numbers[9], 9);
+    assert_int_equal(sink->numbers[10], 20);
+    assert_int_equal(metric(place, TLY_F_tallyman_spool_damaged_bytes_total), 0);
+}
+
+/* A file that is cut at any byte never keeps the agent from starting, nor loses what comes then. */
+static void torn_anywhere(void **state)
+{
+    struct place *place = *state;
+    struct sink *sink = &place->sinks[0];
+    char path[256];
+    place->record_len = 20;
+    for (off_t size = 0; size < 120; size += 7) {
+        sink->rests = true;
+        sink->count = 0;
+        start(place);
+        append_all(place, "a", 0, 1);
+        append_all(place, "b", 1, 2);
+        append_all(place, "c", 2, 3);
+        settle(place);
+        stop(place);
+        file_at(place, true, path);
+        assert_int_equal(truncate(path, size), 0);
+        start(place);
+        append_all(place, "d", 3, 4);
+        sink->rests = false;
+        /* 8 bytes of file head; each entry has 16 of its own, 1 of tag and 20 of record */
+        size_t whole = size < 45 ? 0 : size < 82 ? 1 : size < 119 ? 2 : 3;
+        await(place, whole + 1);
+        assert_int_equal(sink->count, whole + 1);
+        assert_int_equal(sink->numbers[whole], 3);
+        stop(place);
+    }
+}
+
+/* A file that went bad on disk is given up from there on; the next one is read. */
+static void damage_is_passed_and_counted(void **state)
+{
+    struct place *place = *state;
+    struct sink *sink = &place->sinks[0];
+    char path[256];
+    sink->rests = true;
+    place->limits.bytes_max = 64 * KIB;
+    place->limits.chunk_bytes_max = 8 * KIB;
+    start(place);
+    for (uint32_t number = 0; number < 5000; number += 100) {
+        append_all(place, number % 200 ? "a" : "b", number, number + 100);
+        settle(place);
+    }
+    stop(place);
+    file_at(place, false, path);
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+    assert_true(fd >= 0);
+    assert_int_equal(pwrite(fd, "X", 1, 30000), 1);
+    close(fd);
+    start(place);
+    sink->rests = false;
+    await(place, 4600);
+    assert_in_range(metric(place, TLY_F_tallyman_spool_damaged_bytes_total), 10000, 64 * KIB);
+    assert_int_equal(sink->numbers[sink->count - 1], 4999);
+    assert_int_equal(metric(place, TLY_F_tallyman_spool_lag_bytes), 0);
+}
+
+/* All files vanish, and the positions stay: nothing that is written then is taken for delivered. */
+static void the_folder_is_emptied(void **state)
+{
+    struct place *place = *state;
+    char command[TEMP_DIR_MAX + 32];
+    start(place);
+    append_all(place, "a", 0, 100);
+    await(place, 100);
+    stop(place);
+    (void)snprintf(command, sizeof(command), "rm -r -- %s/spool", place->dir);
+    assert_int_equal(system(command), 0);
+    place->sinks[0].count = 0;
+    start(place);
+    append_all(place, "a", 100, 110);
+    await(place, 10);
+    expect_numbers(&place->sinks[0], 100, 110);
+}
+
+static bool has_failed(void *arg)
+{
+    return metric(arg, TLY_F_tallyman_spool_write_errors_total) > 0;
+}
+
+/* While the disk takes nothing, memory is bounded; when it does again, all that was taken comes. */
+static void a_disk_that_refuses(void **state)
+{
+    struct place *place = *state;
+    struct rlimit old;
+    struct rlimit small;
+    assert_true(signal(SIGXFSZ, SIG_IGN) != SIG_ERR);
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
+    small = (struct rlimit){.rlim_cur = 2 * KIB, .rlim_max = old.rlim_max};
+    place->spec.disk_bytes_max = 2 * MIB;
+    start(place);
+    append_all(place, "a", 0, 10);
+    await(place, 10);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+    append_all(place, "a", 10, 100);
+    uint64_t safe = place->safe;
+    assert_true(turns_until(place->loop, has_failed, place));
+    uint32_t number = 100;
+    int rc;
+    while ((rc = append(place, "a", number)) == 0) {
+        number++;
+        assert_true(number * place->record_len < 4 * place->spec.memory_bytes_max);
+    }
+    assert_int_equal(rc, TLY_E_LIMIT);
+    assert_false(tly_delivery_has_room(place->delivery));
+    assert_int_equal(metric(place, TLY_F_tallyman_spool_refused_records_total), 1);
+    assert_int_equal(place->safe, safe);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
+    place->sinks[0].count = 10;
+    await(place, number);
+    expect_numbers(&place->sinks[0], 0, number);
+    assert_true(tly_delivery_has_room(place->delivery));
+}
+
+static void tickets_are_safe_in_order(void **state)
+{
+    struct place *place = *state;
+    place->spec.sync = true;
+    start(place);
+    uint64_t first = tly_delivery_ticket(place->delivery);
+    append_all(place, "a", 0, 10);
+    assert_int_equal(tly_delivery_ticket(place->delivery), first);
+    settle(place);
+    assert_true(place->safe >= first);
+    assert_true(tly_delivery_ticket(place->delivery) > place->safe);
+    append_all(place, "a", 10, 20);
+    await(place, 20);
+}
+
+static void records_too_long_are_refused(void **state)
+{
+    struct place *place = *state;
+    start(place);
+    place->record_len = TLY_RECORD_BYTES_MAX + 1;
+    assert_int_equal(append(place, "a", 0), TLY_E_LIMIT);
+    assert_int_equal(metric(place, TLY_F_tallyman_spool_refused_records_total), 1);
+    place->record_len = 2 * MIB; /* longer than all the spool may be: it comes all the same */
+    assert_int_equal(append(place, "a", 1), 0);
+    await(place, 1);
+    expect_numbers(&place->sinks[0], 1, 2);
+}
+
+/* Random appends, pauses and restarts: each record comes, none twice but after a restart. */
+static void random_histories(void **state)
+{
+    struct place *place = *state;
+    struct sink *sink = &place->sinks[0];
+    unsigned seed = (unsigned)getpid();
+    print_message("seed %u\n", seed);
+    place->spec.disk_bytes_max = 64 * MIB;
+    place->spec.memory_bytes_max = 8 * MIB;
+    uint32_t number = 0;
+    static const char *const tags[] = {"a", "b", "c"};
+    start(place);
+    for (int round = 0; round < 200; round++) {
+        switch (rand_r(&seed) % 8) {
+        case 0:
+            sink->rests = !sink->rests;
+            break;
+        case 1:
+            sink->holds = !sink->holds;
+            break;
+        case 2:
+            stop(place);
+            start(place);
+            break;
+        case 3:
+            settle(place);
+            break;
+        default: {
+            const char *tag = tags[rand_r(&seed) % 3];
+            uint32_t count = (uint32_t)rand_r(&seed) % 300;
+            append_all(place, tag, number, number + count);
+            number += count;
+            place->awaited = 0;
+            assert_true(turns_until(place->loop, sinks_have, place));
+        }
+        }
+    }
+    stop(place); /* what is held comes again */
+    sink->rests = false;
+    sink->holds = false;
+    start(place);
+    append_all(place, "a", number, number + 1);
+    char *seen = calloc(number + 1, 1);
+    assert_non_null(seen);
+    for (size_t missing = 1; missing > 0;) {
+        await(place, sink->count + 1 > number ? sink->count : sink->count + 1);
+        missing = 0;
+        for (size_t i = 0; i < sink->count; i++) {
+            seen[sink->numbers[i]] = 1;
+        }
+        for (uint32_t i = 0; i <= number; i++) {
+            missing += !seen[i];
+        }
+        assert_true(turns_few(place->loop));
+    }
+    free(seen);
+    assert_int_equal(metric(place, TLY_F_tallyman_spool_dropped_records_total), 0);
+}
+
+static void no_directory(void **state)
+{
+    struct place *place = *state;
+    struct tly_error err;
+    assert_int_equal(tly_delivery_new(place->loop, -1, &place->delivery, &err), 0);
+    assert_int_equal(tly_delivery_spool(place->delivery, &place->spec, &err), -ENOTSUP);
+    assert_int_equal(tly_delivery_append(place->delivery, TLY_TEXT("a"), TLY_TEXT("x")), -ENOTSUP);
+    assert_false(tly_delivery_has_room(place->delivery));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+#define ROW(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+        ROW(what_is_not_acknowledged_comes_again),
+        ROW(destinations_are_independent),
+        ROW(a_new_destination_gets_what_is_new),
+        ROW(the_oldest_goes_at_the_bound),
+        ROW(a_torn_end_is_cut_off),
+        ROW(torn_anywhere),
+        ROW(damage_is_passed_and_counted),
+        ROW(the_folder_is_emptied),
+        ROW(a_disk_that_refuses),
+        ROW(tickets_are_safe_in_order),
+        ROW(records_too_long_are_refused),
+        ROW(random_histories),
+        ROW(no_directory),
+#undef ROW
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
