@@ -126,7 +126,8 @@ const struct tly_output *const tly_outputs[] = {&only_output, NULL};
 /* ---- the runner ---- */
 
 static const struct tly_section *const sections[] = {&tly_settings_section, &tly_docker_section,
-                                                     &tly_collect_section, &tly_web_section};
+                                                     &tly_spool_section, &tly_collect_section,
+                                                     &tly_web_section};
 static struct tly_config *config;
 static struct tly_runner *runner;
 static bool was_clean;
