@@ -16,7 +16,7 @@ struct clause {
 
 static bool same(struct tly_text text, const char *word)
 {
-    return text.len > 0 && text.len == strlen(word) && strncasecmp(text.at, word, text.len) == 0;
+    return text.len == strlen(word) && (text.len == 0 || strncasecmp(text.at, word, text.len) == 0);
 }
 
 /* "1", "0.5", "0.125" in thousandths; anything else counts as 0, so that the clause is unused. */
