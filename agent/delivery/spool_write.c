@@ -75,11 +75,10 @@ static void write_work(void *arg)
     if (write->rc == 0 || write->fd < 0) {
         return;
     }
-    if (write->fresh) {
+    /* What stands in a file that is closed here is not counted in; a new file goes on. */
+    if (write->fresh || ftruncate(write->fd, (off_t)write->start) < 0 ||
+        lseek(write->fd, (off_t)write->start, SEEK_SET) < 0) {
         tly_fd_close(&write->fd);
-    } else if (ftruncate(write->fd, (off_t)write->start) < 0 ||
-               lseek(write->fd, (off_t)write->start, SEEK_SET) < 0) {
-        tly_fd_close(&write->fd); /* whatever stands there is not counted in; a new file goes on */
     }
 }
 

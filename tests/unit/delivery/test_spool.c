@@ -279,7 +279,8 @@ static void what_is_not_acknowledged_comes_again(void **state)
 /* One destination waits, the other does not; each gets what it selects. */
 static void destinations_are_independent(void **state)
 {
-    static char *const only_a[] = {(char *)(uintptr_t) "a"};
+    static char name_a[] = "a";
+    static char *const only_a[] = {name_a};
     struct place *place = *state;
     place->sink_count = 2;
     place->selections[1].match.tags = (struct tly_patterns){only_a, 1};

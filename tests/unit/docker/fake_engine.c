@@ -157,13 +157,14 @@ static bool send_event(struct http_talk *talk, const char *json, size_t piece)
 /* As the engine does: back from the newest one, up to the first that is older. */
 static size_t first_since(const struct fake_engine *engine, const char *target)
 {
-    long long seconds = 0;
-    long long nanos = 0;
     const char *since = strstr(target, "since=");
     size_t at = engine->event_count;
-    if (!since || sscanf(since, "since=%lld.%9lld", &seconds, &nanos) != 2) {
+    if (!since) {
         return at;
     }
+    char *end;
+    int64_t seconds = strtoll(since + strlen("since="), &end, 10);
+    int64_t nanos = *end == '.' ? strtoll(end + 1, &end, 10) : 0;
     while (at > engine->event_first &&
            engine->events[at - 1].time_ns >= seconds * TLY_NS_PER_S + nanos) {
         at--;
@@ -320,7 +321,8 @@ static enum fake_endpoint note(struct fake_engine *engine, const struct http_req
 {
     const char *path = request->target;
     *ret_minor = 0;
-    if (sscanf(path, "/v1.%d/", ret_minor) == 1) {
+    if (strncmp(path, "/v1.", strlen("/v1.")) == 0) {
+        *ret_minor = (int)strtol(path + strlen("/v1."), NULL, 10);
         path = strchr(path + 1, '/');
     }
     enum fake_endpoint endpoint = endpoint_of(path);
