@@ -205,8 +205,8 @@ static int mend_last(struct tly_spool *spool)
 
 static int take_up(struct tly_spool *spool)
 {
-    uint64_t *numbers;
-    size_t count;
+    uint64_t *numbers = NULL;
+    size_t count = 0;
     int rc = list_numbers(spool->dir_fd, &numbers, &count);
     for (size_t i = 0; rc == 0 && i < count; i++) {
         char name[TLY_SPOOL_NAME_MAX];

@@ -77,7 +77,9 @@ static int open_segment(struct tly_spool_reader *reader)
 
 static struct tly_text buffered(const struct tly_spool_reader *reader)
 {
-    return (struct tly_text){reader->buf.at + reader->at, reader->buf.len - reader->at};
+    /* An empty buffer has no bytes to point into. */
+    const char *from = reader->buf.at ? reader->buf.at + reader->at : NULL;
+    return (struct tly_text){from, reader->buf.len - reader->at};
 }
 
 /* Reads on, so that `need` bytes from the offset on are there. TLY_E_MALFORMED: the segment has
