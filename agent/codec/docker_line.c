@@ -5,8 +5,6 @@
  */
 #include "agent/codec/docker_line.h"
 
-#include "agent/base/clock.h"
-
 #include <string.h>
 #ifdef __SSE2__
 #include <emmintrin.h>
@@ -206,41 +204,6 @@ static bool eat(struct reader *in, struct tly_text expected)
     return true;
 }
 
-/* A time that ends in Z and whose second was seen last costs a comparison and the fraction. */
-static int parse_time(struct tly_text text, struct tly_line_clock *clock, int64_t *ret_ns)
-{
-    const size_t second_len = sizeof(clock->second_text);
-    if (text.len <= second_len || memcmp(text.at, clock->second_text, second_len) != 0) {
-        int64_t ns;
-        int rc = tly_time_parse(text, &ns);
-        if (rc < 0) {
-            return rc;
-        }
-        /* Only what stands in UTC can be told from its first 19 bytes again. */
-        if (text.at[text.len - 1] == 'Z' && ns > 0) {
-            memcpy(clock->second_text, text.at, second_len);
-            clock->second_ns = ns - ns % TLY_NS_PER_S;
-        }
-        *ret_ns = ns;
-        return 0;
-    }
-    int64_t fraction = 0;
-    int64_t unit = TLY_NS_PER_S / 10;
-    const char *at = text.at + second_len;
-    const char *end = text.at + text.len - 1;
-    if (*at == '.' && end - at >= 2 && end - at <= 10) {
-        for (at++; at < end && (unsigned char)(*at - '0') <= 9; at++) {
-            fraction += (*at - '0') * unit;
-            unit /= 10;
-        }
-    }
-    if (at != end || *end != 'Z') {
-        return tly_time_parse(text, ret_ns);
-    }
-    *ret_ns = clock->second_ns + fraction;
-    return 0;
-}
-
 /* attrs as the driver writes them: one flat object of strings. */
 static bool skip_flat_object(struct reader *in)
 {
@@ -296,7 +259,7 @@ static bool parse_docker(struct reader in, struct tly_line_clock *clock, char *t
         return false;
     }
     struct tly_text time = {in.at, (size_t)(in.end - 2 - in.at)};
-    if (parse_time(time, clock, &line->time_ns) < 0) {
+    if (tly_line_clock_parse(clock, time, &line->time_ns) < 0) {
         return false;
     }
     line->log_len = (size_t)(to_end - to);
@@ -377,7 +340,7 @@ static bool read_member(struct reader *in, struct tly_text key, struct tly_line_
     if (is_string && tly_text_equal(key, TLY_TEXT("time"))) {
         struct tly_text time;
         in->at++;
-        return skip_string(in, &time) && parse_time(time, clock, &line->time_ns) == 0;
+        return skip_string(in, &time) && tly_line_clock_parse(clock, time, &line->time_ns) == 0;
     }
     const char *from = in->at;
     bool is_object = from < in->end && *from == '{';

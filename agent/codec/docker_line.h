@@ -9,17 +9,11 @@
 
 #include "agent/base/error.h"
 #include "agent/base/text.h"
+#include "agent/codec/line_clock.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-
-/* The second that was parsed last: lines of one second share all but the fraction. Zero-initialise;
- * one per reader. */
-struct tly_line_clock {
-    char second_text[19]; /* "2026-08-23T00:28:30" */
-    int64_t second_ns;
-};
 
 struct tly_docker_line {
     int64_t time_ns;        /* realtime; 0 where the line has no time */
