@@ -15,7 +15,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-/* How far back from the end of a file its last newline is looked for. */
+/* How far back from the end of a file the end of its last line is looked for. */
 #define TAIL_BYTES 65536
 
 /* A walk meets the newest known file first, so one alone does nearly always. */
@@ -124,14 +124,14 @@ static int walk_from_known(const struct tly_log_source *source, struct tly_log_w
 /* ---- the first look ---- */
 
 /* The offset behind the last whole line. */
-static uint64_t last_line_end(const struct tly_log_file *file)
+static uint64_t last_line_end(const struct tly_log_source *source, const struct tly_log_file *file)
 {
     TLY_AUTO_FREE char *tail = malloc(TAIL_BYTES);
     uint64_t from = file->size > TAIL_BYTES ? file->size - TAIL_BYTES : 0;
     ssize_t count = tail ? tly_file_pread(file->fd, tail, (size_t)(file->size - from), (off_t)from)
                          : 0;
-    const char *newline = count > 0 ? memrchr(tail, '\n', (size_t)count) : NULL;
-    return newline ? from + (uint64_t)(newline - tail) + 1 : from > 0 ? file->size : 0;
+    size_t end = count > 0 ? source->format->last_end((struct tly_text){tail, (size_t)count}) : 0;
+    return end > 0 ? from + end : from > 0 ? file->size : 0;
 }
 
 static struct tly_log_file *find(const struct tly_log_source *source,
@@ -161,7 +161,7 @@ static void begin_anew(struct tly_log_source *source, struct tly_log_target *tar
     uint64_t offset = 0;
     if (source->old && target->first_run && source->logs->settings->from == TLY_LOGS_FROM_NOW) {
         file = source->newest;
-        offset = file->gzip ? 0 : last_line_end(file);
+        offset = file->gzip ? 0 : last_line_end(source, file);
     }
     struct tly_position position;
     tly_log_file_position(file, offset, &position);

@@ -217,7 +217,7 @@ static int flush_pieces(struct tly_log_reader *reader, bool all)
     int rc = 0;
     for (int i = 0; rc == 0 && i < TLY_LOG_STREAMS; i++) {
         const struct tly_log_pieces *pieces = &reader->pieces[i];
-        bool due = !pieces->full && now - pieces->since_ms >= PIECE_WAIT_MS;
+        bool due = !pieces->goes_on && now - pieces->since_ms >= PIECE_WAIT_MS;
         if (pieces->waiting && (all || due)) {
             rc = tly_log_lines_flush(reader, i);
         }
@@ -272,7 +272,9 @@ static bool give_up_file(struct tly_log_reader *reader, enum tly_log_lost reason
 
 static size_t block_max(const struct tly_log_reader *reader)
 {
-    return (size_t)reader->logs->settings->line_max_bytes * BLOCK_PER_LINE + BLOCK_EXTRA;
+    size_t most = (size_t)reader->logs->settings->line_max_bytes * BLOCK_PER_LINE + BLOCK_EXTRA;
+    size_t entry = reader->source->format->entry_max;
+    return most > entry ? most : entry;
 }
 
 static int block_reserve(struct tly_logs *logs, size_t bytes)
@@ -363,12 +365,13 @@ static bool run_plain(struct tly_log_reader *reader)
         return at_end(reader, final);
     }
     struct tly_text text = {block->at, (size_t)count};
-    size_t used = tly_log_lines_take(reader, text, &rc);
+    bool full = (size_t)count == most;
+    size_t used = reader->source->format->take(reader, text, final && !full, &rc);
     if (rc < 0) {
         return stopped_by(reader, rc);
     }
     struct tly_text rest = {text.at + used, text.len - used};
-    return after_block(reader, rest, used, (size_t)count == most, final);
+    return after_block(reader, rest, used, full, final);
 }
 
 /* ---- compressed files ---- */
@@ -441,7 +444,7 @@ static bool gzip_take(struct tly_log_reader *reader, size_t count, bool ended)
 {
     int rc;
     struct tly_text rest = {reader->logs->block.at, count};
-    size_t used = tly_log_lines_take(reader, rest, &rc);
+    size_t used = reader->source->format->take(reader, rest, ended, &rc);
     rest.at += used;
     rest.len -= used;
     if (rc == 0 && (ended || (used == 0 && rest.len >= block_max(reader)))) {

@@ -9,7 +9,7 @@
 #include "agent/base/buf.h"
 #include "agent/base/error.h"
 #include "agent/base/text.h"
-#include "agent/codec/docker_line.h"
+#include "agent/codec/line_clock.h"
 #include "agent/delivery/delivery.h"
 #include "collectors/logs/file.h"
 #include "collectors/logs/gzip.h"
@@ -17,20 +17,40 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct tly_log_reader;
+
 enum { TLY_LOG_STDOUT, TLY_LOG_STDERR, TLY_LOG_STREAMS };
 
 /* The unfinished line of one stream. */
 struct tly_log_pieces {
-    bool waiting;        /* there is one */
-    bool full;           /* its last piece is as long as Docker makes them: more will follow */
-    struct tly_buf text; /* not yet sent */
-    int64_t time_ns;     /* of its first piece */
-    int64_t since_ms;    /* loop time of its last piece */
-    uint32_t sent;       /* parts of it that went out, being too long */
-    uint64_t id[2];      /* names those parts */
+    bool waiting;              /* there is one */
+    bool goes_on;              /* more will certainly follow */
+    uint64_t group;            /* as the format names the line; 0: it has no names */
+    struct tly_buf text;       /* not yet sent */
+    int64_t time_ns;           /* of its first piece */
+    int64_t since_ms;          /* loop time of its last piece */
+    uint32_t sent;             /* parts of it that went out, being too long */
+    uint64_t id[2];            /* names those parts */
     struct tly_position start; /* of its first piece that was not sent */
     uint64_t start_walked;
 };
+
+/* How the files of a source are to be read. */
+struct tly_log_format {
+    /*
+     * Takes the lines of `block`, which stands at the reader's offset, and moves the offset on.
+     * What was taken is committed. Returns the bytes taken: what is left is the beginning of a
+     * line, or there is an error in `ret_rc`: -EAGAIN (no room), -ENOMEM. `ended`: nothing will
+     * ever follow.
+     */
+    size_t (*take)(struct tly_log_reader *reader, struct tly_text block, bool ended, int *ret_rc);
+    /* How far into `tail`, the end of a file, its last whole line reaches; 0: there is none. */
+    size_t (*last_end)(struct tly_text tail);
+    size_t entry_max; /* where that does not follow from the setting line_max; else 0 */
+};
+extern const struct tly_log_format tly_log_json;    /* Docker's json-file */
+extern const struct tly_log_format tly_log_entries; /* Docker's local */
+extern const struct tly_log_format tly_log_cri;     /* containerd and CRI-O */
 
 enum tly_log_reader_state {
     TLY_READER_IDLE,    /* has read what is there */
@@ -68,6 +88,8 @@ struct tly_log_reader {
     uint32_t raw_ordinal;   /* parts sent of a raw line that goes on */
     uint32_t split_ordinal; /* parts sent of the line at `offset`, which is too long */
     uint64_t split_done;    /* bytes of its text in them */
+    uint64_t stuck_offset;  /* of an entry that was not whole, */
+    int64_t stuck_since_ms; /* and since when, by loop time */
 
     struct tly_chunk *chunk; /* open, while lines are taken */
     uint32_t records;        /* written to it and not committed */
@@ -94,13 +116,6 @@ bool tly_log_reader_has_pieces(const struct tly_log_reader *reader);
 
 /* ---- lines.c ---- */
 
-/*
- * Takes the lines of `block`, which stands at the reader's offset, and moves the offset on. What
- * was taken is committed. Returns the bytes taken: what is left is the beginning of a line, or
- * there is an error in `ret_rc`: -EAGAIN (no room), -ENOMEM.
- */
-size_t tly_log_lines_take(struct tly_log_reader *reader, struct tly_text block, int *ret_rc);
-
 /* Takes text that is no line: without its end (`ends` false: more of the same line follows) or
  * without sense. At most line_max bytes of it; the count taken, or a negative code. */
 ssize_t tly_log_lines_take_raw(struct tly_log_reader *reader, struct tly_text text,
@@ -111,6 +126,9 @@ int tly_log_lines_flush(struct tly_log_reader *reader, int stream) TLY_CHECK;
 
 /* Where delivery stands once all that was taken is acknowledged. */
 void tly_log_lines_position(const struct tly_log_reader *reader, struct tly_position *ret_position);
+
+/* Behind the last newline. */
+size_t tly_log_lines_last_end(struct tly_text tail);
 
 /* Commits what was written to the open chunk. */
 int tly_log_lines_commit(struct tly_log_reader *reader) TLY_CHECK;

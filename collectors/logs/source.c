@@ -82,6 +82,7 @@ int tly_log_source_new(struct tly_logs *logs, const char *id, const char *dir, c
         return -ENOMEM;
     }
     source->logs = logs;
+    source->format = &tly_log_json;
     source->dir_fd = -1;
     source->old = old;
     (void)snprintf(source->id, sizeof(source->id), "%s", id);

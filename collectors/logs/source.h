@@ -19,6 +19,7 @@
 
 struct tly_log_source {
     struct tly_logs *logs;
+    const struct tly_log_format *format;
     char *dir;                /* path */
     char *base;               /* name of the file being written */
     struct tly_watch *watch;  /* of names; NULL: looked at at every tick */

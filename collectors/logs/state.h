@@ -42,7 +42,7 @@ struct tly_log_target {
     struct tly_log_reader *gzip_waiting, *gzip_waiting_last;
     uint64_t read_bytes; /* of files, also what is read a second time after a restart */
     uint64_t lines;
-    uint64_t malformed; /* lines that are none of Docker's */
+    uint64_t malformed; /* lines that are none */
     uint64_t split;     /* parts of lines that are too long for one record */
     uint64_t truncations;
     uint64_t lost[TLY_LOST_COUNT];

@@ -3,8 +3,6 @@
  */
 #include "collectors/logs/template.h"
 
-#include "agent/codec/docker_line.h"
-
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -24,7 +22,7 @@ void tly_log_template_init(struct tly_log_template *template)
     tly_buf_init(&template->bytes, TEMPLATE_BYTES_MAX);
     tly_buf_init(&template->identity.packed, PAIRS_BYTES_MAX);
     tly_buf_init(&template->attrs.packed, PAIRS_BYTES_MAX);
-    tly_buf_init(&template->attrs_json, PAIRS_BYTES_MAX);
+    tly_buf_init(&template->attrs_read, PAIRS_BYTES_MAX);
 }
 
 void tly_log_template_done(struct tly_log_template *template)
@@ -32,7 +30,7 @@ void tly_log_template_done(struct tly_log_template *template)
     tly_buf_done(&template->bytes);
     tly_buf_done(&template->identity.packed);
     tly_buf_done(&template->attrs.packed);
-    tly_buf_done(&template->attrs_json);
+    tly_buf_done(&template->attrs_read);
 }
 
 static int put_pair(struct tly_buf *buf, const char *key, struct tly_text value)
@@ -142,17 +140,18 @@ static void add_attr(void *arg, struct tly_text key, struct tly_text value)
     }
 }
 
-int tly_log_template_attrs(struct tly_log_template *template, struct tly_text attrs)
+int tly_log_template_attrs(struct tly_log_template *template, struct tly_text attrs,
+                           tly_log_attrs_fn read)
 {
     struct tly_log_pairs next = {.count = 0};
-    struct tly_buf json;
-    tly_buf_init(&json, PAIRS_BYTES_MAX);
+    struct tly_buf source;
+    tly_buf_init(&source, PAIRS_BYTES_MAX);
     tly_buf_init(&next.packed, PAIRS_BYTES_MAX);
     char *scratch = malloc(attrs.len + 1);
-    int rc = scratch ? tly_buf_append_text(&json, attrs) : -ENOMEM;
+    int rc = scratch ? tly_buf_append_text(&source, attrs) : -ENOMEM;
     if (rc == 0 && attrs.len > 0) {
-        int read = tly_docker_line_attrs(attrs, scratch, add_attr, &next);
-        (void)read; /* what stood before a fault was told */
+        int told = read(attrs, scratch, add_attr, &next);
+        (void)told; /* what stood before a fault was told */
     }
     free(scratch);
     if (rc == 0) {
@@ -161,11 +160,11 @@ int tly_log_template_attrs(struct tly_log_template *template, struct tly_text at
         tly_buf_done(&next.packed);
     }
     if (rc < 0) {
-        tly_buf_done(&json);
+        tly_buf_done(&source);
         return rc;
     }
-    tly_buf_done(&template->attrs_json);
-    template->attrs_json = json;
+    tly_buf_done(&template->attrs_read);
+    template->attrs_read = source;
     return 0;
 }
 

@@ -31,7 +31,7 @@ struct tly_log_template {
     size_t source_at;              /* where the stream's name is patched in */
     struct tly_log_pairs identity; /* container_id, container_name */
     struct tly_log_pairs attrs;    /* the driver's labels, environment and tag */
-    struct tly_buf attrs_json;     /* what they were read from */
+    struct tly_buf attrs_read;     /* what they were read from */
 };
 
 void tly_log_template_init(struct tly_log_template *template);
@@ -42,14 +42,22 @@ void tly_log_template_done(struct tly_log_template *template);
 int tly_log_template_identify(struct tly_log_template *template, const char *id,
                               const char *name) TLY_CHECK;
 
-/* Takes over the `attrs` object of a line (empty: none). What can't be read of it is left out.
- * -ENOMEM, TLY_E_LIMIT: the template is as it was. */
-int tly_log_template_attrs(struct tly_log_template *template, struct tly_text attrs) TLY_CHECK;
+/* Calls for each member of a line's attributes, of which `scratch` has the length: see
+ * tly_docker_line_attrs. */
+typedef int (*tly_log_attrs_fn)(struct tly_text attrs, char *scratch,
+                                void (*member)(void *arg, struct tly_text key,
+                                               struct tly_text value),
+                                void *arg);
+
+/* Takes over the attributes of a line (empty: none), which `read` can read. What it can't is left
+ * out. -ENOMEM, TLY_E_LIMIT: the template is as it was. */
+int tly_log_template_attrs(struct tly_log_template *template, struct tly_text attrs,
+                           tly_log_attrs_fn read) TLY_CHECK;
 
 static inline bool tly_log_template_has_attrs(const struct tly_log_template *template,
                                               struct tly_text attrs)
 {
-    return tly_text_equal(tly_buf_text(&template->attrs_json), attrs);
+    return tly_text_equal(tly_buf_text(&template->attrs_read), attrs);
 }
 
 /* The most bytes that a line's record has beyond its text. */

@@ -2,6 +2,7 @@
  * The records' common part: what it holds, what can't be put into it, and that a failed change
  * leaves it as it was.
  */
+#include "agent/codec/docker_line.h"
 #include "agent/codec/record_json.h"
 #include "collectors/logs/template.h"
 #include "tests/unit/unit.h"
@@ -9,6 +10,11 @@
 #include <unistd.h>
 
 #define TIME_NS 1700000000000000000LL
+
+static int take_attrs(struct tly_log_template *template, struct tly_text attrs)
+{
+    return tly_log_template_attrs(template, attrs, tly_docker_line_attrs);
+}
 
 /* A whole line, as the hot path writes it. */
 static void expect_line(const struct tly_log_template *template, const char *stream,
@@ -56,14 +62,14 @@ static void lines_of_a_container(void **state)
         "[\"2023-11-14T22:13:20.000000000Z\",{\"container_id\":\"abc\",\"source\":\"stdout\","
         "\"log\":\"hi\"}]");
     assert_int_equal(tly_log_template_identify(&template, "abc", "web"), 0);
-    assert_int_equal(tly_log_template_attrs(&template, TLY_TEXT("{\"env\":\"\\u0041\"}")), 0);
+    assert_int_equal(take_attrs(&template, TLY_TEXT("{\"env\":\"\\u0041\"}")), 0);
     assert_true(tly_log_template_has_attrs(&template, TLY_TEXT("{\"env\":\"\\u0041\"}")));
     expect_line(
         &template, "stderr", "",
         "[\"2023-11-14T22:13:20.000000000Z\",{\"container_id\":\"abc\",\"container_name\":\"/web\","
         "\"source\":\"stderr\",\"env\":\"A\",\"log\":\"\"}]");
     assert_int_equal(tly_log_template_identify(&template, "abc", "other"), 0);
-    assert_int_equal(tly_log_template_attrs(&template, TLY_TEXT("")), 0);
+    assert_int_equal(take_attrs(&template, TLY_TEXT("")), 0);
     expect_line(&template, "stdout", "x",
                 "[\"2023-11-14T22:13:20.000000000Z\",{\"container_id\":\"abc\",\"container_name\":"
                 "\"/other\","
@@ -77,7 +83,7 @@ static void records_beyond_the_template(void **state)
     struct tly_log_template template;
     tly_log_template_init(&template);
     assert_int_equal(tly_log_template_identify(&template, "abc", "web"), 0);
-    assert_int_equal(tly_log_template_attrs(&template, TLY_TEXT("{\"a\":\"1\"}")), 0);
+    assert_int_equal(take_attrs(&template, TLY_TEXT("{\"a\":\"1\"}")), 0);
     const struct tly_log_record torn = {.time_ns = TIME_NS,
                                         .source = TLY_TEXT("unknown"),
                                         .log = TLY_TEXT("{to"),
@@ -109,9 +115,8 @@ static void labels_replace_no_field(void **state)
     tly_log_template_init(&template);
     assert_int_equal(tly_log_template_identify(&template, "abc", NULL), 0);
     assert_int_equal(
-        tly_log_template_attrs(&template,
-                               TLY_TEXT("{\"container_id\":\"x\",\"log\":\"y\",\"ok\":\"1\","
-                                        "\"source\":\"z\",\"partial_last\":\"w\",\"number\":5}")),
+        take_attrs(&template, TLY_TEXT("{\"container_id\":\"x\",\"log\":\"y\",\"ok\":\"1\","
+                                       "\"source\":\"z\",\"partial_last\":\"w\",\"number\":5}")),
         0);
     expect_line(
         &template, "stdout", "x",
@@ -129,14 +134,14 @@ static void too_much_is_refused(void **state)
     tly_log_template_init(&template);
     memset(huge, 'n', sizeof(huge) - 1);
     assert_int_equal(tly_log_template_identify(&template, "abc", "web"), 0);
-    assert_int_equal(tly_log_template_attrs(&template, TLY_TEXT("{\"a\":\"1\"}")), 0);
+    assert_int_equal(take_attrs(&template, TLY_TEXT("{\"a\":\"1\"}")), 0);
     assert_int_equal(tly_log_template_identify(&template, "abc", huge), TLY_E_LIMIT);
-    assert_int_equal(tly_log_template_attrs(&template, tly_text_of(huge)), TLY_E_LIMIT);
+    assert_int_equal(take_attrs(&template, tly_text_of(huge)), TLY_E_LIMIT);
     expect_line(
         &template, "stdout", "x",
         "[\"2023-11-14T22:13:20.000000000Z\",{\"container_id\":\"abc\",\"container_name\":\"/web\","
         "\"source\":\"stdout\",\"a\":\"1\",\"log\":\"x\"}]");
-    assert_int_equal(tly_log_template_attrs(&template, TLY_TEXT("{\"b\":\"2\",")), 0);
+    assert_int_equal(take_attrs(&template, TLY_TEXT("{\"b\":\"2\",")), 0);
     expect_line(
         &template, "stdout", "x",
         "[\"2023-11-14T22:13:20.000000000Z\",{\"container_id\":\"abc\",\"container_name\":\"/web\","
