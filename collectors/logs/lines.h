@@ -81,10 +81,11 @@ static inline int tly_log_place_find(struct tly_log_reader *reader, size_t most,
     size_t head = most <= UINT8_MAX ? 2 : most <= UINT16_MAX ? 3 : TLY_RECORD_HEAD_MAX;
     char *to;
     int rc = tly_log_lines_room(reader, template->len + head + most, &to);
-    if (rc == 0) {
-        *ret_place = (struct tly_log_place){to, to + template->len + head, head};
+    if (rc < 0) {
+        return rc;
     }
-    return rc;
+    *ret_place = (struct tly_log_place){to, to + template->len + head, head};
+    return 0;
 }
 
 /* The text stands at its place, and this is the rest of its record. */
