@@ -46,7 +46,7 @@ int tly_line_receiver_new(const struct tly_line_receiver_spec *spec,
 /* Closes all connections. Only before anything was accepted, or after `ended`. */
 void tly_line_receiver_free(struct tly_line_receiver *receiver);
 
-#define TLY_LINE_RECEIVER_LISTEN_MAX 8
+#define TLY_LINE_RECEIVER_LISTEN_MAX 8 /* that `tallyman receive` takes */
 /* Listens on one more address; port 0 becomes the one that the kernel chose. TLY_E_LIMIT. */
 int tly_line_receiver_listen(struct tly_line_receiver *receiver, struct tly_address *address,
                              struct tly_error *err) TLY_CHECK;
