@@ -7,6 +7,7 @@
 extern const struct tly_collector tly_collector_cgroup;
 extern const struct tly_collector tly_collector_docker;
 extern const struct tly_collector tly_collector_logs;
+extern const struct tly_collector tly_collector_receiver;
 extern const struct tly_output tly_output_prometheus;
 extern const struct tly_output tly_output_forward;
 
@@ -14,6 +15,7 @@ const struct tly_collector *const tly_collectors[] = {
     &tly_collector_cgroup,
     &tly_collector_docker,
     &tly_collector_logs,
+    &tly_collector_receiver,
     NULL,
 };
 

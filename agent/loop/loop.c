@@ -28,7 +28,8 @@ int tly_loop_new(struct tly_loop **ret_loop)
     }
     loop->uv.data = loop;
     /* libuv writes without MSG_NOSIGNAL: a peer that went away must be an error, not the end. */
-    (void)signal(SIGPIPE, SIG_IGN); /* cannot fail for this signal */
+    (void)signal(SIGPIPE, SIG_IGN); /* cannot fail for these signals */
+    (void)signal(SIGXFSZ, SIG_IGN);
     *ret_loop = loop;
     return 0;
 }

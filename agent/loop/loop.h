@@ -14,7 +14,8 @@
 
 struct tly_loop; /* opaque */
 
-/* Also makes the process ignore SIGPIPE: a peer that went away is an error of that stream alone. */
+/* Also makes the process ignore SIGPIPE and SIGXFSZ: a peer that went away is an error of that
+ * stream alone, and a file that may not grow an error of that write. */
 int tly_loop_new(struct tly_loop **ret_loop) TLY_CHECK;
 
 /* Runs until nothing can happen any more (no handle is started, no job is under way), or until

@@ -249,6 +249,7 @@ class Agent:
                 config[key] = value
         self.config = self.directory / "tallyman.yml"
         self.config.write_text(json.dumps(config, indent=1))  # JSON is YAML
+        self.config.chmod(0o600)  # it may hold secrets
 
     def start(self, wrapper=(), environment=None):
         self.program = Program("agent", [*wrapper, self.binary, "run", "--config",
