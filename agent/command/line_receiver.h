@@ -9,6 +9,7 @@
 
 #include "agent/base/error.h"
 #include "agent/codec/record_json.h"
+#include "agent/intake/intake.h"
 #include "agent/loop/loop.h"
 #include "agent/loop/stream.h"
 
@@ -46,7 +47,7 @@ int tly_line_receiver_new(const struct tly_line_receiver_spec *spec,
 /* Closes all connections. Only before anything was accepted, or after `ended`. */
 void tly_line_receiver_free(struct tly_line_receiver *receiver);
 
-#define TLY_LINE_RECEIVER_LISTEN_MAX 8 /* that `tallyman receive` takes */
+#define TLY_LINE_RECEIVER_LISTEN_MAX TLY_INTAKE_LISTEN_MAX
 /* Listens on one more address; port 0 becomes the one that the kernel chose. TLY_E_LIMIT. */
 int tly_line_receiver_listen(struct tly_line_receiver *receiver, struct tly_address *address,
                              struct tly_error *err) TLY_CHECK;

@@ -169,7 +169,7 @@ static void meter(void *arg, struct tly_samples *samples)
         enum tly_family_id family;
         uint64_t value;
     } rows[] = {
-        {TLY_F_tallyman_receiver_connections, counts.open},
+        {TLY_F_tallyman_receiver_connections_open, counts.open},
         {TLY_F_tallyman_receiver_connections_max, (uint64_t)self->settings->connections_max},
         {TLY_F_tallyman_receiver_connections_total, counts.connections},
         {TLY_F_tallyman_receiver_connections_refused_total, counts.refused},

@@ -230,7 +230,7 @@ class Receive(unittest.TestCase):
                          "tallyman receive: cannot write to /nowhere/lines: No such file or "
                          "directory\n")
         self.assertIn("cannot write to /: Is a directory", self.refused("--output", "/"))
-        self.assertIn("at most 8 addresses", self.refused(*["--listen", "127.0.0.1:0"] * 9))
+        self.assertIn("at most 16 addresses", self.refused(*["--listen", "127.0.0.1:0"] * 17))
         self.assertIn("cannot write /nowhere/port: No such file or directory",
                       self.refused("-l", "127.0.0.1:0", "-p", "/nowhere/port"))
         self.assertIn("File name too long",

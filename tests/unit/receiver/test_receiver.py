@@ -295,7 +295,7 @@ class Receiver(unittest.TestCase):
         crowd = [self.client() for _ in range(30)]
         host.await_that("those over the maximum are closed", lambda: self.agent.value(
             "tallyman_receiver_connections_refused_total") >= 10)
-        self.assertLessEqual(self.agent.value("tallyman_receiver_connections"), 20)
+        self.assertLessEqual(self.agent.value("tallyman_receiver_connections_open"), 20)
         for client in crowd:
             client.close()
         good.log("last", "2")
@@ -318,7 +318,7 @@ class Receiver(unittest.TestCase):
             peer.number, peer.round = number, 0
             selector.register(peer.socket, selectors.EVENT_READ, peer)
         host.await_that("all of them are connected", lambda: self.agent.value(
-            "tallyman_receiver_connections") == CONNECTIONS)
+            "tallyman_receiver_connections_open") == CONNECTIONS)
         for key in list(selector.get_map().values()):
             send(key.data)
         answered = 0
