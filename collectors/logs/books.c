@@ -118,8 +118,8 @@ static void publish(struct tly_log_source *source)
     struct tly_logs *logs = source->logs;
     uint64_t lines = 0;
     bool idle = true;
-    if (!source->begun) {
-        return; /* no file was found yet, so nothing is known */
+    if (!source->begun || source->pod) {
+        return; /* no file was found yet, so nothing is known; or the inventory knows it not */
     }
     for (size_t i = 0; i < logs->target_count; i++) {
         const struct tly_log_reader *reader = source->readers[i];

@@ -1,7 +1,7 @@
 /*
  * The chain of files. Its last one is the file being written, as far as we know; everything before
- * it is final. Whether the name still means the last one is asked after every rename that the
- * events tell of, and now and then without.
+ * it is final, or will be in a moment. Whether the name still means the last one is asked after
+ * every rename that the events tell of, and now and then without.
  */
 #include "collectors/logs/chain.h"
 
@@ -21,10 +21,65 @@
 /* A walk meets the newest known file first, so one alone does nearly always. */
 #define PAST_MAX 64
 
+/* The name under which the source's files are looked for; NULL: the kubelet's names. */
+static const char *walk_base(const struct tly_log_source *source)
+{
+    return source->format->kubelet ? NULL : source->base;
+}
+
+/*
+ * A file has lost its name. Docker's daemon, which does that itself, has closed it before; the
+ * kubelet tells the runtime only afterwards, which empties its pipes into the old file.
+ */
+static void finish(struct tly_log_source *source, struct tly_log_file *file)
+{
+    struct tly_logs *logs = source->logs;
+    if (!source->format->kubelet || file->gzip) {
+        file->final = true;
+    } else if (!file->final && file->closing_ms == 0) {
+        file->closing_ms = tly_loop_now_ms(logs->context->loop) + logs->closing_ms;
+        if (!tly_timer_active(logs->closing)) {
+            tly_timer_start(logs->closing, logs->closing_ms, 0);
+        }
+    }
+}
+
+bool tly_log_source_close(struct tly_log_source *source)
+{
+    int64_t now = tly_loop_now_ms(source->logs->context->loop);
+    bool more = false;
+    for (struct tly_log_file *file = source->oldest; file; file = file->newer) {
+        if (file->closing_ms > 0 && now >= file->closing_ms) {
+            file->closing_ms = 0;
+            file->final = true;
+            tly_log_source_wake(source);
+        }
+        more = more || file->closing_ms > 0;
+    }
+    return more;
+}
+
+/* What a walk found is rotated, but for the newest if that is the current one; and of the rotated
+ * ones nobody has written to any but the last for long. */
+static void finish_walked(struct tly_log_source *source, const struct tly_log_walk *walk)
+{
+    struct tly_log_file *last = NULL;
+    for (struct tly_log_file *file = walk->oldest; file; file = file->newer) {
+        if (file->newer || !walk->has_current) {
+            last = file;
+        }
+    }
+    if (last) {
+        last->final = false;
+        finish(source, last);
+    }
+}
+
 /* Takes over what a walk found; how many files that was. */
 static uint64_t append_all(struct tly_log_source *source, struct tly_log_walk *walk)
 {
     uint64_t files = 0;
+    finish_walked(source, walk);
     for (const struct tly_log_file *file = walk->oldest; file; file = file->newer) {
         files++;
     }
@@ -116,7 +171,7 @@ static int walk_from_known(const struct tly_log_source *source, struct tly_log_w
     if (rc < 0) {
         return rc;
     }
-    rc = tly_log_walk(source->dir_fd, source->base, known, count, ret_walk);
+    rc = tly_log_walk(source->files_fd, walk_base(source), known, count, ret_walk);
     free(known);
     return rc;
 }
@@ -223,7 +278,7 @@ static int make_readers(struct tly_log_source *source)
 static int first_look(struct tly_log_source *source)
 {
     struct tly_log_walk walk;
-    int rc = source->newest ? 0 : tly_log_walk(source->dir_fd, source->base, NULL, 0, &walk);
+    int rc = source->newest ? 0 : tly_log_walk(source->files_fd, walk_base(source), NULL, 0, &walk);
     if (rc < 0) {
         return rc;
     }
@@ -233,7 +288,6 @@ static int first_look(struct tly_log_source *source)
             source->old = false;
             return 0;
         }
-        walk.newest->final = !walk.has_current;
         (void)append_all(source, &walk); /* at least one */
     }
     return make_readers(source);
@@ -265,19 +319,21 @@ static int lengthen(struct tly_log_source *source)
     if (rc < 0) {
         return rc;
     }
-    if (walk.met_known && !walk.oldest) {
-        known->final = !walk.has_current;
+    if (walk.met_known && !walk.oldest && walk.has_current) {
+        known->final = false;
+        known->closing_ms = 0;
         return 0;
     }
-    known->final = true;
-    if (walk.newest) {
-        walk.newest->final = !walk.has_current;
+    finish(source, known);
+    if (walk.met_known && !walk.oldest) {
+        return 0; /* it has no name, or another one, and nothing has come in its place */
     }
     uint64_t files = append_all(source, &walk);
-    if (source->watch && source->created > source->found) {
+    bool watched = (source->files_fd == source->dir_fd ? source->watch : source->names) != NULL;
+    if (watched && source->created > source->found) {
         count_unseen(source, source->created - source->found);
         source->found = source->created;
-    } else if (!source->watch && !walk.met_known && files > 1) {
+    } else if (!watched && !walk.met_known && files > 1) {
         count_unseen(source, 1); /* rotated more than once since the last look, maybe */
     }
     tly_log_source_trim(source);
@@ -285,25 +341,50 @@ static int lengthen(struct tly_log_source *source)
     return 0;
 }
 
+/* Each start of a container under Kubernetes has a file of its own. */
+static int find_base(struct tly_log_source *source)
+{
+    char base[TLY_LOG_KUBELET_NAME_MAX];
+    if (!source->format->kubelet) {
+        return 0;
+    }
+    int rc = tly_log_walk_kubelet_base(source->files_fd, base);
+    if (rc < 0 || strcmp(base, source->base) == 0) {
+        return rc == -ENOENT ? 0 : rc;
+    }
+    char *copy = strdup(base);
+    if (!copy) {
+        return -ENOMEM;
+    }
+    free(source->base);
+    source->base = copy;
+    return 0;
+}
+
 int tly_log_chain_look(struct tly_log_source *source)
 {
     struct stat st;
     if (!source->begun) {
-        int rc = first_look(source);
+        int rc = find_base(source);
+        rc = rc < 0 ? rc : first_look(source);
         tly_log_source_wake(source);
         return rc;
     }
     int rc = make_readers(source); /* the container may have another name by now */
+    if (rc == 0) {
+        rc = find_base(source);
+    }
     if (rc < 0) {
         return rc;
     }
     struct tly_log_file *newest = source->newest;
-    bool exists = fstatat(source->dir_fd, source->base, &st, AT_SYMLINK_NOFOLLOW) == 0;
+    bool exists = fstatat(source->files_fd, source->base, &st, AT_SYMLINK_NOFOLLOW) == 0;
     if (exists && (uint64_t)st.st_ino == newest->inode && (uint64_t)st.st_dev == newest->device) {
         newest->final = false;
+        newest->closing_ms = 0;
         return tly_log_file_look(newest);
     }
-    if (!exists && newest->final) {
+    if (!exists && (newest->final || newest->closing_ms > 0)) {
         return 0;
     }
     return lengthen(source);
@@ -318,7 +399,7 @@ static void replace_by_copy(struct tly_log_source *source, struct tly_log_file *
     struct tly_log_file *copy;
     tly_log_file_position(file, 0, &position);
     file->final = true;
-    if (tly_log_walk_find(source->dir_fd, source->base, &position, &copy) < 0) {
+    if (tly_log_walk_find(source->files_fd, walk_base(source), &position, &copy) < 0) {
         file->cut = true;
         return;
     }
@@ -335,7 +416,7 @@ static void replace_by_copy(struct tly_log_source *source, struct tly_log_file *
 void tly_log_source_cut(struct tly_log_source *source, struct tly_log_file *file)
 {
     struct tly_log_file *anew;
-    int rc = tly_log_file_open(source->dir_fd, source->base, false, &anew);
+    int rc = tly_log_file_open(source->files_fd, source->base, false, &anew);
     if (rc < 0 || file != source->newest || anew->inode != file->inode) {
         /* Gone or rotated as well: then the look finds what there is, and the rest is lost. */
         file->final = true;

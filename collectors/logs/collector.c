@@ -21,6 +21,10 @@
  * which a chunk is sent, and much where a line comes every few microseconds. */
 #define GATHER_MS 10
 
+/* How long a runtime may go on writing to a log that the kubelet has renamed: milliseconds, if it
+ * is well. */
+#define CLOSING_MS 1000
+
 /* A turn ends after this time: what else is on the loop, a scrape say, waits no longer. */
 #define TURN_NS (2 * TLY_NS_PER_MS)
 
@@ -108,11 +112,14 @@ static void stale_remove(struct tly_logs *logs, struct tly_log_source *source)
 
 void tly_logs_forget(struct tly_logs *logs, struct tly_log_source *source)
 {
-    struct tly_text id = tly_text_of(source->id);
+    struct tly_text key = tly_text_of(source->key);
     stale_remove(logs, source);
-    if (tly_map_get(logs->sources, id) == source) {
-        (void)tly_map_remove(logs->sources, id); /* is `source` */
-        tly_inventory_publish(logs->context->inventory, logs->slot, id, 0, NULL);
+    if (tly_map_get(logs->sources, key) == source) {
+        (void)tly_map_remove(logs->sources, key); /* is `source` */
+        if (!source->pod) {
+            tly_inventory_publish(logs->context->inventory, logs->slot, tly_text_of(source->id), 0,
+                                  NULL);
+        }
     }
     tly_log_source_free(source);
 }
@@ -186,6 +193,19 @@ static void tick(void *arg)
     tly_log_blocks_settle(logs);
 }
 
+static void close_renamed(void *arg)
+{
+    struct tly_logs *logs = arg;
+    struct tly_map_entry at;
+    bool more = false;
+    for (void *walk = NULL; tly_map_next(logs->sources, &walk, &at);) {
+        more = tly_log_source_close(at.value) || more;
+    }
+    if (more) {
+        tly_timer_start(logs->closing, logs->closing_ms, 0);
+    }
+}
+
 static void refresh(void *arg, void (*done)(void *token), void *token)
 {
     tly_logs_publish(arg);
@@ -216,6 +236,7 @@ static void logs_free(struct tly_logs *logs)
     }
     tly_watcher_free(logs->writes);
     tly_timer_free(logs->tick);
+    tly_timer_free(logs->closing);
     tly_defer_free(logs->turn);
     tly_samples_done(&logs->samples);
     tly_buf_done(&logs->block);
@@ -262,6 +283,9 @@ static int make_parts(struct tly_logs *logs)
         rc = tly_timer_new(context->loop, tick, logs, &logs->tick);
     }
     if (rc == 0) {
+        rc = tly_timer_new(context->loop, close_renamed, logs, &logs->closing);
+    }
+    if (rc == 0) {
         rc = tly_inventory_slot(context->inventory, WHO, &logs->slot);
     }
     if (rc == 0) {
@@ -282,6 +306,7 @@ static int start(const struct tly_context *context, void **ret_self, struct tly_
     logs->context = context;
     logs->settings = tly_config_section(context->config, &tly_logs_section);
     logs->started_ns = tly_clock_realtime_ns();
+    logs->closing_ms = CLOSING_MS;
     tly_samples_init(&logs->samples);
     tly_buf_init(&logs->block, SIZE_MAX);
     tly_buf_init(&logs->scratch, SIZE_MAX);
@@ -323,7 +348,8 @@ static bool ready(const void *self)
 
 const struct tly_collector tly_collector_logs = {
     .name = WHO,
-    .summary = "Log lines of containers, from the files of Docker's json-file driver",
+    .summary = "Log lines of containers, from the files of Docker's json-file and local drivers "
+               "and of Kubernetes' runtimes",
     .section = &tly_logs_section,
     .start = start,
     .stop = stop,

@@ -50,4 +50,5 @@ static size_t take(struct tly_log_reader *reader, struct tly_text block, bool en
     return tly_log_lines_each(reader, block, ret_rc, take_line, is_held);
 }
 
-const struct tly_log_format tly_log_cri = {.take = take, .last_end = tly_log_lines_last_end};
+const struct tly_log_format tly_log_cri = {
+    .take = take, .last_end = tly_log_lines_last_end, .kubelet = true};

@@ -1,12 +1,13 @@
 /*
- * Containers come to be known in three ways: their directory appears below the data root, which is
- * watched; it was there before; or the engine names the path of a log that lies elsewhere.
+ * Docker's containers come to be known in three ways: their directory appears below the data root,
+ * which is watched; it was there before; or the engine names the path of a log that lies elsewhere.
  */
 #include "collectors/logs/discovery.h"
 
 #include "agent/base/clock.h"
 #include "agent/base/file.h"
 #include "agent/loop/log.h"
+#include "collectors/logs/pods.h"
 #include "collectors/logs/source.h"
 
 #include <dirent.h>
@@ -40,19 +41,19 @@ static bool is_id(struct tly_text name)
     return name.len == TLY_CONTAINER_ID_MAX;
 }
 
-static void add(struct tly_logs *logs, const char *id, const char *dir, const char *base, bool old)
+void tly_logs_add(struct tly_logs *logs, const struct tly_log_origin *origin)
 {
-    struct tly_text key = tly_text_of(id);
+    struct tly_text key = tly_text_of(origin->key);
     struct tly_log_source *source;
     if (tly_map_get(logs->sources, key)) {
         return;
     }
     if (tly_map_count(logs->sources) >= (size_t)logs->context->collect->containers_max) {
-        tly_logs_error(logs, id, "cannot follow its log: collect.containers_max is reached",
+        tly_logs_error(logs, origin->id, "cannot follow its log: collect.containers_max is reached",
                        TLY_E_LIMIT);
         return;
     }
-    int rc = tly_log_source_new(logs, id, dir, base, old, &source);
+    int rc = tly_log_source_new(logs, origin, &source);
     if (rc == 0) {
         rc = tly_map_put(logs->sources, key, source, NULL);
         if (rc < 0) {
@@ -62,11 +63,25 @@ static void add(struct tly_logs *logs, const char *id, const char *dir, const ch
     if (rc == -ENOENT && logs->settled) {
         /* It was gone before it could be opened; whether it had written anything, nobody knows. */
         for (size_t i = 0; i < logs->target_count; i++) {
-            tly_logs_lost(logs, &logs->targets[i], TLY_LOST_REMOVED, 0, id);
+            tly_logs_lost(logs, &logs->targets[i], TLY_LOST_REMOVED, 0, origin->id);
         }
     } else if (rc < 0) {
-        tly_logs_error(logs, id, "cannot follow its log", rc);
+        tly_logs_error(logs, origin->id, "cannot follow its log", rc);
     }
+}
+
+static void key_of(const char *id, char to[TLY_LOG_KEY_MAX])
+{
+    (void)snprintf(to, TLY_LOG_KEY_MAX, "docker/%s", id);
+}
+
+static void add(struct tly_logs *logs, const char *id, const char *dir, const char *base, bool old)
+{
+    char key[TLY_LOG_KEY_MAX];
+    key_of(id, key);
+    const struct tly_log_origin origin = {
+        .id = id, .key = key, .dir = dir, .base = base, .old = old};
+    tly_logs_add(logs, &origin);
 }
 
 static void add_below_root(struct tly_logs *logs, struct tly_text name, bool old)
@@ -155,8 +170,9 @@ static bool is_old(const struct tly_logs *logs, const struct tly_container *cont
 static void changed(void *arg, enum tly_change change, const struct tly_container *container)
 {
     struct tly_logs *logs = arg;
-    struct tly_text id = tly_text_of(container->id);
-    struct tly_log_source *source = tly_map_get(logs->sources, id);
+    char key[TLY_LOG_KEY_MAX];
+    key_of(container->id, key);
+    struct tly_log_source *source = tly_map_get(logs->sources, tly_text_of(key));
     if (change == TLY_CHANGE_REMOVED) {
         return; /* the directory's end tells when its last line was read */
     }
@@ -186,8 +202,7 @@ static void changed_before(void *arg, const struct tly_container *container)
 static bool still_there(void *arg, struct tly_text key)
 {
     const struct tly_logs *logs = arg;
-    const size_t prefix = sizeof("docker/") - 1;
-    return tly_map_get(logs->sources, (struct tly_text){key.at + prefix, key.len - prefix}) != NULL;
+    return tly_map_get(logs->sources, key) != NULL;
 }
 
 static void prune(struct tly_logs *logs)
@@ -219,6 +234,10 @@ int tly_logs_discovery_start(struct tly_logs *logs)
         return rc;
     }
     look(logs);
+    rc = tly_pods_start(logs, logs->settings->pods_root);
+    if (rc < 0) {
+        return rc;
+    }
     logs->settled = true;
     tly_inventory_each(logs->context->inventory, changed_before, logs);
     return 0;
@@ -226,6 +245,7 @@ int tly_logs_discovery_start(struct tly_logs *logs)
 
 void tly_logs_discovery_stop(struct tly_logs *logs)
 {
+    tly_pods_stop(logs);
     tly_inventory_unlisten(logs->context->inventory, changed, logs);
     tly_watch_free(logs->root_watch);
     logs->root_watch = NULL;
@@ -240,5 +260,7 @@ void tly_logs_discovery_tick(struct tly_logs *logs)
     }
     if (logs->ticks == PRUNE_TICKS) {
         prune(logs);
+        tly_pods_prune(logs);
     }
+    tly_pods_tick(logs);
 }

@@ -10,6 +10,7 @@
 #include "collectors/logs/tag.h"
 
 #include <errno.h>
+#include <string.h>
 
 /* The engine's description of a container is some KiB; with thousands of labels still below this.
  */
@@ -44,24 +45,48 @@ static bool is_stopped(const struct tly_container *facts)
     return facts->state == TLY_STATE_EXITED || facts->state == TLY_STATE_DEAD;
 }
 
-static int take_facts(struct tly_log_source *source, const struct tly_container *facts)
+static int identify_docker(struct tly_log_source *source, const struct tly_container *facts)
 {
-    source->stopped = is_stopped(facts);
-    source->published_lines = UINT64_MAX; /* the inventory may know it only now */
-    int rc = tly_log_tag_expand(source->logs->settings->tag, facts, &source->tag);
-    if (rc == 0) {
-        rc = tly_log_template_identify(&source->template, source->id, facts->name);
-    }
+    int rc = tly_log_template_identify(&source->template, source->id, facts->name);
     if (rc == TLY_E_LIMIT) { /* nobody's name is that long; the lines matter more */
         rc = tly_log_template_identify(&source->template, source->id, NULL);
     }
+    return rc;
+}
+
+/* Under the names that Fluentd's and Fluent Bit's filters for Kubernetes made common. */
+static int identify_pod(struct tly_log_source *source, const struct tly_container *facts)
+{
+    const struct tly_log_field fields[] = {
+        {"namespace_name", tly_container_label(facts, TLY_LOG_LABEL_NAMESPACE)},
+        {"pod_name", tly_container_label(facts, TLY_LOG_LABEL_POD)},
+        {"pod_id", tly_container_label(facts, TLY_LOG_LABEL_UID)},
+        {"container_name", tly_container_label(facts, TLY_LOG_LABEL_CONTAINER)},
+    };
+    return tly_log_template_fields(&source->template, fields, sizeof(fields) / sizeof(fields[0]));
+}
+
+static bool is_read(const char *driver)
+{
+    return strcmp(driver, "json-file") == 0 || strcmp(driver, "local") == 0;
+}
+
+static int take_facts(struct tly_log_source *source, const struct tly_container *facts)
+{
     const struct tly_logs *logs = source->logs;
+    const struct tly_logs_settings *settings = logs->settings;
+    source->stopped = is_stopped(facts);
+    source->published_lines = UINT64_MAX; /* the inventory may know it only now */
+    int rc = tly_log_tag_expand(source->pod ? settings->pods_tag : settings->tag, facts,
+                                &source->tag);
+    if (rc == 0) {
+        rc = source->pod ? identify_pod(source, facts) : identify_docker(source, facts);
+    }
     for (size_t i = 0; i < logs->target_count; i++) {
         source->wanted[i] = tly_destination_takes(logs->targets[i].destination,
                                                   tly_buf_text(&source->tag), facts);
     }
-    if (facts->log_driver && !source->newest && !source->told &&
-        !tly_text_equal(tly_text_of(facts->log_driver), TLY_TEXT("json-file"))) {
+    if (facts->log_driver && !source->newest && !source->told && !is_read(facts->log_driver)) {
         source->told = true;
         tly_log_info("logs", "container %.12s logs with the driver %s: no file of lines to read",
                      source->id, facts->log_driver);
@@ -73,6 +98,9 @@ static int take_facts(struct tly_log_source *source, const struct tly_container 
  * when memory is out. */
 static struct tly_container *known_facts(const struct tly_log_source *source)
 {
+    if (source->pod) {
+        return tly_container_ref(source->description);
+    }
     struct tly_text id = tly_text_of(source->id);
     const struct tly_container *known = tly_inventory_find(source->logs->context->inventory, id);
     struct tly_container *bare = tly_container_new(id);

@@ -21,10 +21,13 @@
 struct tly_log_file {
     struct tly_log_file *newer;
     int fd;
-    bool gzip;    /* compressed; offsets count the bytes inside */
-    bool final;   /* its name is gone or it is rotated: nobody writes to it any more */
-    bool cut;     /* truncated in place: what it held is gone */
-    bool deleted; /* no name is left: its blocks are freed when the descriptor is closed */
+    bool gzip;  /* compressed; offsets count the bytes inside */
+    bool final; /* its name is gone or it is rotated: nobody writes to it any more */
+    int64_t
+        closing_ms; /* renamed, but its writer may not have noticed: until this loop time; or 0 */
+    uint32_t instance; /* which start of the container wrote it, where that has a file of its own */
+    bool cut;          /* truncated in place: what it held is gone */
+    bool deleted;      /* no name is left: its blocks are freed when the descriptor is closed */
     uint64_t device, inode;
     uint64_t head_hash;
     uint32_t head_len;

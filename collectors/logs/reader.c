@@ -194,23 +194,6 @@ static void file_leave(struct tly_log_reader *reader)
     reader->file->readers--;
 }
 
-static bool next_file(struct tly_log_reader *reader)
-{
-    struct tly_log_file *next = reader->file->newer;
-    file_leave(reader);
-    next->readers++;
-    reader->file = next;
-    reader->offset = 0;
-    /* An empty file can't be told from another one later; the end of the last one can. */
-    if (!tly_log_reader_has_pieces(reader) && next->head_len > 0) {
-        struct tly_position position;
-        tly_log_lines_position(reader, &position);
-        tly_cursor_advance(reader->cursor, &position);
-    }
-    tly_log_source_trim(reader->source);
-    return true;
-}
-
 static int flush_pieces(struct tly_log_reader *reader, bool all)
 {
     int64_t now = tly_loop_now_ms(reader->logs->context->loop);
@@ -224,6 +207,29 @@ static int flush_pieces(struct tly_log_reader *reader, bool all)
     }
     int committed = tly_log_lines_commit(reader);
     return rc < 0 ? rc : committed;
+}
+
+static bool next_file(struct tly_log_reader *reader)
+{
+    struct tly_log_file *next = reader->file->newer;
+    if (next->instance != reader->file->instance && tly_log_reader_has_pieces(reader)) {
+        int rc = flush_pieces(reader, true); /* whoever wrote them has ended */
+        if (rc < 0) {
+            return stopped_by(reader, rc);
+        }
+    }
+    file_leave(reader);
+    next->readers++;
+    reader->file = next;
+    reader->offset = 0;
+    /* An empty file can't be told from another one later; the end of the last one can. */
+    if (!tly_log_reader_has_pieces(reader) && next->head_len > 0) {
+        struct tly_position position;
+        tly_log_lines_position(reader, &position);
+        tly_cursor_advance(reader->cursor, &position);
+    }
+    tly_log_source_trim(reader->source);
+    return true;
 }
 
 /* All of the container's log is read, and there will be no more. */

@@ -46,6 +46,7 @@ struct tly_log_format {
     size_t (*take)(struct tly_log_reader *reader, struct tly_text block, bool ended, int *ret_rc);
     /* How far into `tail`, the end of a file, its last whole line reaches; 0: there is none. */
     size_t (*last_end)(struct tly_text tail);
+    bool kubelet;     /* named and rotated by the kubelet: see walk.h */
     size_t entry_max; /* where that does not follow from the setting line_max; else 0 */
 };
 extern const struct tly_log_format tly_log_json;    /* Docker's json-file */

@@ -5,7 +5,17 @@
 
 #include "collectors/logs/tag.h"
 
+#include <errno.h>
+
 static const char *const from_names[] = {"now", "beginning", NULL};
+
+static int verify_pods_root(const char *value, struct tly_error *err)
+{
+    if (value[0] != '\0' && value[0] != '/') {
+        return tly_error_set(err, -EINVAL, "the path has to be absolute");
+    }
+    return 0;
+}
 
 static const struct tly_option logs_rows[] = {
     {.key = "from",
@@ -23,6 +33,23 @@ static const struct tly_option logs_rows[] = {
      .help = "The tag of each container's records. `{id}` is the first 12 digits of its id, "
              "`{full_id}` all of them, `{name}` its name, `{image}` its image, `{label:KEY}` the "
              "value of a label."},
+    {.key = "pods_root",
+     .type = TLY_OPTION_STRING,
+     .offset = offsetof(struct tly_logs_settings, pods_root),
+     .fallback = "/var/log/pods",
+     .verify = verify_pods_root,
+     .help = "The folder in which a kubelet keeps the logs of its pods' containers, written by "
+             "containerd or CRI-O. It may be absent; `\"\"` switches this off."},
+    {.key = "pods_tag",
+     .type = TLY_OPTION_STRING,
+     .offset = offsetof(struct tly_logs_settings, pods_tag),
+     .fallback = "kubernetes.{label:io.kubernetes.pod.namespace}.{label:io.kubernetes.pod.name}."
+                 "{name}",
+     .verify = tly_log_tag_verify,
+     .help = "The same for containers of Kubernetes: `{name}` is the container's name within its "
+             "pod, `{id}` and `{full_id}` are the pod's, and the labels are "
+             "`io.kubernetes.pod.namespace`, `io.kubernetes.pod.name`, `io.kubernetes.pod.uid` and "
+             "`io.kubernetes.container.name`."},
     {.key = "line_max",
      .type = TLY_OPTION_SIZE,
      .offset = offsetof(struct tly_logs_settings, line_max_bytes),

@@ -13,6 +13,8 @@ enum tly_logs_from { TLY_LOGS_FROM_NOW, TLY_LOGS_FROM_BEGINNING };
 struct tly_logs_settings {
     int from; /* enum tly_logs_from: for what stands there when the agent first runs */
     char *tag;
+    char *pods_root; /* "": none */
+    char *pods_tag;
     int64_t line_max_bytes;
     int64_t join_max_bytes;
     int64_t held_max_bytes;

@@ -8,6 +8,7 @@
 #include "agent/loop/log.h"
 #include "collectors/logs/chain.h"
 #include "collectors/logs/tag.h"
+#include "collectors/logs/walk.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -20,27 +21,54 @@
  * none, a directory moved): every so many ticks. */
 #define LOOK_TICKS 10
 
+/* Docker's local driver has a folder of its own, made when the container first starts. */
+static const char local_dir[] = "local-logs";
+static const char local_base[] = "container.log";
+
 /* ---- events ---- */
 
+static bool is_base(const struct tly_log_source *source, struct tly_text name)
+{
+    return source->format->kubelet ? tly_log_walk_is_kubelet_base(name)
+                                   : tly_text_equal(name, tly_text_of(source->base));
+}
+
+/* Names in the folder of the files. */
+static void file_seen(struct tly_log_source *source, unsigned events, struct tly_text name)
+{
+    bool base = is_base(source, name);
+    if (events & TLY_WATCH_LOST) {
+        source->created = source->found; /* nobody counts what was lost */
+        tly_log_source_wake(source);
+    }
+    source->created += base && (events & TLY_WATCH_CREATED);
+    if ((events & TLY_WATCH_LOST) || (base && (events & (TLY_WATCH_CREATED | TLY_WATCH_GONE)))) {
+        tly_logs_stale(source->logs, source);
+    }
+}
+
+static void name_seen(void *arg, unsigned events, struct tly_text name)
+{
+    file_seen(arg, events, name);
+}
+
+/* Names in the folder of the container. */
 static void seen(void *arg, unsigned events, struct tly_text name)
 {
     struct tly_log_source *source = arg;
-    bool is_base = tly_text_equal(name, tly_text_of(source->base));
     if (events & TLY_WATCH_ENDED) {
         source->gone = true;
     }
-    if (events & TLY_WATCH_LOST) {
-        source->created = source->found; /* nobody counts what was lost */
-        source->description_stale = true;
-        tly_log_source_wake(source);
-    }
-    if (tly_text_equal(name, TLY_TEXT("config.v2.json")) ||
-        tly_text_equal(name, TLY_TEXT("hostconfig.json"))) {
+    if (!source->pod &&
+        ((events & TLY_WATCH_LOST) || tly_text_equal(name, TLY_TEXT("config.v2.json")) ||
+         tly_text_equal(name, TLY_TEXT("hostconfig.json")))) {
         source->description_stale = true;
     }
-    source->created += is_base && (events & TLY_WATCH_CREATED);
+    if (source->files_fd == source->dir_fd) {
+        file_seen(source, events, name);
+    }
     if (source->description_stale || (events & (TLY_WATCH_ENDED | TLY_WATCH_LOST)) ||
-        (is_base && (events & (TLY_WATCH_CREATED | TLY_WATCH_GONE)))) {
+        tly_text_equal(name, tly_text_of(local_dir))) {
         tly_logs_stale(source->logs, source);
     }
 }
@@ -48,61 +76,123 @@ static void seen(void *arg, unsigned events, struct tly_text name)
 static void written(void *arg, unsigned events, struct tly_text name)
 {
     struct tly_log_source *source = arg;
-    if ((events & TLY_WATCH_LOST) || tly_text_equal(name, tly_text_of(source->base))) {
-        tly_log_source_wake(source);
+    if ((events & TLY_WATCH_LOST) || source->format->kubelet || is_base(source, name)) {
+        tly_log_source_wake(source); /* the kubelet's: also to one that was renamed */
     }
 }
 
-static void start_watching(struct tly_log_source *source)
+static void say_unwatched(struct tly_log_source *source, const char *dir, int rc)
 {
-    int rc = tly_watch_new(source->logs->context->watcher, source->dir,
-                           TLY_WATCH_CREATED | TLY_WATCH_GONE, seen, source, &source->watch);
-    source->watch = rc < 0 ? NULL : source->watch;
-    if (rc == 0) {
-        rc = tly_watch_new(source->logs->writes, source->dir, TLY_WATCH_MODIFIED, written, source,
-                           &source->writes);
-        source->writes = rc < 0 ? NULL : source->writes;
-    }
     uint64_t held;
     int64_t now = tly_loop_now_ms(source->logs->context->loop);
     if (rc < 0 && rc != -ENOENT && tly_log_limit_pass(&source->logs->watch_limit, now, &held)) {
-        tly_log_warn("logs", "cannot watch %s: %s; looking every second%s", source->dir,
-                     tly_error_name(rc),
+        tly_log_warn("logs", "cannot watch %s: %s; looking every second%s", dir, tly_error_name(rc),
                      rc == -ENOSPC ? " (raise fs.inotify.max_user_watches)" : "");
     }
 }
 
+static int watch_names(struct tly_log_source *source, const char *dir, tly_watch_fn fn,
+                       struct tly_watch **ret_watch)
+{
+    int rc = tly_watch_new(source->logs->context->watcher, dir, TLY_WATCH_CREATED | TLY_WATCH_GONE,
+                           fn, source, ret_watch);
+    *ret_watch = rc < 0 ? NULL : *ret_watch;
+    return rc;
+}
+
+static int watch_writes(struct tly_log_source *source, const char *dir)
+{
+    tly_watch_free(source->writes);
+    int rc = tly_watch_new(source->logs->writes, dir, TLY_WATCH_MODIFIED, written, source,
+                           &source->writes);
+    source->writes = rc < 0 ? NULL : source->writes;
+    return rc;
+}
+
+static void start_watching(struct tly_log_source *source)
+{
+    int rc = watch_names(source, source->dir, seen, &source->watch);
+    if (rc == 0) {
+        rc = watch_writes(source, source->dir);
+    }
+    say_unwatched(source, source->dir, rc);
+}
+
+/* ---- the local driver's folder ---- */
+
+static int use_local(struct tly_log_source *source, int fd)
+{
+    TLY_AUTO_FREE char *dir = NULL;
+    char *base = strdup(local_base);
+    if (!base || asprintf(&dir, "%s/%s", source->dir, local_dir) < 0) {
+        free(base);
+        return -ENOMEM;
+    }
+    source->files_fd = fd;
+    source->format = &tly_log_entries;
+    free(source->base);
+    source->base = base;
+    int rc = watch_names(source, dir, name_seen, &source->names);
+    if (rc == 0) {
+        rc = watch_writes(source, dir);
+    }
+    say_unwatched(source, dir, rc);
+    return 0;
+}
+
+/* Whether it is the local driver that writes this container's log, which shows at its first start:
+ * a container keeps its driver for life. */
+static int look_for_local(struct tly_log_source *source)
+{
+    TLY_AUTO_FD fd = -1;
+    if (source->pod || source->newest || source->files_fd != source->dir_fd) {
+        return 0;
+    }
+    int rc = tly_file_open(source->dir_fd, local_dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, &fd);
+    if (rc < 0) {
+        return rc == -ENOENT ? 0 : rc;
+    }
+    rc = use_local(source, fd);
+    fd = rc < 0 ? fd : -1;
+    return rc;
+}
+
 /* ---- life ---- */
 
-int tly_log_source_new(struct tly_logs *logs, const char *id, const char *dir, const char *base,
-                       bool old, struct tly_log_source **ret_source)
+int tly_log_source_new(struct tly_logs *logs, const struct tly_log_origin *origin,
+                       struct tly_log_source **ret_source)
 {
     struct tly_log_source *source = calloc(1, sizeof(*source));
     if (!source) {
         return -ENOMEM;
     }
     source->logs = logs;
-    source->format = &tly_log_json;
+    source->format = origin->pod ? &tly_log_cri : &tly_log_json;
     source->dir_fd = -1;
-    source->old = old;
-    (void)snprintf(source->id, sizeof(source->id), "%s", id);
-    (void)snprintf(source->key, sizeof(source->key), "docker/%s", source->id);
+    source->files_fd = -1;
+    source->old = origin->old;
+    source->pod = origin->pod != NULL;
+    source->description = origin->pod ? tly_container_ref(origin->pod) : NULL;
+    (void)snprintf(source->id, sizeof(source->id), "%s", origin->id);
+    (void)snprintf(source->key, sizeof(source->key), "%s", origin->key);
     tly_log_template_init(&source->template);
     tly_buf_init(&source->tag, TLY_LOG_TAG_MAX);
-    source->dir = strdup(dir);
-    source->base = strdup(base);
+    source->dir = strdup(origin->dir);
+    source->base = strdup(origin->base);
     source->readers = calloc(logs->target_count + 1, sizeof(struct tly_log_reader *));
     source->wanted = calloc(logs->target_count + 1, sizeof(bool));
     int rc = source->dir && source->base && source->readers && source->wanted ? 0 : -ENOMEM;
     if (rc == 0) {
-        rc = tly_file_open(AT_FDCWD, dir, O_RDONLY | O_DIRECTORY, &source->dir_fd);
+        rc = tly_file_open(AT_FDCWD, source->dir, O_RDONLY | O_DIRECTORY, &source->dir_fd);
+        source->files_fd = source->dir_fd;
     }
     if (rc < 0) {
         tly_log_source_free(source);
         return rc;
     }
     start_watching(source); /* before the first look, so that nothing comes between */
-    source->description_stale = true;
+    source->description_stale = !source->pod;
+    source->facts_stale = true;
     tly_logs_stale(logs, source);
     *ret_source = source;
     return 0;
@@ -117,11 +207,15 @@ void tly_log_source_free(struct tly_log_source *source)
         tly_log_reader_free(source->readers[i]);
     }
     tly_watch_free(source->watch);
+    tly_watch_free(source->names);
     tly_watch_free(source->writes);
     tly_log_chain_free(source);
     tly_container_unref(source->description);
     tly_log_template_done(&source->template);
     tly_buf_done(&source->tag);
+    if (source->files_fd != source->dir_fd) {
+        tly_fd_close(&source->files_fd);
+    }
     tly_fd_close(&source->dir_fd);
     free(source->readers);
     free(source->wanted);
@@ -163,7 +257,8 @@ bool tly_log_source_look(struct tly_log_source *source)
     if (source->template.bytes.len == 0) {
         return false; /* no memory even for that: the next tick tries again */
     }
-    int rc = tly_log_chain_look(source);
+    int rc = look_for_local(source);
+    rc = rc < 0 ? rc : tly_log_chain_look(source);
     if (rc < 0) {
         tly_logs_error(source->logs, source->id, "cannot look for its log files", rc);
     }
@@ -181,7 +276,9 @@ void tly_log_source_tick(struct tly_log_source *source)
         source->created = source->found;
     }
     source->found_lately = false;
-    bool look = !source->watch || !source->writes || source->facts_stale || source->gone ||
+    bool unwatched = !source->watch || !source->writes ||
+                     (source->files_fd != source->dir_fd && !source->names);
+    bool look = unwatched || source->facts_stale || source->gone ||
                 source->logs->ticks % LOOK_TICKS == 0;
     if (look) {
         tly_logs_stale(source->logs, source);

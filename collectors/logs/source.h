@@ -1,6 +1,6 @@
 /*
- * One container's log: its directory, the chain of its files, what its records have in common, and
- * a reader per destination. Owned by the collector's table of sources.
+ * One container's log: its directories, the chain of its files, what its records have in common,
+ * and a reader per destination. Owned by the collector's table of sources.
  */
 #ifndef TLY_LOGS_SOURCE_H
 #define TLY_LOGS_SOURCE_H
@@ -17,16 +17,23 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* "docker/<id>", "pod/<uid>/<container>": how positions are kept. A container's name under
+ * Kubernetes has at most 63 bytes; a file name at most 255. */
+#define TLY_LOG_KEY_MAX (sizeof("pod//") + TLY_CONTAINER_ID_MAX + 128)
+
 struct tly_log_source {
     struct tly_logs *logs;
     const struct tly_log_format *format;
-    char *dir;                /* path */
-    char *base;               /* name of the file being written */
-    struct tly_watch *watch;  /* of names; NULL: looked at at every tick */
+    char *dir;               /* path of the container's folder */
+    char *base;              /* name of the file being written */
+    struct tly_watch *watch; /* of names in it; NULL: looked at at every tick */
+    struct tly_watch *names; /* the same of `files_fd`, where that is another one; NULL: as above */
     struct tly_watch *writes; /* NULL: read at every tick */
     struct tly_log_source *next_stale;
 
-    struct tly_container *description; /* as the engine's files have it; NULL: not read yet */
+    /* As the engine's files have it; NULL: not read yet. Of a container of Kubernetes it is made
+     * from the path, and stays. */
+    struct tly_container *description;
     struct tly_log_template template;
     struct tly_buf tag;
 
@@ -44,6 +51,8 @@ struct tly_log_source {
     uint64_t published_lines;        /* as of the last publishing */
 
     int dir_fd;
+    int files_fd;           /* the folder of the files: dir_fd itself, or one below it */
+    bool pod;               /* a container of Kubernetes */
     bool old;               /* may have lines from before the agent's first run */
     bool gone;              /* the directory was removed */
     bool stopped;           /* the container does not run */
@@ -55,12 +64,21 @@ struct tly_log_source {
     bool found_lately;      /* a file was found since the last tick */
     bool published_idle;    /* nothing was left to read at the last publishing */
     char id[TLY_CONTAINER_ID_MAX + 1];
-    char key[sizeof("docker/") + TLY_CONTAINER_ID_MAX];
+    char key[TLY_LOG_KEY_MAX];
 };
 
-/* `id` is checked by the caller. `old`: see above. -errno of the directory, -ENOMEM. */
-int tly_log_source_new(struct tly_logs *logs, const char *id, const char *dir, const char *base,
-                       bool old, struct tly_log_source **ret_source) TLY_CHECK;
+/* What a source is made of. `id`, `key` and the names are checked by the caller. */
+struct tly_log_origin {
+    const char *id; /* of the container; of the pod, if it is one of Kubernetes */
+    const char *key;
+    const char *dir, *base;
+    struct tly_container *pod; /* what is known of it, if it is one of Kubernetes; else NULL */
+    bool old;                  /* see above */
+};
+
+/* -errno of the directory, -ENOMEM. */
+int tly_log_source_new(struct tly_logs *logs, const struct tly_log_origin *origin,
+                       struct tly_log_source **ret_source) TLY_CHECK;
 void tly_log_source_free(struct tly_log_source *source); /* NULL is fine */
 
 /* Looks at the directory and the descriptions. True when the container is gone and all is
@@ -76,6 +94,9 @@ void tly_log_source_wake(struct tly_log_source *source);
 /* The newest file no longer is what `reader` read of it: truncated in place. */
 void tly_log_source_cut(struct tly_log_source *source, struct tly_log_file *file);
 
+/* Renamed files to which nobody writes any more become final. Whether others will. */
+bool tly_log_source_close(struct tly_log_source *source);
+
 /* Frees files that nobody will read. */
 void tly_log_source_trim(struct tly_log_source *source);
 
@@ -85,6 +106,13 @@ uint64_t tly_log_source_give_up(struct tly_log_source *source);
 uint64_t tly_log_source_held(struct tly_log_source *source);
 
 /* ---- facts.c ---- */
+
+/* As Kubernetes labels the containers of an engine that has labels; it is by these that tags and
+ * destinations tell its pods. */
+#define TLY_LOG_LABEL_NAMESPACE "io.kubernetes.pod.namespace"
+#define TLY_LOG_LABEL_POD       "io.kubernetes.pod.name"
+#define TLY_LOG_LABEL_UID       "io.kubernetes.pod.uid"
+#define TLY_LOG_LABEL_CONTAINER "io.kubernetes.container.name"
 
 /* Brings name, labels and state up to date: for tag and template. */
 void tly_log_source_read_facts(struct tly_log_source *source);

@@ -30,6 +30,7 @@ extern const char *const tly_log_lost_names[TLY_LOST_COUNT];
 
 struct tly_log_reader;
 struct tly_log_source;
+struct tly_pods;
 struct tly_watcher;
 
 /* One destination, from the readers' side. */
@@ -54,7 +55,7 @@ struct tly_logs {
     const struct tly_logs_settings *settings;
     struct tly_log_target *targets;
     size_t target_count;
-    struct tly_map *sources; /* by container id */
+    struct tly_map *sources; /* by key */
     /* Tells of bytes written. Its own, so that these events can gather, and so that a flood of them
      * pushes none out of the queue that tells of files made and removed. */
     struct tly_watcher *writes;
@@ -62,14 +63,19 @@ struct tly_logs {
     /* discovery.c */
     char *root; /* DATA_ROOT/containers */
     struct tly_watch *root_watch;
-    bool root_seen;     /* it was read once, or is not there */
-    bool root_holds;    /* it had containers in it */
-    bool settled;       /* the first look at everything is done */
+    bool root_seen;  /* it was read once, or is not there */
+    bool root_holds; /* it had containers in it */
+    bool settled;    /* the first look at everything is done */
+
+    struct tly_pods *pods; /* NULL: switched off */
+
     int64_t started_ns; /* realtime */
 
     /* the queues: see collector.c */
     struct tly_defer *turn;
     struct tly_timer *tick;
+    struct tly_timer *closing; /* see tly_log_source_close */
+    int64_t closing_ms;
     uint64_t ticks;
     struct tly_log_source *stale, *stale_last;
     struct tly_log_reader *ready, *ready_last;

@@ -90,25 +90,34 @@ static int replace(struct tly_log_template *template, struct tly_log_pairs *pair
     return 0;
 }
 
-int tly_log_template_identify(struct tly_log_template *template, const char *id, const char *name)
+int tly_log_template_fields(struct tly_log_template *template, const struct tly_log_field *fields,
+                            size_t count)
 {
-    struct tly_log_pairs next = {.count = name ? 2 : 1};
-    struct tly_buf slashed;
+    struct tly_log_pairs next = {.count = (uint32_t)count};
+    int rc = 0;
     tly_buf_init(&next.packed, PAIRS_BYTES_MAX);
-    tly_buf_init(&slashed, PAIRS_BYTES_MAX);
-    int rc = put_pair(&next.packed, "container_id", tly_text_of(id));
-    if (rc == 0 && name) {
-        rc = tly_buf_printf(&slashed, "/%s", name);
+    for (size_t i = 0; rc == 0 && i < count; i++) {
+        rc = put_pair(&next.packed, fields[i].key, tly_text_of(fields[i].value));
     }
-    if (rc == 0 && name) {
-        rc = put_pair(&next.packed, "container_name", tly_buf_text(&slashed));
-    }
-    tly_buf_done(&slashed);
     if (rc < 0) {
         tly_buf_done(&next.packed);
         return rc;
     }
     return replace(template, &template->identity, next);
+}
+
+int tly_log_template_identify(struct tly_log_template *template, const char *id, const char *name)
+{
+    struct tly_buf slashed;
+    tly_buf_init(&slashed, PAIRS_BYTES_MAX);
+    int rc = name ? tly_buf_printf(&slashed, "/%s", name) : 0;
+    if (rc == 0) {
+        const struct tly_log_field fields[] = {{"container_id", id},
+                                               {"container_name", slashed.at}};
+        rc = tly_log_template_fields(template, fields, name ? 2 : 1);
+    }
+    tly_buf_done(&slashed);
+    return rc;
 }
 
 /* Docker's own fields keep their meaning, whatever a label is called. */

@@ -49,6 +49,13 @@ typedef int (*tly_log_attrs_fn)(struct tly_text attrs, char *scratch,
                                                struct tly_text value),
                                 void *arg);
 
+/* The same with other fields: names and texts. */
+struct tly_log_field {
+    const char *key, *value;
+};
+int tly_log_template_fields(struct tly_log_template *template, const struct tly_log_field *fields,
+                            size_t count) TLY_CHECK;
+
 /* Takes over the attributes of a line (empty: none), which `read` can read. What it can't is left
  * out. -ENOMEM, TLY_E_LIMIT: the template is as it was. */
 int tly_log_template_attrs(struct tly_log_template *template, struct tly_text attrs,

@@ -1,12 +1,15 @@
 /*
- * Finding a container's log files on disk: BASE, BASE.1, BASE.2 ..., of which the rotated ones may
- * be compressed (BASE.2.gz). Docker renames them upwards while we look; see its rotate() in
- * daemon/logger/loggerutils/logfile.go.
+ * Finding a container's log files on disk. Docker has BASE, BASE.1, BASE.2 ..., of which the
+ * rotated ones may be compressed (BASE.2.gz), and renames them upwards while we look; see its
+ * rotate() in daemon/logger/loggerutils/logfile.go. The kubelet has N.log, where N counts the
+ * starts of the container, N.log.YYYYMMDD-HHMMSS and N.log.YYYYMMDD-HHMMSS.gz; see
+ * pkg/kubelet/logs/container_log_manager.go.
  */
 #ifndef TLY_LOGS_WALK_H
 #define TLY_LOGS_WALK_H
 
 #include "agent/base/error.h"
+#include "agent/base/text.h"
 #include "collectors/logs/file.h"
 
 #include <stdbool.h>
@@ -18,6 +21,9 @@ struct tly_log_walk {
     bool has_current;                     /* BASE exists; it is `newest`, unless it is known */
 };
 
+/* "4294967295.log.99991231-235959.gz" */
+#define TLY_LOG_KUBELET_NAME_MAX 40
+
 /* A file that needs no opening, because it was in the chain before. */
 struct tly_log_known {
     struct tly_position identity;
@@ -27,7 +33,7 @@ struct tly_log_known {
 /*
  * Opens all files, oldest first; but only those that are newer than every one of `known`. The files
  * are those of one moment: if a rotation comes between, it looks again. -errno of reading the
- * directory, -ENOMEM.
+ * directory, -ENOMEM. `base` NULL: the kubelet's names.
  */
 int tly_log_walk(int dir_fd, const char *base, const struct tly_log_known *known,
                  size_t known_count, struct tly_log_walk *ret_walk) TLY_CHECK;
@@ -36,6 +42,13 @@ int tly_log_walk(int dir_fd, const char *base, const struct tly_log_known *known
  * itself: the copy that copytruncate made. -ENOENT. */
 int tly_log_walk_find(int dir_fd, const char *base, const struct tly_position *position,
                       struct tly_log_file **ret_file) TLY_CHECK;
+
+/* The name of the file that the container's last start writes to, or would: there may be no file
+ * under it at the moment. -ENOENT: nobody has written anything. */
+int tly_log_walk_kubelet_base(int dir_fd, char ret_base[TLY_LOG_KUBELET_NAME_MAX]) TLY_CHECK;
+
+/* Whether a file of this name is one that a start of a container writes to. */
+bool tly_log_walk_is_kubelet_base(struct tly_text name);
 
 void tly_log_walk_done(struct tly_log_walk *walk); /* frees what is in the list */
 

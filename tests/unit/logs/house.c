@@ -198,9 +198,9 @@ static void parse_options(struct house *house)
     static const struct tly_section *const sections[] = {&tly_settings_section, &tly_docker_section,
                                                          &tly_collect_section, &tly_logs_section};
     struct tly_complaints complaints;
-    char text[sizeof(house->options) + TEMP_DIR_MAX + 64];
-    int len = snprintf(text, sizeof(text), "docker: {data_root: %s}\nlogs: {%s}\n", house->dir,
-                       house->options);
+    char text[sizeof(house->options) + 2 * TEMP_DIR_MAX + 64];
+    int len = snprintf(text, sizeof(text), "docker: {data_root: %s}\nlogs: {pods_root: %s/pods, %s}\n", house->dir,
+                       house->dir, house->options);
     if (tly_config_parse(sections, ROWS(sections), text, (size_t)len, &complaints, &house->config) <
         0) {
         fail_msg("%s", complaints.at[0].text);
