@@ -285,7 +285,8 @@ class Agent:
 
 
 class Receiver:
-    """`tallyman receive`, whose lines end up in a file."""
+    """`tallyman receive`, whose lines end up in a file. Bytes that are no UTF-8 come as surrogates:
+    `line.encode("utf-8", "surrogateescape")` has them."""
 
     def __init__(self, binary, directory, port=None):
         self.binary = binary
@@ -299,8 +300,8 @@ class Receiver:
         return f"127.0.0.1:{self.port}"
 
     def start(self):
-        self.program = Program("receiver", [self.binary, "receive", "--listen", self.address,
-                                            "--output", str(self.file)], self.directory)
+        self.program = Program("receiver", [self.binary, "receive", "--raw-bytes",
+                                            "--listen", self.address, "--output", str(self.file)], self.directory)
 
         def listens():
             self.program.assert_running()
@@ -314,7 +315,8 @@ class Receiver:
         if not self.file.exists():
             return []
         text = self.file.read_bytes()
-        rows = (json.loads(line) for line in text[:text.rfind(b"\n") + 1].splitlines())
+        rows = (json.loads(line.decode("utf-8", "surrogateescape"))
+                for line in text[:text.rfind(b"\n") + 1].splitlines())
         return [row for row in rows
                 if container is None or row["record"].get("container_id") == container]
 

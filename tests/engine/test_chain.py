@@ -72,6 +72,11 @@ class Chain(unittest.TestCase):
         self.addCleanup(self.engine.remove, container)
         return container
 
+    @staticmethod
+    def pause(seconds):
+        """Random moments are the input of some tests."""
+        threading.Event().wait(seconds)
+
     def seen(self, what, condition, since):
         """Awaits the condition and notes how long after `since` it held. The time is reported and
         not asserted, but for a bound that no load explains."""
@@ -310,11 +315,6 @@ class Losing(Chain):
         firsts = list(dict.fromkeys(lines))
         self.assertEqual(firsts, expected, "in order, repeats apart")
         self.notes.append(f"{len(lines) - len(expected)} repeats of {len(expected)} lines")
-
-    @staticmethod
-    def pause(seconds):
-        """Random moments are the input of this test."""
-        threading.Event().wait(seconds)
 
     def test_short_lived_and_removed_containers(self):
         receiver = self.receiver()
