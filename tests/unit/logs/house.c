@@ -11,8 +11,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define START_NS 1700000000000000000LL
-
 /* ---- sinks ---- */
 
 static void append_extra(struct taken *taken, struct tly_text key, struct tly_text value)
@@ -34,6 +32,7 @@ static void take_field(struct taken *taken, struct tly_text key, struct tly_text
         {"container_name", &taken->name},
         {"source", &taken->source},
         {"log", &taken->log},
+        {"pod_id", &taken->id},
         {"partial_id", &taken->partial_id},
         {"partial_ordinal", &taken->partial_ordinal},
         {"partial_last", &taken->partial_last},
@@ -170,6 +169,9 @@ int house_set_up(void **state)
     assert_int_equal(mkdir(path, 0700), 0);
     house->state_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     assert_true(house->state_fd >= 0);
+    (void)snprintf(house->pods, sizeof(house->pods), "%s/pods", house->dir);
+    assert_int_equal(mkdir(house->pods, 0700), 0);
+    house->closing_ms = 2;
     house->sink_count = 1;
     house->limits = (struct tly_destination_limits){.chunk_age_ms = 5};
     (void)snprintf(house->options, sizeof(house->options), "from: beginning");
@@ -199,7 +201,8 @@ static void parse_options(struct house *house)
                                                          &tly_collect_section, &tly_logs_section};
     struct tly_complaints complaints;
     char text[sizeof(house->options) + 2 * TEMP_DIR_MAX + 64];
-    int len = snprintf(text, sizeof(text), "docker: {data_root: %s}\nlogs: {pods_root: %s/pods, %s}\n", house->dir,
+    int len = snprintf(text, sizeof(text),
+                       "docker: {data_root: %s}\nlogs: {pods_root: %s/pods, %s}\n", house->dir,
                        house->dir, house->options);
     if (tly_config_parse(sections, ROWS(sections), text, (size_t)len, &complaints, &house->config) <
         0) {
@@ -238,6 +241,8 @@ void house_start(struct house *house)
     if (tly_collector_logs.start(&house->context, &house->collector, &err) < 0) {
         fail_msg("%s", err.text);
     }
+    struct tly_logs *logs = house->collector;
+    logs->closing_ms = house->closing_ms;
 }
 
 static void note_stopped(void *arg)
@@ -326,140 +331,6 @@ int64_t house_metric(const struct house *house, enum tly_family_id family, const
     tly_sample_set_unref(set);
     tly_samples_done(&samples);
     return sum;
-}
-
-/* ---- the pretended engine ---- */
-
-static void write_file(const char *dir, const char *name, const char *text)
-{
-    char path[512];
-    (void)snprintf(path, sizeof(path), "%s/%s", dir, name);
-    FILE *file = fopen(path, "we");
-    assert_non_null(file);
-    assert_true(fputs(text, file) >= 0);
-    assert_int_equal(fclose(file), 0);
-}
-
-void docker_create(struct house *house, struct docker *docker, unsigned number)
-{
-    char config[512];
-    *docker = (struct docker){.fd = -1, .now_ns = START_NS};
-    (void)snprintf(docker->id, sizeof(docker->id), "%064x", number);
-    (void)snprintf(docker->dir, sizeof(docker->dir), "%s/%s", house->containers, docker->id);
-    (void)snprintf(docker->log, sizeof(docker->log), "%s/%s-json.log", docker->dir, docker->id);
-    assert_int_equal(mkdir(docker->dir, 0700), 0);
-    (void)snprintf(config, sizeof(config),
-                   "{\"ID\":\"%s\",\"Name\":\"/box%u\",\"State\":{\"Running\":true},"
-                   "\"Config\":{\"Image\":\"busybox:1\",\"Labels\":{\"app\":\"shop\"}}}",
-                   docker->id, number);
-    write_file(docker->dir, "config.v2.json", config);
-    write_file(docker->dir, "hostconfig.json", "{\"LogConfig\":{\"Type\":\"json-file\"}}");
-}
-
-void docker_raw(struct docker *docker, const char *bytes, size_t len)
-{
-    if (docker->fd < 0) {
-        docker->fd = open(docker->log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
-        assert_true(docker->fd >= 0);
-    }
-    assert_int_equal(write(docker->fd, bytes, len), len);
-}
-
-void docker_entry(struct docker *docker, const char *stream, struct tly_text text, bool whole)
-{
-    size_t cap = text.len + 256;
-    char *line = malloc(cap);
-    assert_non_null(line);
-    int len = snprintf(line, cap,
-                       "{\"log\":\"%.*s%s\",\"stream\":\"%s\",\"time\":\"2023-11-14T22:13:20."
-                       "%09lldZ\"}\n",
-                       (int)text.len, text.at, whole ? "\\n" : "", stream,
-                       (long long)(docker->now_ns - START_NS));
-    docker_raw(docker, line, (size_t)len);
-    free(line);
-}
-
-void docker_write(struct docker *docker, const char *stream, const char *text)
-{
-    docker_entry(docker, stream, tly_text_of(text), true);
-    docker->now_ns += 1000;
-}
-
-void docker_piece(struct docker *docker, const char *stream, char fill, size_t len, bool last)
-{
-    char *text = malloc(len + 1);
-    assert_non_null(text);
-    memset(text, fill, len);
-    docker_entry(docker, stream, (struct tly_text){text, len}, last);
-    docker->now_ns += last ? 1000 : 0; /* all pieces of a line have the time of the first */
-    free(text);
-}
-
-void docker_lines(struct docker *docker, unsigned from, unsigned until)
-{
-    for (unsigned n = from; n < until; n++) {
-        char text[64];
-        (void)snprintf(text, sizeof(text), "%u: the quick brown fox", n);
-        docker_write(docker, "stdout", text);
-    }
-}
-
-static void name_of(const struct docker *docker, unsigned number, bool gzip, char to[512])
-{
-    if (number == 0) {
-        (void)snprintf(to, 512, "%s", docker->log);
-    } else {
-        (void)snprintf(to, 512, "%s.%u%s", docker->log, number, gzip ? ".gz" : "");
-    }
-}
-
-void docker_rotate(struct docker *docker, unsigned max_file)
-{
-    char from[512];
-    char to[512];
-    assert_int_equal(close(docker->fd), 0);
-    if (max_file <= 1) {
-        assert_int_equal(unlink(docker->log), 0);
-    }
-    for (int gzip = 0; gzip < 2 && max_file > 1; gzip++) {
-        name_of(docker, max_file - 1, gzip, from);
-        (void)unlink(from); /* may not be there */
-    }
-    for (unsigned i = max_file - 1; i > 0 && max_file > 1; i--) {
-        for (int gzip = 0; gzip < (i > 1 ? 2 : 1); gzip++) {
-            name_of(docker, i - 1, gzip, from);
-            name_of(docker, i, gzip, to);
-            (void)rename(from, to); /* may not be there */
-        }
-    }
-    docker->fd = open(docker->log, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0640);
-    assert_true(docker->fd >= 0);
-}
-
-void docker_compress(const struct docker *docker, unsigned number)
-{
-    char name[512];
-    char command[600];
-    name_of(docker, number, false, name);
-    (void)snprintf(command, sizeof(command), "gzip -1 -- %s", name);
-    assert_int_equal(system(command), 0);
-}
-
-void docker_remove(struct docker *docker)
-{
-    if (docker->fd >= 0) {
-        close(docker->fd);
-        docker->fd = -1;
-    }
-    char command[sizeof(docker->dir) + 16];
-    (void)snprintf(command, sizeof(command), "rm -rf -- %s", docker->dir);
-    assert_int_equal(system(command), 0);
-}
-
-void docker_reopen(struct docker *docker)
-{
-    close(docker->fd);
-    docker->fd = -1;
 }
 
 /* ---- looking at what came ---- */

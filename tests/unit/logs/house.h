@@ -46,7 +46,9 @@ struct sink {
 struct house {
     char dir[TEMP_DIR_MAX];
     char containers[TEMP_DIR_MAX + 32];
-    char options[256]; /* YAML below `logs:`, may be changed before house_start */
+    char pods[TEMP_DIR_MAX + 32];
+    char options[256];  /* YAML below `logs:`, may be changed before house_start */
+    int64_t closing_ms; /* of what the kubelet renamed */
     size_t sink_count;
     struct tly_destination_limits limits;
     int state_fd;
@@ -90,18 +92,34 @@ int64_t house_metric(const struct house *house, enum tly_family_id family, const
 
 /* ---- the pretended engine ---- */
 
+enum driver {
+    DRIVER_JSON,  /* Docker's json-file */
+    DRIVER_LOCAL, /* Docker's local */
+    DRIVER_POD,   /* a runtime and a kubelet */
+    DRIVERS
+};
+
+#define ROTATED_MAX 128
+
 struct docker {
-    char id[65];
+    enum driver driver;
+    char id[65]; /* of a pod: its uid */
     char dir[TEMP_DIR_MAX + 128];
     char log[TEMP_DIR_MAX + 256];
-    int fd;         /* of the log being written; -1: none yet */
-    int64_t now_ns; /* of the next line */
+    int fd;                        /* of the log being written; -1: none yet */
+    int64_t now_ns;                /* of the next line */
+    unsigned pieces[2], lines[2];  /* local: of the line under way; and which it is; by stream */
+    unsigned starts;               /* of a pod's container, but the first */
+    char rotated[ROTATED_MAX][40]; /* a pod's: names, the oldest first */
+    unsigned rotated_count;
 };
 
 /* Makes the container's directory and description; the log comes with the first line. */
 void docker_create(struct house *house, struct docker *docker, unsigned number);
-/* As the json-file driver does; a piece of a line that is not `whole` has no newline. `text` needs
- * no escapes. */
+void docker_create_as(struct house *house, struct docker *docker, unsigned number,
+                      enum driver driver);
+/* As the driver does; a piece of a line that is not `whole` has no newline. With json-file, `text`
+ * needs no escapes. */
 void docker_entry(struct docker *docker, const char *stream, struct tly_text text, bool whole);
 void docker_write(struct docker *docker, const char *stream, const char *text);
 void docker_piece(struct docker *docker, const char *stream, char fill, size_t len, bool last);
@@ -111,8 +129,13 @@ void docker_raw(struct docker *docker, const char *bytes, size_t len);
 void docker_lines(struct docker *docker, unsigned from, unsigned until);
 /* The engine's rotation with --log-opt max-file. */
 void docker_rotate(struct docker *docker, unsigned max_file);
-/* LOG.n becomes LOG.n.gz. */
+/* The log is copied and cut in place, by something that is not the engine. */
+void docker_copytruncate(struct docker *docker);
+/* A pod's container starts again. */
+void docker_restart(struct docker *docker);
+/* LOG.n becomes LOG.n.gz: the n-th newest of the rotated files. */
 void docker_compress(const struct docker *docker, unsigned number);
+bool docker_has(const struct docker *docker, unsigned number); /* not compressed */
 /* docker rm. */
 void docker_remove(struct docker *docker);
 /* Opens the log anew, as after a restart of the engine. */
