@@ -202,8 +202,8 @@ static void parse_options(struct house *house)
     struct tly_complaints complaints;
     char text[sizeof(house->options) + 2 * TEMP_DIR_MAX + 64];
     int len = snprintf(text, sizeof(text),
-                       "docker: {data_root: %s}\nlogs: {pods_root: %s/pods, %s}\n", house->dir,
-                       house->dir, house->options);
+                       "docker: {data_root: %s}\nlogs: {pods_root: \"%s\", %s}\n", house->dir,
+                       house->pods, house->options);
     if (tly_config_parse(sections, ROWS(sections), text, (size_t)len, &complaints, &house->config) <
         0) {
         fail_msg("%s", complaints.at[0].text);
