@@ -73,10 +73,31 @@ static void seen(void *arg, unsigned events, struct tly_text name)
     }
 }
 
+/* A reader that waits for room sees a truncation only when it goes on, and by then the copy that
+ * was made before may be gone. */
+static void look_for_cut(struct tly_log_source *source)
+{
+    struct stat st;
+    struct tly_log_file *newest = source->newest;
+    bool waits = false;
+    for (size_t i = 0; i < source->logs->target_count; i++) {
+        waits = waits || (source->readers[i] && source->readers[i]->state == TLY_READER_WAITING);
+    }
+    if (!waits || !newest || newest->fd < 0 || newest->gzip || fstat(newest->fd, &st) < 0) {
+        return;
+    }
+    if ((uint64_t)st.st_size < newest->size) {
+        tly_log_source_cut(source, newest);
+    } else {
+        newest->size = (uint64_t)st.st_size;
+    }
+}
+
 static void written(void *arg, unsigned events, struct tly_text name)
 {
     struct tly_log_source *source = arg;
     if ((events & TLY_WATCH_LOST) || source->format->kubelet || is_base(source, name)) {
+        look_for_cut(source);
         tly_log_source_wake(source); /* the kubelet's: also to one that was renamed */
     }
 }
