@@ -152,14 +152,16 @@ static int open_found(int dir_fd, const char *base, const struct found *found,
 {
     char name[NAME_LEN_MAX];
     int rc = write_name(base, found, name);
-    if (rc == 0) {
-        rc = tly_log_file_open(dir_fd, name, found->gzip != 0, ret_file);
+    if (rc < 0) {
+        return rc;
     }
-    if (rc == 0) {
-        (*ret_file)->final = true;
-        (*ret_file)->instance = found->instance;
+    rc = tly_log_file_open(dir_fd, name, found->gzip != 0, ret_file);
+    if (rc < 0) {
+        return rc;
     }
-    return rc;
+    (*ret_file)->final = true;
+    (*ret_file)->instance = found->instance;
+    return 0;
 }
 
 static bool same_inode(const struct tly_log_file *a, const struct tly_log_file *b)

@@ -135,7 +135,7 @@ void docker_copytruncate(struct docker *docker);
 void docker_restart(struct docker *docker);
 /* LOG.n becomes LOG.n.gz: the n-th newest of the rotated files. */
 void docker_compress(const struct docker *docker, unsigned number);
-bool docker_has(const struct docker *docker, unsigned number); /* not compressed */
+bool docker_compressible(const struct docker *docker, unsigned number);
 /* docker rm. */
 void docker_remove(struct docker *docker);
 /* Opens the log anew, as after a restart of the engine. */

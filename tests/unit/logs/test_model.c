@@ -171,7 +171,7 @@ static void rotate(struct model *model, struct box *box)
 static void compress(struct model *model, const struct box *box)
 {
     unsigned number = 1 + draw(model, 4);
-    if (docker_has(&box->docker, number)) {
+    if (docker_compressible(&box->docker, number)) {
         docker_compress(&box->docker, number);
     }
 }

@@ -29,12 +29,11 @@ static void a_record_names_its_pod(void **state)
 {
     struct docker docker;
     struct house *house = start(state, &docker);
-    const struct taken *taken = house->sinks[0].taken;
     docker_write(&docker, "stdout", "hello\\n \xff");
     raw(&docker, "2023-11-14T23:13:20.5+01:00 stderr F:new \n");
     raw(&docker, "no line of a runtime\n");
     sink_await(house, &house->sinks[0], 3);
-    taken = house->sinks[0].taken;
+    const struct taken *taken = house->sinks[0].taken;
     assert_string_equal(taken[0].log, "hello\\n \xff");
     assert_string_equal(taken[0].source, "stdout");
     assert_string_equal(taken[0].id, docker.id);
