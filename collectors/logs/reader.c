@@ -497,6 +497,9 @@ bool tly_log_reader_run(struct tly_log_reader *reader)
     }
     reader->retry = false;
     if (reader->target->full) {
+        /* Should it be truncated before it is read, its copy has to be told by its beginning. */
+        bool looked = file->final || file->fd < 0 || tly_log_file_look(file) == 0;
+        (void)looked;                       /* else there is nothing to be told by */
         return stopped_by(reader, -EAGAIN); /* before reading for nothing */
     }
     if (reader->given_up) {

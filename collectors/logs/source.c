@@ -89,7 +89,8 @@ static void look_for_cut(struct tly_log_source *source)
     if ((uint64_t)st.st_size < newest->size) {
         tly_log_source_cut(source, newest);
     } else {
-        newest->size = (uint64_t)st.st_size;
+        bool looked = tly_log_file_look(newest) == 0; /* so that its copy can be told */
+        (void)looked;                                 /* else at the next write */
     }
 }
 
