@@ -1,15 +1,17 @@
 /*
- * What reading logs costs: one container's json-file of mixed lines, from the file to packed chunks
- * that a sink acknowledges at once. Beside it the floor: a program that does nothing but read the
- * same file and look for the newlines. CPU time of this thread and, where the machine lets us count
- * them, instructions; the best of the runs. With an argument, fails above that many times the
- * floor's CPU time.
+ * What reading logs costs: one container's log of mixed lines, from the file to packed chunks that
+ * a sink acknowledges at once; for each format. The bound is on json-file. Beside it the floor: a
+ * program that does nothing but read the same file and look for the newlines. CPU time of this
+ * thread and, where the machine lets us count them, instructions; the best of the runs. With an
+ * argument, fails above that many times the floor's CPU time.
  */
 #include "agent/base/clock.h"
 #include "agent/base/file.h"
+#include "agent/codec/docker_line.h"
 #include "agent/config/settings.h"
 #include "agent/registry.h"
 #include "collectors/logs/collector.h"
+#include "tests/unit/local_entry.h"
 
 #include <fcntl.h>
 #include <inttypes.h>
@@ -115,31 +117,65 @@ static size_t put_line(char *to, size_t cap, unsigned n)
     return (size_t)len;
 }
 
+enum format { JSON_FILE, LOCAL, PODS, FORMATS };
+
+static const char *const format_names[FORMATS] = {"json-file", "local", "pods"};
+
+/* The same line as another writer has it. */
+static size_t put_as(enum format format, char *to, size_t cap, unsigned n)
+{
+    static struct tly_line_clock clock;
+    char json[2048];
+    char text[2048];
+    struct tly_docker_line line;
+    if (format == JSON_FILE) {
+        return put_line(to, cap, n);
+    }
+    size_t len = put_line(json, sizeof(json), n) - 1;
+    if (tly_docker_line_parse((struct tly_text){json, len}, &clock, text, &line) < 0) {
+        die(json);
+    }
+    if (format == LOCAL) {
+        const struct tly_local_entry entry = {
+            .source = line.stream, .time_ns = line.time_ns, .line = {text, line.log_len}};
+        return local_entry_write(to, &entry);
+    }
+    char time[TLY_TIME_TEXT_MAX];
+    tly_time_format(line.time_ns, time);
+    return (size_t)snprintf(to, cap, "%s %.6s F %.*s\n", time, line.stream.at, (int)line.log_len,
+                            text);
+}
+
+static const char *const format_dirs[FORMATS] = {"containers/" ID, "containers/" ID "/local-logs",
+                                                 "pods/shop_web_uid/app"};
+static const char *const format_files[FORMATS] = {ID "-json.log", "container.log", "0.log"};
+
 struct fixture {
     char dir[64];
     char log[320];
     uint64_t bytes;
 };
 
-static void fixture_make(struct fixture *fixture)
+static void fixture_make(struct fixture *fixture, enum format format)
 {
     char path[192];
-    char line[2048];
+    char line[2048 + LOCAL_ENTRY_EXTRA];
+    *fixture = (struct fixture){.bytes = 0};
     (void)snprintf(fixture->dir, sizeof(fixture->dir), "/tmp/tally-bench-XXXXXX");
     if (!mkdtemp(fixture->dir)) {
         die("mkdtemp");
     }
-    (void)snprintf(path, sizeof(path), "%s/containers/" ID, fixture->dir);
+    (void)snprintf(path, sizeof(path), "%s/%s", fixture->dir, format_dirs[format]);
     if (tly_file_make_dirs(path, 0700) < 0) {
         die(path);
     }
-    (void)snprintf(fixture->log, sizeof(fixture->log), "%s/" ID "-json.log", path);
+    (void)snprintf(fixture->log, sizeof(fixture->log), "%s/%s", path, format_files[format]);
     FILE *file = fopen(fixture->log, "we");
     if (!file) {
         die(fixture->log);
     }
     for (unsigned n = 0; n < LINES; n++) {
-        size_t len = put_line(line, sizeof(line), n);
+        size_t len = put_as(format, line, sizeof(line), n);
         if (fwrite(line, 1, len, file) != len) {
             die("fwrite");
         }
@@ -228,8 +264,9 @@ static struct tly_config *parse_config(const struct fixture *fixture)
     struct tly_config *config;
     char text[256];
     sections[3] = tly_collector_logs.section;
-    int len = snprintf(text, sizeof(text), "docker: {data_root: %s}\nlogs: {from: beginning}\n",
-                       fixture->dir);
+    int len = snprintf(text, sizeof(text),
+                       "docker: {data_root: %s}\nlogs: {from: beginning, pods_root: %s/pods}\n",
+                       fixture->dir, fixture->dir);
     int rc = tly_config_parse(sections, 4, text, (size_t)len, &complaints, &config);
     if (rc < 0) {
         (void)fprintf(stderr, "%s\n", complaints.at[0].text);
@@ -287,24 +324,35 @@ static void print(const char *what, struct cost cost)
            LINES / 1e6 / ((double)cost.wall_ns / (double)TLY_NS_PER_S));
 }
 
-int main(int argc, char **argv)
+static double measure(enum format format)
 {
-    struct fixture fixture = {.bytes = 0};
+    struct fixture fixture;
     struct cost floor = {0};
     struct cost collector = {0};
     uint64_t out = 0;
-    counter_open();
-    fixture_make(&fixture);
+    fixture_make(&fixture, format);
     for (int run = 0; run < RUNS; run++) {
-        keep_best(&floor, run_floor(&fixture));
+        if (format == JSON_FILE) {
+            keep_best(&floor, run_floor(&fixture));
+        }
         keep_best(&collector, run_collector(&fixture, &out));
     }
     fixture_remove(&fixture);
-    double ratio = (double)collector.cpu_ns / (double)floor.cpu_ns;
-    printf("%d lines, %.1f MB in, %.1f MB out\n", LINES, (double)fixture.bytes / 1e6,
-           (double)out / 1e6);
-    print("floor", floor);
+    printf("%s: %d lines, %.1f MB in, %.1f MB out\n", format_names[format], LINES,
+           (double)fixture.bytes / 1e6, (double)out / 1e6);
+    if (format == JSON_FILE) {
+        print("floor", floor);
+    }
     print("collector", collector);
+    return format == JSON_FILE ? (double)collector.cpu_ns / (double)floor.cpu_ns : 0;
+}
+
+int main(int argc, char **argv)
+{
+    counter_open();
+    double ratio = measure(JSON_FILE);
     printf("ratio      %8.2f\n", ratio);
+    (void)measure(LOCAL);
+    (void)measure(PODS);
     return argc > 1 && ratio > strtod(argv[1], NULL) ? EXIT_FAILURE : EXIT_SUCCESS;
 }
