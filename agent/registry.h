@@ -11,6 +11,7 @@
 #include "agent/inventory/inventory.h"
 #include "agent/loop/loop.h"
 #include "agent/loop/watch.h"
+#include "agent/model/group.h"
 #include "agent/web/route.h"
 
 /* What every module gets at start: borrowed, and longer-lived than the module. */
@@ -23,6 +24,7 @@ struct tly_context {
     const struct tly_settings *settings;
     const struct tly_docker_settings *docker;
     const struct tly_collect_settings *collect;
+    const struct tly_group_choice *groups; /* what is shown, and so worth reading */
 };
 
 /* The figures that the runner shows for each collector; the collector fills them in. */

@@ -5,6 +5,7 @@
  */
 #include "agent/runner.h"
 
+#include "agent/group_settings.h"
 #include "agent/loop/log.h"
 #include "agent/process.h"
 #include "agent/registry.h"
@@ -30,6 +31,7 @@ struct unit {
 struct tly_runner {
     struct tly_context context;
     struct tly_process process;
+    struct tly_group_choice groups;
     struct tly_web *web; /* NULL: only collectors run */
     struct unit *units;  /* owned; outputs first */
     size_t unit_count;
@@ -86,7 +88,11 @@ static int make_inventory(struct tly_context *context, struct tly_error *err)
     };
     int rc = tly_inventory_new(&limits, (const char *const *)collect->labels.at,
                                collect->labels.count, &context->inventory);
-    return rc < 0 ? fail(rc, "the inventory", err) : 0;
+    if (rc < 0) {
+        return fail(rc, "the inventory", err);
+    }
+    tly_inventory_choose(context->inventory, context->groups);
+    return 0;
 }
 
 static int make_watcher(struct tly_context *context, struct tly_error *err)
@@ -177,6 +183,8 @@ int tly_runner_new(struct tly_loop *loop, const struct tly_config *config, int s
         .docker = tly_config_section(config, &tly_docker_section),
         .collect = tly_config_section(config, &tly_collect_section),
     };
+    tly_group_settings_choose(tly_config_section(config, &tly_group_section), &runner->groups);
+    runner->context.groups = &runner->groups;
     tly_process_init(&runner->process);
     int rc = make_rooms(runner, state_dir_fd, err);
     if (rc < 0) {

@@ -10,6 +10,7 @@
 #include "agent/base/text.h"
 #include "agent/inventory/snapshot.h"
 #include "agent/model/container.h"
+#include "agent/model/group.h"
 #include "agent/model/sample.h"
 
 #include <stdbool.h>
@@ -32,6 +33,9 @@ int tly_inventory_new(const struct tly_inventory_limits *limits, const char *con
                       size_t label_glob_count, struct tly_inventory **ret_inventory) TLY_CHECK;
 /* Those who still wait for a refresh are not called. NULL is fine. */
 void tly_inventory_free(struct tly_inventory *inventory);
+
+/* Which groups of families are shown; before the first sample. Without a call: all. */
+void tly_inventory_choose(struct tly_inventory *inventory, const struct tly_group_choice *groups);
 
 /*
  * A source's present knowledge of a container, replacing what it said before. Takes one reference

@@ -24,6 +24,13 @@ int tly_inventory_slot(struct tly_inventory *inventory, const char *collector, u
     return 0;
 }
 
+void tly_inventory_choose(struct tly_inventory *inventory, const struct tly_group_choice *groups)
+{
+    for (size_t i = 0; i < TLY_FAMILY_COUNT; i++) {
+        inventory->hidden[i] = !tly_family_chosen(groups, (enum tly_family_id)i);
+    }
+}
+
 /* Puts `set` (moved; NULL: the source is gone) into a row's slot. */
 static void row_publish(struct tly_row *row, unsigned slot, uint64_t instance,
                         struct tly_sample_set *set)
@@ -46,6 +53,9 @@ void tly_inventory_publish(struct tly_inventory *inventory, unsigned slot, struc
         tly_sample_set_unref(set);
         return;
     }
+    if (set != NULL) {
+        set = tly_sample_set_without(set, inventory->hidden);
+    }
     row_publish(row, slot, instance, set);
 }
 
@@ -57,7 +67,7 @@ void tly_inventory_publish_host(struct tly_inventory *inventory, unsigned slot,
         return;
     }
     tly_sample_set_unref(inventory->host[slot]);
-    inventory->host[slot] = set;
+    inventory->host[slot] = set == NULL ? NULL : tly_sample_set_without(set, inventory->hidden);
 }
 
 void tly_row_publish_facts(struct tly_inventory *inventory, struct tly_row *row)

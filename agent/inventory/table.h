@@ -59,6 +59,7 @@ struct tly_inventory {
     const char *slot_names[TLY_SLOTS_MAX];
     struct tly_sample_set *host[TLY_SLOTS_MAX];
     struct tly_samples scratch; /* for facts and meters */
+    bool hidden[TLY_FAMILY_COUNT];
 
     struct tly_listener listeners[TLY_LISTENERS_MAX];
     struct tly_meter meters[TLY_METERS_MAX];

@@ -121,6 +121,29 @@ struct tly_sample_set *tly_sample_set_filter(const struct tly_sample_set *set, u
     return some;
 }
 
+struct tly_sample_set *tly_sample_set_without(struct tly_sample_set *set,
+                                              const bool hidden[TLY_FAMILY_COUNT])
+{
+    size_t first = 0;
+    while (first < set->count && !hidden[set->at[first].family]) {
+        first++;
+    }
+    if (first == set->count) {
+        return set;
+    }
+    struct tly_sample_set *rest = tly_sample_set_clone(set);
+    if (rest != NULL) {
+        rest->count = first;
+        for (size_t i = first; i < set->count; i++) {
+            if (!hidden[set->at[i].family]) {
+                rest->at[rest->count++] = set->at[i];
+            }
+        }
+    }
+    tly_sample_set_unref(set);
+    return rest;
+}
+
 void tly_samples_init(struct tly_samples *samples)
 {
     *samples = (struct tly_samples){0};

@@ -43,6 +43,10 @@ struct tly_sample *tly_sample_set_edit(struct tly_sample_set *clone);
 /* The samples whose family has `flag`, as a set of their own; NULL if there is none or memory is
  * out. */
 struct tly_sample_set *tly_sample_set_filter(const struct tly_sample_set *set, unsigned flag);
+/* Takes the reference of `set` over and returns what is left of it without the families for which
+ * `hidden` says so: the same set where it has none of them. NULL when memory is out. */
+struct tly_sample_set *tly_sample_set_without(struct tly_sample_set *set,
+                                              const bool hidden[TLY_FAMILY_COUNT]);
 
 /* The builder: embedded; after a failed call the builder stays usable without that sample. */
 /* Per set: a container with thousands of devices is cut, and counted. */

@@ -2,6 +2,7 @@
  * The order of starting and stopping, with modules that write down what happens to them. They stand
  * in for those of registry.c, which is not linked here.
  */
+#include "agent/group_settings.h"
 #include "agent/registry.h"
 #include "agent/runner.h"
 #include "tests/unit/unit.h"
@@ -126,8 +127,8 @@ const struct tly_output *const tly_outputs[] = {&only_output, NULL};
 /* ---- the runner ---- */
 
 static const struct tly_section *const sections[] = {&tly_settings_section, &tly_docker_section,
-                                                     &tly_spool_section, &tly_collect_section,
-                                                     &tly_web_section};
+                                                     &tly_spool_section,    &tly_collect_section,
+                                                     &tly_group_section,    &tly_web_section};
 static struct tly_config *config;
 static struct tly_runner *runner;
 static bool was_clean;

@@ -2,6 +2,7 @@
  * The table of families: what exporters, rules and documents rely on in every row.
  */
 #include "agent/model/family.h"
+#include "agent/model/group.h"
 #include "tests/unit/unit.h"
 
 #include <ctype.h>
@@ -26,15 +27,30 @@ static void every_row_is_whole(void **state)
     }
 }
 
-/* Counters end in _total, gauges don't: but for the names that cAdvisor has given. */
+/* Names that cAdvisor has given to families of another type. */
+static bool misnamed(const char *name)
+{
+    static const char *const names[] = {
+        "container_memory_failcnt",           "container_network_tcp_usage_total",
+        "container_network_tcp6_usage_total", "container_network_udp_usage_total",
+        "container_network_udp6_usage_total", "container_network_advance_tcp_stats_total",
+    };
+    for (size_t i = 0; i < ROWS(names); i++) {
+        if (strcmp(name, names[i]) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Counters end in _total, gauges don't. */
 static void types_and_names_agree(void **state)
 {
     (void)state;
     for (size_t i = 0; i < TLY_FAMILY_COUNT; i++) {
         const struct tly_family *family = &tly_families[i];
         bool total = tly_text_ends(tly_text_of(family->name), TLY_TEXT("_total"));
-        if (total != (family->type == TLY_COUNTER) &&
-            strcmp(family->name, "container_memory_failcnt") != 0 &&
+        if (total != (family->type == TLY_COUNTER) && !misnamed(family->name) &&
             !tly_text_starts(tly_text_of(family->name), TLY_TEXT("process_"))) {
             fail_msg("%s: name and type disagree", family->name);
         }
@@ -70,6 +86,34 @@ static void scope_follows_from_the_name(void **state)
     }
 }
 
+static void groups_are_known(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < TLY_FAMILY_COUNT; i++) {
+        if (strcmp(tly_families[i].group, "always") != 0 &&
+            tly_group_find(tly_text_of(tly_families[i].group)) == TLY_GROUP_COUNT) {
+            fail_msg("%s: no group %s", tly_families[i].name, tly_families[i].group);
+        }
+    }
+}
+
+static void a_choice_hides_families(void **state)
+{
+    (void)state;
+    struct tly_group_choice choice;
+    tly_group_choice_init(&choice);
+    assert_true(tly_family_chosen(&choice, TLY_F_container_memory_rss));
+    assert_false(tly_family_chosen(&choice, TLY_F_container_network_tcp_usage_total));
+    choice.on[TLY_G_memory] = false;
+    choice.on[TLY_G_tcp] = true;
+    assert_false(tly_family_chosen(&choice, TLY_F_container_memory_rss));
+    assert_true(tly_family_chosen(&choice, TLY_F_container_network_tcp_usage_total));
+    assert_true(tly_family_chosen(&choice, TLY_F_container_last_seen)); /* in no group */
+    assert_int_equal(tly_group_find(TLY_TEXT("diskIO")), TLY_G_diskIO);
+    assert_int_equal(tly_group_find(TLY_TEXT("diskio")), TLY_GROUP_COUNT);
+    assert_int_equal(tly_group_find(TLY_TEXT("")), TLY_GROUP_COUNT);
+}
+
 static void names_are_unique(void **state)
 {
     (void)state;
@@ -83,10 +127,9 @@ static void names_are_unique(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_row_is_whole),
-        cmocka_unit_test(types_and_names_agree),
-        cmocka_unit_test(scope_follows_from_the_name),
-        cmocka_unit_test(names_are_unique),
+        cmocka_unit_test(every_row_is_whole),          cmocka_unit_test(types_and_names_agree),
+        cmocka_unit_test(scope_follows_from_the_name), cmocka_unit_test(groups_are_known),
+        cmocka_unit_test(a_choice_hides_families),     cmocka_unit_test(names_are_unique),
     };
     return cmocka_run_group_tests_name("family", tests, NULL, NULL);
 }
