@@ -30,8 +30,8 @@ void tly_rounds_start(struct tly_rounds *rounds);
 bool tly_rounds_running(const struct tly_rounds *rounds);
 
 /* Calls `done(token)` at the end of the round that is under way, or of one that begins now. Fits
- * the inventory's refreshers: `rounds` is a struct tly_rounds. */
-void tly_rounds_ask(void *rounds, void (*done)(void *token), void *token);
+ * the inventory's refreshers: `arg` is a struct tly_rounds. */
+void tly_rounds_ask(void *arg, void (*done)(void *token), void *token);
 
 /*
  * No round begins any more, and nobody who asked is called. Frees the rounds and calls `stopped`,

@@ -163,12 +163,12 @@ void tly_network_counters_write(const struct tly_network_writer *writer,
 }
 
 void tly_network_counter_write(const struct tly_network_writer *writer, enum tly_family_id family,
-                               struct tly_net_counters counters, struct tly_text wanted)
+                               struct tly_net_counters counters, struct tly_text name)
 {
-    struct tly_text name;
+    struct tly_text found;
     int64_t value = 0;
-    while (tly_net_counters_next(&counters, &name, &value)) {
-        if (tly_text_equal(name, wanted)) {
+    while (tly_net_counters_next(&counters, &found, &value)) {
+        if (tly_text_equal(found, name)) {
             add(writer, family, NULL, (struct tly_text){NULL, 0}, value);
             return;
         }

@@ -240,7 +240,7 @@ static int order_make(struct tly_network_table *table, size_t *ret_count)
 {
     size_t count = tly_map_count(table->nodes);
     if (count > table->order_cap) {
-        struct tly_network_node **grown = realloc(table->order, count * sizeof(*grown));
+        struct tly_network_node **grown = realloc(table->order, count * sizeof(void *));
         if (grown == NULL) {
             return -ENOMEM;
         }
@@ -271,7 +271,7 @@ static void places_settle(struct tly_network_table *table)
         return; /* the next round tries again */
     }
     if (count > 0) {
-        qsort(table->order, count, sizeof(struct tly_network_node *), right_compare);
+        qsort(table->order, count, sizeof(void *), right_compare);
     }
     for (size_t i = 0; i < count; i++) {
         struct tly_network_node *node = table->order[i];
