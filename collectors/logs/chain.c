@@ -403,6 +403,11 @@ static void replace_by_copy(struct tly_log_source *source, struct tly_log_file *
         file->cut = true;
         return;
     }
+    for (struct tly_log_file *older = source->oldest; older != file; older = older->newer) {
+        if (older->inode == copy->inode && older->device == copy->device) {
+            older->cut = true; /* the copy was written over an older one */
+        }
+    }
     int fd = file->fd;
     file->fd = copy->fd;
     file->gzip = copy->gzip;
