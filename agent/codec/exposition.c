@@ -61,12 +61,6 @@ void tly_exposition_done(struct tly_exposition *exposition)
     tly_exposition_init(exposition);
 }
 
-void tly_exposition_clear(struct tly_exposition *exposition)
-{
-    exposition->row_count = 0;
-    exposition->cursor_count = 0;
-}
-
 /* Makes room for `need` entries of `size` bytes. */
 static int entries_grow(void **entries, size_t *cap, size_t need, size_t first, size_t size)
 {

@@ -45,7 +45,6 @@ struct tly_exposition_stats {
 
 void tly_exposition_init(struct tly_exposition *exposition);
 void tly_exposition_done(struct tly_exposition *exposition);
-void tly_exposition_clear(struct tly_exposition *exposition); /* memory and `hidden` kept */
 
 /* Adds `count` sets (NULL among them is fine) that bear `labels`: `id="..",name=".."`, escaped,
  * without braces, or empty. A row of a snapshot is added so:

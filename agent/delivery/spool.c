@@ -2,8 +2,8 @@
  * The files of the spool: found at the start, numbered on, and removed once every destination is
  * through with them, or at the bound. One per delivery.
  *
- * A file that a former run left is never written to again. Its last entries may be torn, by a kill
- * or by power loss: they were not safe, nobody was told that they were, and they are cut off.
+ * Nothing is appended to a file that a former run left. Its last entries may be torn, by a kill or
+ * by power loss: they were not safe, nobody was told that they were, and they are cut off.
  */
 #include "agent/delivery/spool.h"
 
@@ -131,7 +131,7 @@ static int list_numbers(int dir_fd, uint64_t **ret_numbers, size_t *ret_count)
     }
     DIR *dir = fdopendir(fd);
     if (!dir) {
-        close(fd);
+        tly_fd_close(&fd);
         return -ENOMEM;
     }
     uint64_t *numbers = NULL;
@@ -221,9 +221,7 @@ static int take_up(struct tly_spool *spool)
             spool->bytes += spool->newest->size;
         }
     }
-    if (rc == 0) {
-        free(numbers);
-    }
+    free(numbers);
     return rc == 0 && spool->newest ? mend_last(spool) : rc;
 }
 
