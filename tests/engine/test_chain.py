@@ -1,8 +1,8 @@
 """The whole chain on a real Docker engine: count, forward, serve.
 
-One engine serves all scenarios; each has its own agent, state directory and receiver. run.py starts
-them and names the binaries: TALLYMAN, and TALLYMAN_SANITIZED, a build with sanitizers for the
-scenarios that are about robustness.
+One engine serves all scenarios of a module; each has its own agent, state directory and receiver.
+run.py starts them and names the binaries: TALLYMAN, and TALLYMAN_SANITIZED, a build with sanitizers
+for the scenarios that are about robustness.
 """
 
 import os
@@ -41,6 +41,7 @@ class Chain(unittest.TestCase):
     @classmethod
     def shut_down(cls):
         Chain.engine.stop()
+        Chain.engine = None  # the next module starts its own
         Chain.scratch.__exit__(None, None, None)
 
     def setUp(self):
