@@ -32,7 +32,8 @@ KINDS = {
 SANITIZERS = {
     "ASAN_OPTIONS": "abort_on_error=0:detect_stack_use_after_return=1:strict_string_checks=1",
     "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1",
-    "TSAN_OPTIONS": "halt_on_error=1:second_deadlock_stack=1:allocator_may_return_null=1",
+    "TSAN_OPTIONS": "halt_on_error=1:second_deadlock_stack=1:allocator_may_return_null=1:"
+                    f"suppressions={ROOT}/tests/tsan.supp",
 }
 FUZZ_SECONDS = 4  # for each target; longer campaigns are run by hand
 STEP_SECONDS_MAX = 900
