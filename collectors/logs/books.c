@@ -49,6 +49,17 @@ void tly_logs_error(struct tly_logs *logs, const char *id, const char *what, int
     }
 }
 
+void tly_logs_over_rate(struct tly_logs *logs, const struct tly_log_target *target, const char *id)
+{
+    uint64_t held;
+    if (tly_log_limit_pass(&logs->dropped_limit, tly_loop_now_ms(logs->context->loop), &held)) {
+        tly_log_warn("logs",
+                     "container %.12s writes more lines than rate_max allows: what is beyond is "
+                     "dropped for destination %s and counted%s",
+                     id, tly_destination_name(target->destination), tly_log_held(held).text);
+    }
+}
+
 /* ---- a container's figures ---- */
 
 /* What stands in the files and was not read for this destination. Of a compressed file nobody knows
@@ -75,6 +86,15 @@ static uint16_t stream_dim(struct tly_samples *samples, const struct tly_log_tar
     const struct tly_text values[] = {tly_text_of(tly_destination_name(target->destination)),
                                       stream == TLY_LOG_STDOUT ? TLY_TEXT("stdout")
                                                                : TLY_TEXT("stderr")};
+    return tly_samples_dim(samples, names, values, 2);
+}
+
+static uint16_t dropped_dim(struct tly_samples *samples, const struct tly_log_target *target,
+                            int reason)
+{
+    static const char *const names[] = {"destination", "reason"};
+    const struct tly_text values[] = {tly_text_of(tly_destination_name(target->destination)),
+                                      tly_text_of(tly_log_dropped_names[reason])};
     return tly_samples_dim(samples, names, values, 2);
 }
 
@@ -108,6 +128,14 @@ static struct tly_sample_set *source_samples(struct tly_log_source *source)
             tly_samples_add(samples, TLY_F_container_log_lag_bytes,
                             target_dim(samples, &logs->targets[i]),
                             (int64_t)lag_bytes(source->readers[i]));
+        }
+    }
+    for (size_t i = 0; i < logs->target_count; i++) {
+        for (int reason = 0;
+             source->shape_items && source->readers[i] && reason < TLY_DROPPED_COUNT; reason++) {
+            tly_samples_add(samples, TLY_F_container_log_dropped_lines_total,
+                            dropped_dim(samples, &logs->targets[i], reason),
+                            (int64_t)source->readers[i]->dropped[reason]);
         }
     }
     return tly_samples_take(samples);
@@ -166,6 +194,14 @@ static void meter_target(const struct tly_log_target *target, struct tly_samples
     tly_samples_add(samples, TLY_F_tallyman_logs_split_records_total, dim, (int64_t)target->split);
     tly_samples_add(samples, TLY_F_tallyman_logs_truncations_total, dim,
                     (int64_t)target->truncations);
+    for (int reason = 0; reason < TLY_DROPPED_COUNT; reason++) {
+        tly_samples_add(samples, TLY_F_tallyman_logs_dropped_lines_total,
+                        dropped_dim(samples, target, reason), (int64_t)target->dropped[reason]);
+    }
+    tly_samples_add(samples, TLY_F_tallyman_logs_redactions_total, dim,
+                    (int64_t)target->shape.redactions);
+    tly_samples_add(samples, TLY_F_tallyman_logs_pattern_failures_total, dim,
+                    (int64_t)target->shape.failures);
     for (int reason = 0; reason < TLY_LOST_COUNT; reason++) {
         static const char *const names[] = {"destination", "reason"};
         const struct tly_text values[] = {tly_text_of(tly_destination_name(target->destination)),

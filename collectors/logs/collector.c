@@ -239,6 +239,7 @@ static void logs_free(struct tly_logs *logs)
     tly_timer_free(logs->closing);
     tly_defer_free(logs->turn);
     tly_samples_done(&logs->samples);
+    tly_log_shape_free(logs->shape);
     tly_buf_done(&logs->block);
     tly_buf_done(&logs->scratch);
     free(logs->targets);
@@ -310,7 +311,10 @@ static int start(const struct tly_context *context, void **ret_self, struct tly_
     tly_samples_init(&logs->samples);
     tly_buf_init(&logs->block, SIZE_MAX);
     tly_buf_init(&logs->scratch, SIZE_MAX);
-    int rc = make_parts(logs);
+    int rc = tly_log_shape_new(logs->settings, &logs->shape, err);
+    if (rc == 0) {
+        rc = make_parts(logs);
+    }
     if (rc == 0 && logs->target_count > 0) {
         rc = tly_logs_discovery_start(logs);
         tly_timer_start(logs->tick, TICK_MS, TICK_MS);

@@ -10,6 +10,7 @@
 #include "collectors/logs/tag.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* The engine's description of a container is some KiB; with thousands of labels still below this.
@@ -71,6 +72,44 @@ static bool is_read(const char *driver)
     return strcmp(driver, "json-file") == 0 || strcmp(driver, "local") == 0;
 }
 
+/* Fields that the configuration adds. */
+static int add_fields(struct tly_log_source *source, const struct tly_container *facts)
+{
+    const struct tly_list *list = &source->logs->settings->fields;
+    const struct tly_log_field_settings *rows = list->at;
+    if (list->count == 0) {
+        return 0;
+    }
+    struct tly_log_field *fields = calloc(list->count, sizeof(*fields));
+    struct tly_buf *values = calloc(list->count, sizeof(*values));
+    int rc = fields && values ? 0 : -ENOMEM;
+    for (size_t i = 0; rc == 0 && i < list->count; i++) {
+        tly_buf_init(&values[i], TLY_LOG_TAG_MAX + 1);
+        rc = tly_log_value_expand(rows[i].value, facts, &values[i]);
+        rc = rc < 0 ? rc : tly_buf_append(&values[i], "", 1);
+        fields[i] = (struct tly_log_field){rows[i].name, values[i].at};
+    }
+    if (rc == 0) {
+        rc = tly_log_template_add(&source->template, fields, list->count);
+    }
+    for (size_t i = 0; values && i < list->count; i++) {
+        tly_buf_done(&values[i]);
+    }
+    free(values);
+    free(fields);
+    return rc;
+}
+
+static void choose_shape(struct tly_log_source *source, const struct tly_container *facts)
+{
+    const struct tly_logs *logs = source->logs;
+    struct tly_text tag = tly_buf_text(&source->tag);
+    source->shape_items = tly_log_shape_items(logs->shape, tag, facts);
+    source->rate = tly_log_shape_rate(logs->shape, source->shape_items);
+    source->shaped = source->shape_items != 0 || logs->settings->record_id;
+    source->excluded = !tly_log_shape_takes(logs->settings, tag, facts);
+}
+
 static int take_facts(struct tly_log_source *source, const struct tly_container *facts)
 {
     const struct tly_logs *logs = source->logs;
@@ -82,8 +121,13 @@ static int take_facts(struct tly_log_source *source, const struct tly_container 
     if (rc == 0) {
         rc = source->pod ? identify_pod(source, facts) : identify_docker(source, facts);
     }
+    if (rc == 0) {
+        rc = add_fields(source, facts);
+    }
+    choose_shape(source, facts);
     for (size_t i = 0; i < logs->target_count; i++) {
-        source->wanted[i] = tly_destination_takes(logs->targets[i].destination,
+        source->wanted[i] = !source->excluded &&
+                            tly_destination_takes(logs->targets[i].destination,
                                                   tly_buf_text(&source->tag), facts);
     }
     if (facts->log_driver && !source->newest && !source->told && !is_read(facts->log_driver)) {

@@ -15,7 +15,7 @@
 
 /* A 64-bit hash in eight-byte steps (multiply and fold, as in many public-domain hashes): it only
  * has to make two different beginnings unlikely to agree. */
-static uint64_t hash_bytes(const char *at, size_t len)
+uint64_t tly_log_hash(const char *at, size_t len)
 {
     const uint64_t odd = 0x9e3779b97f4a7c15ULL; /* 2^64 divided by the golden ratio */
     uint64_t hash = odd ^ len;
@@ -120,9 +120,9 @@ int tly_log_file_look(struct tly_log_file *file)
     }
     /* Grown, it still must begin as it did: else it was cut, which the reader has to find out. */
     if ((size_t)count > file->head_len &&
-        (file->head_len == 0 || hash_bytes(head, file->head_len) == file->head_hash)) {
+        (file->head_len == 0 || tly_log_hash(head, file->head_len) == file->head_hash)) {
         file->head_len = (uint32_t)count;
-        file->head_hash = hash_bytes(head, (size_t)count);
+        file->head_hash = tly_log_hash(head, (size_t)count);
     }
     return 0;
 }
@@ -141,8 +141,8 @@ bool tly_log_file_was_cut(struct tly_log_file *file, uint64_t offset)
         return false; /* nothing was in it yet */
     }
     ssize_t count = tly_file_pread(file->fd, head, file->head_len, 0);
-    return count >= 0 &&
-           ((size_t)count < file->head_len || hash_bytes(head, file->head_len) != file->head_hash);
+    return count >= 0 && ((size_t)count < file->head_len ||
+                          tly_log_hash(head, file->head_len) != file->head_hash);
 }
 
 bool tly_log_file_matches(const struct tly_log_file *file, const struct tly_position *position)
@@ -156,7 +156,7 @@ bool tly_log_file_matches(const struct tly_log_file *file, const struct tly_posi
     }
     ssize_t count = read_head(file, head, position->head_len);
     return count == (ssize_t)position->head_len &&
-           hash_bytes(head, position->head_len) == position->head_hash;
+           tly_log_hash(head, position->head_len) == position->head_hash;
 }
 
 void tly_log_file_position(const struct tly_log_file *file, uint64_t offset,

@@ -54,4 +54,7 @@ bool tly_log_file_matches(const struct tly_log_file *file, const struct tly_posi
 void tly_log_file_position(const struct tly_log_file *file, uint64_t offset,
                            struct tly_position *ret_position);
 
+/* Of any bytes; the same on every host of the same byte order. */
+uint64_t tly_log_hash(const char *at, size_t len);
+
 #endif

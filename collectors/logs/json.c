@@ -53,6 +53,7 @@ static int take_beside(struct tly_log_reader *reader, const struct tly_docker_li
     return tly_log_lines_take_odd(reader, &odd);
 }
 
+/* A long line, or one that goes no short way. */
 static ssize_t take_long(struct tly_log_reader *reader, struct tly_text line)
 {
     struct tly_docker_line parsed;
@@ -64,6 +65,11 @@ static ssize_t take_long(struct tly_log_reader *reader, struct tly_text line)
     }
     if (tly_docker_line_parse(line, &reader->clock, to, &parsed) < 0) {
         return take_malformed(reader, line);
+    }
+    struct tly_log_template *template = &reader->source->template;
+    if (!tly_log_template_has_attrs(template, parsed.attrs)) {
+        rc = tly_log_template_attrs(template, parsed.attrs, tly_docker_line_attrs);
+        (void)rc; /* then the record goes with those of the last one */
     }
     parsed.time_ns = parsed.time_ns ? parsed.time_ns : reader->last_time_ns;
     reader->last_time_ns = parsed.time_ns;
@@ -78,7 +84,7 @@ static ssize_t take_line(struct tly_log_reader *reader, struct tly_text line)
     struct tly_log_template *template = &reader->source->template;
     struct tly_docker_line parsed;
     struct tly_log_place place;
-    if (line.len > IN_PLACE_MAX || reader->raw_ordinal > 0) {
+    if (line.len > IN_PLACE_MAX || reader->raw_ordinal > 0 || reader->source->shaped) {
         return reader->raw_ordinal > 0 ? take_malformed(reader, line) : take_long(reader, line);
     }
     int rc = tly_log_place_find(reader, line.len, &place);

@@ -49,10 +49,15 @@ int tly_log_lines_commit(struct tly_log_reader *reader)
     struct tly_position position;
     reader->chunk = NULL;
     reader->records = 0;
-    if (records == 0) {
+    if (records == 0 && !reader->passed_over) {
         return 0;
     }
+    reader->passed_over = false;
     tly_log_lines_position(reader, &position);
+    if (records == 0) {
+        tly_cursor_advance(reader->cursor, &position);
+        return 0;
+    }
     return tly_destination_commit(reader->target->destination, chunk, records, reader->cursor,
                                   &position);
 }
@@ -81,7 +86,7 @@ int tly_log_lines_open(struct tly_log_reader *reader, size_t bytes)
     return 0;
 }
 
-static int emit(struct tly_log_reader *reader, const struct tly_log_record *record)
+static int put(struct tly_log_reader *reader, const struct tly_log_record *record)
 {
     const struct tly_log_template *template = &reader->source->template;
     char *to;
@@ -90,6 +95,88 @@ static int emit(struct tly_log_reader *reader, const struct tly_log_record *reco
         tly_log_lines_wrote(reader, tly_log_record_put(template, record, to));
     }
     return rc;
+}
+
+/* ---- shaping ---- */
+
+/* The same for the same bytes at the same place of the same log, wherever its file has moved; when
+ * a repeat is cut or joined differently, it is another record. */
+static void record_id(const struct tly_log_reader *reader, uint64_t begin,
+                      const struct tly_log_record *record, uint64_t id[2])
+{
+    const uint64_t odd = 0x9e3779b97f4a7c15U;
+    uint64_t hash = reader->source->key_hash;
+    const uint64_t parts[] = {begin, record->partial_ordinal, record->log.len,
+                              (uint64_t)(record->source.len > 3 ? record->source.at[3] : 0)};
+    for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
+        hash = (hash ^ parts[i]) * odd;
+        hash ^= hash >> 32;
+    }
+    id[0] = (uint64_t)record->time_ns;
+    id[1] = hash | 1; /* zero stands for none */
+}
+
+/* Whether it goes on; a part of a longer line does what the first one did. */
+static bool keeps(struct tly_log_reader *reader, const struct tly_log_record *record,
+                  int64_t *rate_until_ns, enum tly_log_dropped *ret_why)
+{
+    const struct tly_log_source *source = reader->source;
+    if (record->malformed) {
+        return true; /* what it means nobody knows */
+    }
+    if (record->partial_ordinal > 1) {
+        *ret_why = TLY_DROPPED_COUNT; /* counted already, as one line */
+        return !reader->part_dropped;
+    }
+    if (!tly_log_shape_keeps(reader->logs->shape, source->shape_items, record->log,
+                             &reader->target->shape, ret_why)) {
+        return false;
+    }
+    *ret_why = TLY_DROPPED_RATE_MAX;
+    return !source->rate || tly_log_rate_pass(source->rate, record->time_ns, rate_until_ns);
+}
+
+static void drop(struct tly_log_reader *reader, enum tly_log_dropped why)
+{
+    reader->passed_over = true;
+    if (why == TLY_DROPPED_COUNT) {
+        return;
+    }
+    reader->dropped[why]++;
+    reader->target->dropped[why]++;
+    if (why == TLY_DROPPED_RATE_MAX) {
+        tly_logs_over_rate(reader->logs, reader->target, reader->source->id);
+    }
+}
+
+/* Puts a record that begins at `begin` of the file, as the source's shape has it. */
+static int emit(struct tly_log_reader *reader, uint64_t begin, const struct tly_log_record *record)
+{
+    struct tly_log_record shaped = *record;
+    enum tly_log_dropped why = TLY_DROPPED_COUNT;
+    int64_t rate_until_ns = reader->rate_until_ns;
+    if (!reader->source->shaped) {
+        return put(reader, record);
+    }
+    bool kept = keeps(reader, record, &rate_until_ns, &why);
+    if (kept) {
+        int rc = tly_log_shape_redact(reader->logs->shape, reader->source->shape_items, record->log,
+                                      &reader->target->shape, &shaped.log);
+        if (reader->logs->settings->record_id) {
+            record_id(reader, begin, record, shaped.id);
+        }
+        rc = rc < 0 ? rc : put(reader, &shaped);
+        if (rc < 0) {
+            return rc; /* it will be judged again: no state has moved */
+        }
+        reader->rate_until_ns = rate_until_ns;
+    } else {
+        drop(reader, why);
+    }
+    if (record->partial_ordinal == 1) {
+        reader->part_dropped = !kept;
+    }
+    return 0;
 }
 
 static void partial_id(const struct tly_log_reader *reader, uint64_t id[2])
@@ -134,7 +221,7 @@ int tly_log_lines_flush(struct tly_log_reader *reader, int stream)
                                     .partial_ordinal = pieces->sent > 0 ? pieces->sent + 1 : 0,
                                     .partial_last = true,
                                     .partial_id = {pieces->id[0], pieces->id[1]}};
-    int rc = emit(reader, &record);
+    int rc = emit(reader, pieces->id[1], &record);
     if (rc == 0) {
         reader->target->split += pieces->sent > 0;
         tly_log_lines_count(reader, stream, pieces->text.len);
@@ -152,7 +239,7 @@ static int send_part(struct tly_log_reader *reader, int stream)
                                     .log = tly_buf_text(&pieces->text),
                                     .partial_ordinal = pieces->sent + 1,
                                     .partial_id = {pieces->id[0], pieces->id[1]}};
-    int rc = emit(reader, &record);
+    int rc = emit(reader, pieces->id[1], &record);
     if (rc == 0) {
         pieces->sent++;
         reader->target->split++;
@@ -241,7 +328,7 @@ static int take_split(struct tly_log_reader *reader, struct tly_log_record *reco
         record->log = first_part(reader, rest);
         record->partial_ordinal = reader->split_ordinal + 1;
         record->partial_last = record->log.len == rest.len;
-        int rc = emit(reader, record);
+        int rc = emit(reader, reader->offset, record);
         if (rc < 0) {
             return rc;
         }
@@ -273,7 +360,7 @@ int tly_log_lines_take_odd(struct tly_log_reader *reader, const struct tly_log_l
                       ? line->stream
                       : tly_text_of(tly_log_stream_names[TLY_LOG_STDOUT]),
         .log = line->text};
-    int rc = too_long ? take_split(reader, &record) : emit(reader, &record);
+    int rc = too_long ? take_split(reader, &record) : emit(reader, reader->offset, &record);
     if (rc == 0) {
         tly_log_lines_count(reader, stream >= 0 ? stream : TLY_LOG_STDOUT, line->text.len);
     }
@@ -292,7 +379,7 @@ ssize_t tly_log_lines_take_raw(struct tly_log_reader *reader, struct tly_text te
         .partial_ordinal = last && reader->raw_ordinal == 0 ? 0 : reader->raw_ordinal + 1,
         .partial_last = last,
         .partial_id = {reader->file->head_hash, reader->file->inode}};
-    int rc = emit(reader, &record);
+    int rc = emit(reader, reader->offset, &record);
     if (rc < 0) {
         return rc;
     }

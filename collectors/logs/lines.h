@@ -126,7 +126,8 @@ struct tly_log_line {
 static inline bool tly_log_line_is_odd(const struct tly_log_reader *reader, int stream, bool whole,
                                        size_t len)
 {
-    return stream < 0 || !whole || reader->pieces[stream].waiting || len > tly_log_line_max(reader);
+    return stream < 0 || !whole || reader->source->shaped || reader->pieces[stream].waiting ||
+           len > tly_log_line_max(reader);
 }
 
 /* Takes one; its text must survive the opening of a chunk. -EAGAIN, -ENOMEM: the reader is where it

@@ -13,6 +13,7 @@
 #include "agent/delivery/delivery.h"
 #include "collectors/logs/file.h"
 #include "collectors/logs/gzip.h"
+#include "collectors/logs/shape.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -95,7 +96,12 @@ struct tly_log_reader {
     struct tly_chunk *chunk; /* open, while lines are taken */
     uint32_t records;        /* written to it and not committed */
 
+    bool passed_over;      /* lines were dropped that no position has passed yet */
+    bool part_dropped;     /* the first part of the line that is being split was */
+    int64_t rate_until_ns; /* see tly_log_rate_pass */
+
     uint64_t lines[TLY_LOG_STREAMS];
+    uint64_t dropped[TLY_DROPPED_COUNT]; /* of these lines */
     uint64_t text_bytes[TLY_LOG_STREAMS];
 };
 

@@ -3,7 +3,9 @@
  */
 #include "collectors/logs/settings.h"
 
+#include "collectors/logs/shape.h"
 #include "collectors/logs/tag.h"
+#include "collectors/logs/template.h"
 
 #include <errno.h>
 
@@ -16,6 +18,102 @@ static int verify_pods_root(const char *value, struct tly_error *err)
     }
     return 0;
 }
+
+static int verify_field(const char *value, struct tly_error *err)
+{
+    struct tly_text name = tly_text_of(value);
+    if (name.len == 0 || tly_text_utf8_prefix(name) < name.len) {
+        return tly_error_set(err, -EINVAL, "the name of a field is text, and not empty");
+    }
+    if (tly_log_template_reserved(name)) {
+        return tly_error_set(err, -EINVAL,
+                             "`%.40s` is a field that every record has or may have; choose another "
+                             "name",
+                             value);
+    }
+    return 0;
+}
+
+#define SHAPE_OFFSET(member) offsetof(struct tly_log_shape_settings, member)
+
+static const struct tly_option shape_rows[] = {
+    {.key = "match",
+     .type = TLY_OPTION_SECTION,
+     .offset = SHAPE_OFFSET(match),
+     .inner = tly_terms_options,
+     .inner_size = sizeof(struct tly_terms_settings),
+     .help = "Containers whose lines this is for: those that fit one pattern of every kind that is "
+             "written. Without it: all. What fits several items has all of them."},
+    {.key = "exclude",
+     .type = TLY_OPTION_SECTION,
+     .offset = SHAPE_OFFSET(exclude),
+     .inner = tly_terms_options,
+     .inner_size = sizeof(struct tly_terms_settings),
+     .help = "Which of these it is not for: those that fit any pattern of any kind."},
+    {.key = "keep",
+     .type = TLY_OPTION_STRINGS,
+     .offset = SHAPE_OFFSET(keep),
+     .verify = tly_log_shape_verify,
+     .help = "Regular expressions (Perl's): a line in which none of them is found goes no further, "
+             "and is counted."},
+    {.key = "drop",
+     .type = TLY_OPTION_STRINGS,
+     .offset = SHAPE_OFFSET(drop),
+     .verify = tly_log_shape_verify,
+     .help = "Regular expressions: a line in which one of them is found goes no further, and is "
+             "counted."},
+    {.key = "redact",
+     .type = TLY_OPTION_STRINGS,
+     .offset = SHAPE_OFFSET(redact),
+     .verify = tly_log_shape_verify,
+     .help = "Regular expressions: what they find, or only what their first group holds, is "
+             "covered. When one of them takes too long on a line, all of that line is."},
+    {.key = "redact_tokens",
+     .type = TLY_OPTION_BOOL,
+     .offset = SHAPE_OFFSET(redact_tokens),
+     .fallback = "false",
+     .help =
+         "Covers credentials that can be told by their form: keys of Amazon, Google, Stripe and "
+         "SendGrid, tokens of GitHub, GitLab, Docker Hub, npm, PyPI and Slack, JSON web tokens, "
+         "`Authorization` headers, passwords in URLs, private keys."},
+    {.key = "replacement",
+     .type = TLY_OPTION_STRING,
+     .offset = SHAPE_OFFSET(replacement),
+     .fallback = "'[redacted]'",
+     .help = "What stands in the place of what was covered."},
+    {.key = "rate_max",
+     .type = TLY_OPTION_INT,
+     .offset = SHAPE_OFFSET(rate_max),
+     .fallback = "0",
+     .min = 0,
+     .max = 10000000,
+     .help = "Most lines per second of each container, by the time at which they were written. "
+             "What is beyond goes no further, and is counted. 0: no limit."},
+    {.key = "rate_burst",
+     .type = TLY_OPTION_INT,
+     .offset = SHAPE_OFFSET(rate_burst),
+     .fallback = "1000",
+     .min = 1,
+     .max = 1000000,
+     .help = "Lines that may come at once before `rate_max` counts."},
+    {.key = NULL},
+};
+
+static const struct tly_option field_rows[] = {
+    {.key = "name",
+     .type = TLY_OPTION_STRING,
+     .required = true,
+     .offset = offsetof(struct tly_log_field_settings, name),
+     .verify = verify_field,
+     .help = "Name of the field."},
+    {.key = "value",
+     .type = TLY_OPTION_STRING,
+     .required = true,
+     .offset = offsetof(struct tly_log_field_settings, value),
+     .verify = tly_log_tag_verify,
+     .help = "Its value, with the placeholders of `tag`."},
+    {.key = NULL},
+};
 
 static const struct tly_option logs_rows[] = {
     {.key = "from",
@@ -32,7 +130,7 @@ static const struct tly_option logs_rows[] = {
      .verify = tly_log_tag_verify,
      .help = "The tag of each container's records. `{id}` is the first 12 digits of its id, "
              "`{full_id}` all of them, `{name}` its name, `{image}` its image, `{label:KEY}` the "
-             "value of a label."},
+             "value of a label, `{hostname}` the name of the host."},
     {.key = "pods_root",
      .type = TLY_OPTION_STRING,
      .offset = offsetof(struct tly_logs_settings, pods_root),
@@ -76,6 +174,47 @@ static const struct tly_option logs_rows[] = {
      .help = "Most bytes on disk that are kept from vanishing: log files that Docker deleted, "
              "rotating or removing the container, before they were delivered. Beyond it the "
              "container that holds most gives up its oldest file, which is counted."},
+    {.key = "match",
+     .type = TLY_OPTION_SECTION,
+     .offset = offsetof(struct tly_logs_settings, match),
+     .inner = tly_terms_options,
+     .inner_size = sizeof(struct tly_terms_settings),
+     .help =
+         "Containers whose logs are read, for whichever destination: those that fit one pattern "
+         "of every kind that is written. Without it: all."},
+    {.key = "exclude",
+     .type = TLY_OPTION_SECTION,
+     .offset = offsetof(struct tly_logs_settings, exclude),
+     .inner = tly_terms_options,
+     .inner_size = sizeof(struct tly_terms_settings),
+     .help = "Which of these are not: those that fit any pattern of any kind."},
+    {.key = "label",
+     .type = TLY_OPTION_STRING,
+     .offset = offsetof(struct tly_logs_settings, label),
+     .fallback = "tallyman.logs",
+     .help =
+         "A container that has this label with the value `false` is not read. `\"\"`: labels of "
+         "containers change nothing."},
+    {.key = "shape",
+     .type = TLY_OPTION_LIST,
+     .offset = offsetof(struct tly_logs_settings, shape),
+     .inner = shape_rows,
+     .inner_size = sizeof(struct tly_log_shape_settings),
+     .help = "What is done to lines on their way: kept or dropped by pattern, secrets covered, so "
+             "many per second. Lines that are too long for one record are judged by their first "
+             "part. Costs something only for the containers that an item matches."},
+    {.key = "fields",
+     .type = TLY_OPTION_LIST,
+     .offset = offsetof(struct tly_logs_settings, fields),
+     .inner = field_rows,
+     .inner_size = sizeof(struct tly_log_field_settings),
+     .help = "Fields that every record has beside Docker's own."},
+    {.key = "record_id",
+     .type = TLY_OPTION_BOOL,
+     .offset = offsetof(struct tly_logs_settings, record_id),
+     .fallback = "false",
+     .help = "Adds the field `record_id`, 32 digits that are the same when a record is sent again, "
+             "and different for any other: a receiver can drop repeats by it."},
     {.key = NULL},
 };
 
@@ -87,6 +226,9 @@ static int verify_logs(const void *value, struct tly_error *err)
             err, -1,
             "`join_max` is less than `line_max`: a line of that length could never "
             "be joined; raise join_max or lower line_max");
+    }
+    if (logs->shape.count > TLY_LOG_SHAPES_MAX) {
+        return tly_error_set(err, -1, "`shape` has at most %d items", TLY_LOG_SHAPES_MAX);
     }
     return 0;
 }

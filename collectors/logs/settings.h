@@ -4,11 +4,24 @@
 #ifndef TLY_LOGS_SETTINGS_H
 #define TLY_LOGS_SETTINGS_H
 
-#include "agent/config/option.h"
+#include "agent/config/terms.h"
 
 #include <stdint.h>
 
 enum tly_logs_from { TLY_LOGS_FROM_NOW, TLY_LOGS_FROM_BEGINNING };
+
+struct tly_log_shape_settings {
+    struct tly_terms_settings match, exclude;
+    struct tly_strings keep, drop, redact;
+    bool redact_tokens;
+    char *replacement;
+    int64_t rate_max; /* lines per second; 0: any */
+    int64_t rate_burst;
+};
+
+struct tly_log_field_settings {
+    char *name, *value;
+};
 
 struct tly_logs_settings {
     int from; /* enum tly_logs_from: for what stands there when the agent first runs */
@@ -18,6 +31,11 @@ struct tly_logs_settings {
     int64_t line_max_bytes;
     int64_t join_max_bytes;
     int64_t held_max_bytes;
+    struct tly_terms_settings match, exclude;
+    char *label;            /* "": none */
+    struct tly_list shape;  /* of struct tly_log_shape_settings */
+    struct tly_list fields; /* of struct tly_log_field_settings */
+    bool record_id;
 };
 
 extern const struct tly_section tly_logs_section;

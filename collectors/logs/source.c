@@ -197,6 +197,7 @@ int tly_log_source_new(struct tly_logs *logs, const struct tly_log_origin *origi
     source->description = origin->pod ? tly_container_ref(origin->pod) : NULL;
     (void)snprintf(source->id, sizeof(source->id), "%s", origin->id);
     (void)snprintf(source->key, sizeof(source->key), "%s", origin->key);
+    source->key_hash = tly_log_hash(source->key, strlen(source->key));
     tly_log_template_init(&source->template);
     tly_buf_init(&source->tag, TLY_LOG_TAG_MAX);
     source->dir = strdup(origin->dir);

@@ -12,6 +12,7 @@
 #include "agent/model/sample.h"
 #include "agent/registry.h"
 #include "collectors/logs/settings.h"
+#include "collectors/logs/shape.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -46,6 +47,8 @@ struct tly_log_target {
     uint64_t malformed; /* lines that are none */
     uint64_t split;     /* parts of lines that are too long for one record */
     uint64_t truncations;
+    uint64_t dropped[TLY_DROPPED_COUNT]; /* of these lines */
+    struct tly_log_shape_counts shape;
     uint64_t lost[TLY_LOST_COUNT];
     uint64_t lost_bytes[TLY_LOST_COUNT]; /* where it is known */
 };
@@ -56,6 +59,7 @@ struct tly_logs {
     struct tly_log_target *targets;
     size_t target_count;
     struct tly_map *sources; /* by key */
+    struct tly_log_shape *shape;
     /* Tells of bytes written. Its own, so that these events can gather, and so that a flood of them
      * pushes none out of the queue that tells of files made and removed. */
     struct tly_watcher *writes;
@@ -89,7 +93,7 @@ struct tly_logs {
     unsigned slot; /* of the inventory */
     struct tly_samples samples;
     struct tly_run_stats stats;
-    struct tly_log_limit lost_limit, error_limit, watch_limit;
+    struct tly_log_limit lost_limit, error_limit, watch_limit, dropped_limit;
 };
 
 /* Puts a source in line to look at its directory, a reader to read. Each stands there once. */
@@ -104,6 +108,9 @@ void tly_logs_forget(struct tly_logs *logs, struct tly_log_source *source);
 /* Counts a gap and says so, not too often. `bytes`: how many, 0 if nobody knows. */
 void tly_logs_lost(struct tly_logs *logs, struct tly_log_target *target, enum tly_log_lost reason,
                    uint64_t bytes, const char *id);
+
+/* Says, not too often, that lines are dropped for coming too fast. */
+void tly_logs_over_rate(struct tly_logs *logs, const struct tly_log_target *target, const char *id);
 
 /* A failure of one container's files: counted and said, not too often. */
 void tly_logs_error(struct tly_logs *logs, const char *id, const char *what, int code);

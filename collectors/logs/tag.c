@@ -4,7 +4,9 @@
 #include "collectors/logs/tag.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <string.h>
+#include <unistd.h>
 
 #define SHORT_ID_LEN 12 /* as Docker's own tag {{.ID}} has it */
 
@@ -33,7 +35,8 @@ static bool next_part(struct tly_text *rest, struct tly_text *ret_part, bool *re
 
 static bool known_placeholder(struct tly_text name)
 {
-    static const struct tly_text names[] = {{"id", 2}, {"full_id", 7}, {"name", 4}, {"image", 5}};
+    static const struct tly_text names[] = {
+        {"id", 2}, {"full_id", 7}, {"name", 4}, {"image", 5}, {"hostname", 8}};
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         if (tly_text_equal(name, names[i])) {
             return true;
@@ -55,11 +58,21 @@ int tly_log_tag_verify(const char *value, struct tly_error *err)
         if (placeholder && (!closed || !known_placeholder(part))) {
             return tly_error_set(err, -EINVAL,
                                  "`{%.*s%s` is no placeholder; write {id}, {full_id}, {name}, "
-                                 "{image} or {label:KEY}",
+                                 "{image}, {hostname} or {label:KEY}",
                                  (int)(part.len < 80 ? part.len : 80), part.at, closed ? "}" : "");
         }
     }
     return 0;
+}
+
+/* Asked once: a host that is renamed keeps its name here until the next start. */
+static struct tly_text hostname(void)
+{
+    static char name[HOST_NAME_MAX + 1];
+    if (name[0] == '\0' && gethostname(name, sizeof(name) - 1) < 0) {
+        return TLY_TEXT("");
+    }
+    return tly_text_of(name);
 }
 
 static struct tly_text placeholder_value(struct tly_text name,
@@ -79,6 +92,9 @@ static struct tly_text placeholder_value(struct tly_text name,
     if (tly_text_equal(name, TLY_TEXT("image"))) {
         return tly_text_of(container->image);
     }
+    if (tly_text_equal(name, TLY_TEXT("hostname"))) {
+        return hostname();
+    }
     struct tly_text key = {name.at + label_prefix.len, name.len - label_prefix.len};
     for (size_t i = 0; i < container->label_count; i++) {
         if (tly_text_equal(key, tly_text_of(container->labels[i].key))) {
@@ -88,8 +104,8 @@ static struct tly_text placeholder_value(struct tly_text name,
     return TLY_TEXT("");
 }
 
-int tly_log_tag_expand(const char *template, const struct tly_container *container,
-                       struct tly_buf *ret_tag)
+int tly_log_value_expand(const char *template, const struct tly_container *container,
+                         struct tly_buf *ret_tag)
 {
     struct tly_text rest = tly_text_of(template);
     struct tly_text part;
@@ -107,6 +123,16 @@ int tly_log_tag_expand(const char *template, const struct tly_container *contain
         }
     }
     ret_tag->len = tly_text_utf8_prefix(tly_buf_text(ret_tag)); /* a cut character goes whole */
+    return 0;
+}
+
+int tly_log_tag_expand(const char *template, const struct tly_container *container,
+                       struct tly_buf *ret_tag)
+{
+    int rc = tly_log_value_expand(template, container, ret_tag);
+    if (rc < 0) {
+        return rc;
+    }
     if (ret_tag->len == 0) {
         return tly_buf_append_text(ret_tag, TLY_TEXT(TLY_LOG_TAG_FALLBACK));
     }

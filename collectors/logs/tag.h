@@ -23,4 +23,8 @@ int tly_log_tag_verify(const char *value, struct tly_error *err);
 int tly_log_tag_expand(const char *template, const struct tly_container *container,
                        struct tly_buf *ret_tag) TLY_CHECK;
 
+/* The same without that: the value of a field, which may be empty. */
+int tly_log_value_expand(const char *template, const struct tly_container *container,
+                         struct tly_buf *ret_tag) TLY_CHECK;
+
 #endif

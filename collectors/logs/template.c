@@ -23,6 +23,7 @@ void tly_log_template_init(struct tly_log_template *template)
     tly_buf_init(&template->identity.packed, PAIRS_BYTES_MAX);
     tly_buf_init(&template->attrs.packed, PAIRS_BYTES_MAX);
     tly_buf_init(&template->attrs_read, PAIRS_BYTES_MAX);
+    tly_buf_init(&template->added.packed, PAIRS_BYTES_MAX);
 }
 
 void tly_log_template_done(struct tly_log_template *template)
@@ -31,6 +32,8 @@ void tly_log_template_done(struct tly_log_template *template)
     tly_buf_done(&template->identity.packed);
     tly_buf_done(&template->attrs.packed);
     tly_buf_done(&template->attrs_read);
+    tly_buf_done(&template->added.packed);
+    free(template->added_names);
 }
 
 static int put_pair(struct tly_buf *buf, const char *key, struct tly_text value)
@@ -41,14 +44,15 @@ static int put_pair(struct tly_buf *buf, const char *key, struct tly_text value)
 
 /* Everything through the key `log`, with blanks where time and stream go. */
 static int build(struct tly_buf *bytes, const struct tly_log_pairs *identity,
-                 const struct tly_log_pairs *attrs, size_t *ret_source_at)
+                 const struct tly_log_pairs *attrs, const struct tly_log_pairs *added,
+                 size_t *ret_source_at)
 {
     int rc = tly_record_array(bytes, 2);
     if (rc == 0) {
         rc = tly_record_time(bytes, 0);
     }
     if (rc == 0) {
-        rc = tly_record_map(bytes, identity->count + attrs->count + 2);
+        rc = tly_record_map(bytes, identity->count + attrs->count + added->count + 2);
     }
     if (rc == 0) {
         rc = tly_buf_append_text(bytes, tly_buf_text(&identity->packed));
@@ -59,6 +63,9 @@ static int build(struct tly_buf *bytes, const struct tly_log_pairs *identity,
     if (rc == 0) {
         *ret_source_at = bytes->len - TLY_LOG_STREAM_LEN;
         rc = tly_buf_append_text(bytes, tly_buf_text(&attrs->packed));
+    }
+    if (rc == 0) {
+        rc = tly_buf_append_text(bytes, tly_buf_text(&added->packed));
     }
     if (rc == 0) {
         rc = tly_record_str(bytes, TLY_TEXT("log"));
@@ -73,10 +80,10 @@ static int replace(struct tly_log_template *template, struct tly_log_pairs *pair
 {
     struct tly_buf bytes;
     size_t source_at = 0;
-    bool identity = pairs == &template->identity;
     tly_buf_init(&bytes, TEMPLATE_BYTES_MAX);
-    int rc = build(&bytes, identity ? &next : &template->identity,
-                   identity ? &template->attrs : &next, &source_at);
+    int rc = build(&bytes, pairs == &template->identity ? &next : &template->identity,
+                   pairs == &template->attrs ? &next : &template->attrs,
+                   pairs == &template->added ? &next : &template->added, &source_at);
     if (rc < 0) {
         tly_buf_done(&bytes);
         tly_buf_done(&next.packed);
@@ -90,8 +97,8 @@ static int replace(struct tly_log_template *template, struct tly_log_pairs *pair
     return 0;
 }
 
-int tly_log_template_fields(struct tly_log_template *template, const struct tly_log_field *fields,
-                            size_t count)
+static int set_fields(struct tly_log_template *template, struct tly_log_pairs *pairs,
+                      const struct tly_log_field *fields, size_t count)
 {
     struct tly_log_pairs next = {.count = (uint32_t)count};
     int rc = 0;
@@ -103,7 +110,30 @@ int tly_log_template_fields(struct tly_log_template *template, const struct tly_
         tly_buf_done(&next.packed);
         return rc;
     }
-    return replace(template, &template->identity, next);
+    return replace(template, pairs, next);
+}
+
+int tly_log_template_fields(struct tly_log_template *template, const struct tly_log_field *fields,
+                            size_t count)
+{
+    return set_fields(template, &template->identity, fields, count);
+}
+
+int tly_log_template_add(struct tly_log_template *template, const struct tly_log_field *fields,
+                         size_t count)
+{
+    const char **names = calloc(count + 1, sizeof(*names));
+    int rc = names ? set_fields(template, &template->added, fields, count) : -ENOMEM;
+    if (rc < 0) {
+        free(names);
+        return rc;
+    }
+    for (size_t i = 0; i < count; i++) {
+        names[i] = fields[i].key;
+    }
+    free(template->added_names);
+    template->added_names = names;
+    return 0;
 }
 
 int tly_log_template_identify(struct tly_log_template *template, const char *id, const char *name)
@@ -120,26 +150,40 @@ int tly_log_template_identify(struct tly_log_template *template, const char *id,
     return rc;
 }
 
-/* Docker's own fields keep their meaning, whatever a label is called. */
-static bool reserved(struct tly_text key)
+bool tly_log_template_reserved(struct tly_text name)
 {
-    static const struct tly_text names[] = {
-        {"container_id", 12}, {"container_name", 14},  {"source", 6},           {"log", 3},
-        {"malformed", 9},     {"partial_message", 15}, {"partial_ordinal", 15}, {"partial_id", 10},
-        {"partial_last", 12}};
+    static const char *const names[] = {
+        "container_id",    "container_name",  "source",     "log",          "malformed",
+        "partial_message", "partial_ordinal", "partial_id", "partial_last", "record_id"};
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-        if (tly_text_equal(key, names[i])) {
+        if (tly_text_equal(name, tly_text_of(names[i]))) {
             return true;
         }
     }
     return false;
 }
 
+static bool is_added(const struct tly_log_template *template, struct tly_text name)
+{
+    for (uint32_t i = 0; i < template->added.count; i++) {
+        if (tly_text_equal(name, tly_text_of(template->added_names[i]))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+struct attrs_read {
+    const struct tly_log_template *template;
+    struct tly_log_pairs pairs;
+};
+
 static void add_attr(void *arg, struct tly_text key, struct tly_text value)
 {
-    struct tly_log_pairs *pairs = arg;
+    struct attrs_read *attrs = arg;
+    struct tly_log_pairs *pairs = &attrs->pairs;
     size_t before = pairs->packed.len;
-    if (reserved(key)) {
+    if (tly_log_template_reserved(key) || is_added(attrs->template, key)) {
         return;
     }
     if (tly_record_str(&pairs->packed, key) == 0 && tly_record_str(&pairs->packed, value) == 0) {
@@ -152,10 +196,10 @@ static void add_attr(void *arg, struct tly_text key, struct tly_text value)
 int tly_log_template_attrs(struct tly_log_template *template, struct tly_text attrs,
                            tly_log_attrs_fn read)
 {
-    struct tly_log_pairs next = {.count = 0};
+    struct attrs_read next = {.template = template};
     struct tly_buf source;
     tly_buf_init(&source, PAIRS_BYTES_MAX);
-    tly_buf_init(&next.packed, PAIRS_BYTES_MAX);
+    tly_buf_init(&next.pairs.packed, PAIRS_BYTES_MAX);
     char *scratch = malloc(attrs.len + 1);
     int rc = scratch ? tly_buf_append_text(&source, attrs) : -ENOMEM;
     if (rc == 0 && attrs.len > 0) {
@@ -164,9 +208,9 @@ int tly_log_template_attrs(struct tly_log_template *template, struct tly_text at
     }
     free(scratch);
     if (rc == 0) {
-        rc = replace(template, &template->attrs, next);
+        rc = replace(template, &template->attrs, next.pairs);
     } else {
-        tly_buf_done(&next.packed);
+        tly_buf_done(&next.pairs.packed);
     }
     if (rc < 0) {
         tly_buf_done(&source);
@@ -181,14 +225,15 @@ int tly_log_template_attrs(struct tly_log_template *template, struct tly_text at
 
 static uint32_t extra_pairs(const struct tly_log_record *record)
 {
-    return (record->malformed ? 1U : 0U) + (record->partial_ordinal > 0 ? 4U : 0U);
+    return (record->malformed ? 1U : 0U) + (record->partial_ordinal > 0 ? 4U : 0U) +
+           (record->id[1] != 0 ? 1U : 0U);
 }
 
 size_t tly_log_record_room(const struct tly_log_template *template,
                            const struct tly_log_record *record)
 {
     /* The names and values of all extra fields together stay below this. */
-    enum { EXTRA_MAX = 256 };
+    enum { EXTRA_MAX = 512 };
     return tly_log_template_room(template) + record->source.len + record->log.len + EXTRA_MAX;
 }
 
@@ -203,6 +248,16 @@ static char *put_bytes(char *to, const struct tly_buf *bytes)
         memcpy(to, bytes->at, bytes->len);
     }
     return to + bytes->len;
+}
+
+static char *put_id(char *to, const uint64_t id[2])
+{
+    static const char digits[] = "0123456789abcdef";
+    char text[PARTIAL_ID_DIGITS];
+    for (int i = 0; i < PARTIAL_ID_DIGITS; i++) {
+        text[i] = digits[id[i / 16] >> (60 - 4 * (i % 16)) & 15];
+    }
+    return put_text_pair(to, TLY_TEXT("record_id"), (struct tly_text){text, sizeof(text)});
 }
 
 static char *put_partial(const struct tly_log_record *record, char *to)
@@ -222,13 +277,18 @@ static char *put_partial(const struct tly_log_record *record, char *to)
 char *tly_log_record_put(const struct tly_log_template *template,
                          const struct tly_log_record *record, char *to)
 {
-    uint32_t pairs = template->identity.count + template->attrs.count + 2 + extra_pairs(record);
+    uint32_t pairs = template->identity.count + template->attrs.count + template->added.count + 2 +
+                     extra_pairs(record);
     to = tly_record_put_array(to, 2);
     to = tly_record_put_time(to, record->time_ns);
     to = tly_record_put_map(to, pairs);
     to = put_bytes(to, &template->identity.packed);
     to = put_text_pair(to, TLY_TEXT("source"), record->source);
     to = put_bytes(to, &template->attrs.packed);
+    to = put_bytes(to, &template->added.packed);
+    if (record->id[1] != 0) {
+        to = put_id(to, record->id);
+    }
     if (record->malformed) {
         to = put_text_pair(to, TLY_TEXT("malformed"), TLY_TEXT("true"));
     }

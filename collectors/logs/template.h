@@ -32,6 +32,8 @@ struct tly_log_template {
     struct tly_log_pairs identity; /* container_id, container_name */
     struct tly_log_pairs attrs;    /* the driver's labels, environment and tag */
     struct tly_buf attrs_read;     /* what they were read from */
+    struct tly_log_pairs added;    /* fields that the configuration adds */
+    const char **added_names;      /* of these; the names are borrowed */
 };
 
 void tly_log_template_init(struct tly_log_template *template);
@@ -55,6 +57,14 @@ struct tly_log_field {
 };
 int tly_log_template_fields(struct tly_log_template *template, const struct tly_log_field *fields,
                             size_t count) TLY_CHECK;
+
+/* Fields that the configuration adds: they stand for attributes of the same name. The names are
+ * borrowed for the life of the template. */
+int tly_log_template_add(struct tly_log_template *template, const struct tly_log_field *fields,
+                         size_t count) TLY_CHECK;
+
+/* Docker's own fields, and ours, keep their meaning, whatever a label or an added one is called. */
+bool tly_log_template_reserved(struct tly_text name);
 
 /* Takes over the attributes of a line (empty: none), which `read` can read. What it can't is left
  * out. -ENOMEM, TLY_E_LIMIT: the template is as it was. */
@@ -92,6 +102,7 @@ struct tly_log_record {
     uint32_t partial_ordinal; /* 0: a whole line; else which part, from 1 */
     bool partial_last;
     uint64_t partial_id[2]; /* the same for all parts of a line */
+    uint64_t id[2];         /* of the record; zero: it shows none */
 };
 
 /* Its length at most; and the writing of it, which returns the byte behind. */

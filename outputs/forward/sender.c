@@ -9,6 +9,7 @@
 #include "agent/base/random.h"
 #include "agent/loop/backoff.h"
 #include "agent/loop/log.h"
+#include "agent/terms.h"
 #include "outputs/forward/draw.h"
 #include "outputs/forward/link.h"
 #include "outputs/forward/security.h"
@@ -444,16 +445,6 @@ static int server_init(struct server *server, struct tly_forward_sender *sender,
     return rc;
 }
 
-static struct tly_selection_terms terms_of(const struct tly_forward_terms_settings *settings)
-{
-    return (struct tly_selection_terms){
-        .tags = {settings->tags.at, settings->tags.count},
-        .containers = {settings->containers.at, settings->containers.count},
-        .images = {settings->images.at, settings->images.count},
-        .labels = {settings->labels.at, settings->labels.count},
-    };
-}
-
 static int add_destination(struct tly_forward_sender *sender, struct tly_delivery *delivery,
                            struct tly_error *err)
 {
@@ -468,8 +459,8 @@ static int add_destination(struct tly_forward_sender *sender, struct tly_deliver
         return tly_error_set(err, rc, "destination `%s`: %s", settings->name, tly_error_name(rc));
     }
     const struct tly_selection selection = {
-        .match = terms_of(&settings->match),
-        .exclude = terms_of(&settings->exclude),
+        .match = tly_terms_of(&settings->match),
+        .exclude = tly_terms_of(&settings->exclude),
     };
     tly_destination_select(sender->destination, &selection);
     return 0;

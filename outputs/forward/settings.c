@@ -116,38 +116,6 @@ static const struct tly_option tls_rows[] = {
     {.key = NULL},
 };
 
-static int verify_pattern(const char *value, struct tly_error *err)
-{
-    return *value ? 0 : tly_error_set(err, -EINVAL, "an empty pattern fits nothing; remove it");
-}
-
-#define TERMS_OFFSET(member) offsetof(struct tly_forward_terms_settings, member)
-
-static const struct tly_option terms_rows[] = {
-    {.key = "tags",
-     .type = TLY_OPTION_STRINGS,
-     .offset = TERMS_OFFSET(tags),
-     .verify = verify_pattern,
-     .help = "Tags of records, as patterns with `*` and `?`. Docker's events and received records "
-             "are known by their tag alone."},
-    {.key = "containers",
-     .type = TLY_OPTION_STRINGS,
-     .offset = TERMS_OFFSET(containers),
-     .verify = verify_pattern,
-     .help = "Names of containers, as patterns."},
-    {.key = "images",
-     .type = TLY_OPTION_STRINGS,
-     .offset = TERMS_OFFSET(images),
-     .verify = verify_pattern,
-     .help = "Images of containers, as they were given to Docker, as patterns."},
-    {.key = "labels",
-     .type = TLY_OPTION_STRINGS,
-     .offset = TERMS_OFFSET(labels),
-     .verify = verify_pattern,
-     .help = "Labels of containers: `key`, or `key=value`, both as patterns."},
-    {.key = NULL},
-};
-
 /* The metric's label and the key of the positions on disk. */
 static int verify_name(const char *value, struct tly_error *err)
 {
@@ -193,16 +161,16 @@ static const struct tly_option rows[] = {
     {.key = "match",
      .type = TLY_OPTION_SECTION,
      .offset = OFFSET(match),
-     .inner = terms_rows,
-     .inner_size = sizeof(struct tly_forward_terms_settings),
+     .inner = tly_terms_options,
+     .inner_size = sizeof(struct tly_terms_settings),
      .help = "Which records go here: those that fit one pattern of every kind that is written. "
              "Without it: all. A container that comes to fit is sent from the beginning of what "
              "is there of its log."},
     {.key = "exclude",
      .type = TLY_OPTION_SECTION,
      .offset = OFFSET(exclude),
-     .inner = terms_rows,
-     .inner_size = sizeof(struct tly_forward_terms_settings),
+     .inner = tly_terms_options,
+     .inner_size = sizeof(struct tly_terms_settings),
      .help = "Which of these do not: those that fit any pattern of any kind."},
     {.key = "tls",
      .type = TLY_OPTION_SECTION,

@@ -6,7 +6,7 @@
 
 #include "agent/base/error.h"
 #include "agent/codec/forward_pack.h"
-#include "agent/config/option.h"
+#include "agent/config/terms.h"
 #include "agent/loop/stream.h"
 
 #include <stdbool.h>
@@ -26,14 +26,10 @@ struct tly_forward_tls_settings {
     char *ca_file, *cert_file, *key_file, *server_name;
 };
 
-struct tly_forward_terms_settings {
-    struct tly_strings tags, containers, images, labels;
-};
-
 struct tly_forward_settings {
     char *name;
     struct tly_list servers; /* of struct tly_forward_server_settings, at least one */
-    struct tly_forward_terms_settings match, exclude;
+    struct tly_terms_settings match, exclude;
     struct tly_forward_tls_settings tls;
     char *shared_key, *username, *password, *self_hostname;
     bool require_ack;

@@ -47,7 +47,7 @@ struct house {
     char dir[TEMP_DIR_MAX];
     char containers[TEMP_DIR_MAX + 32];
     char pods[TEMP_DIR_MAX + 32];
-    char options[256];  /* YAML below `logs:`, may be changed before house_start */
+    char options[1024]; /* YAML below `logs:`, may be changed before house_start */
     int64_t closing_ms; /* of what the kubelet renamed */
     size_t sink_count;
     struct tly_destination_limits limits;
