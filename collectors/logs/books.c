@@ -198,6 +198,7 @@ static void meter_target(const struct tly_log_target *target, struct tly_samples
         tly_samples_add(samples, TLY_F_tallyman_logs_dropped_lines_total,
                         dropped_dim(samples, target, reason), (int64_t)target->dropped[reason]);
     }
+    tly_samples_add(samples, TLY_F_tallyman_logs_joined_lines_total, dim, (int64_t)target->joined);
     tly_samples_add(samples, TLY_F_tallyman_logs_redactions_total, dim,
                     (int64_t)target->shape.redactions);
     tly_samples_add(samples, TLY_F_tallyman_logs_pattern_failures_total, dim,

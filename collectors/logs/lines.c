@@ -15,13 +15,26 @@ const char *const tly_log_stream_names[TLY_LOG_STREAMS] = {"stdout", "stderr"};
 
 /* ---- the open chunk ---- */
 
+/* Whether something of a stream waits for more, and where that begins. */
+static bool waits(const struct tly_log_reader *reader, int stream,
+                  const struct tly_position **ret_start, uint64_t *ret_walked)
+{
+    const struct tly_log_message *message = &reader->messages[stream];
+    const struct tly_log_pieces *pieces = &reader->pieces[stream];
+    *ret_start = message->waiting ? &message->start : &pieces->start;
+    *ret_walked = message->waiting ? message->start_walked : pieces->start_walked;
+    return message->waiting || pieces->waiting;
+}
+
 void tly_log_lines_position(const struct tly_log_reader *reader, struct tly_position *ret_position)
 {
+    const struct tly_position *starts[TLY_LOG_STREAMS];
+    uint64_t walked[TLY_LOG_STREAMS];
+    bool waiting[TLY_LOG_STREAMS];
     int first = -1;
     for (int i = 0; i < TLY_LOG_STREAMS; i++) {
-        const struct tly_log_pieces *pieces = &reader->pieces[i];
-        if (pieces->waiting &&
-            (first < 0 || pieces->start_walked < reader->pieces[first].start_walked)) {
+        waiting[i] = waits(reader, i, &starts[i], &walked[i]);
+        if (waiting[i] && (first < 0 || walked[i] < walked[first])) {
             first = i;
         }
     }
@@ -33,13 +46,11 @@ void tly_log_lines_position(const struct tly_log_reader *reader, struct tly_posi
         }
         return;
     }
-    const struct tly_log_pieces *held = &reader->pieces[first];
-    const struct tly_log_pieces *other = &reader->pieces[1 - first];
-    uint64_t until = other->waiting ? other->start_walked : reader->walked;
+    uint64_t until = waiting[1 - first] ? walked[1 - first] : reader->walked;
     until = until > reader->ahead_until ? until : reader->ahead_until;
-    *ret_position = held->start;
+    *ret_position = *starts[first];
     ret_position->held = (uint32_t)first + 1;
-    ret_position->ahead = until - held->start_walked;
+    ret_position->ahead = until - walked[first];
 }
 
 int tly_log_lines_commit(struct tly_log_reader *reader)
@@ -136,14 +147,14 @@ static bool keeps(struct tly_log_reader *reader, const struct tly_log_record *re
     return !source->rate || tly_log_rate_pass(source->rate, record->time_ns, rate_until_ns);
 }
 
-static void drop(struct tly_log_reader *reader, enum tly_log_dropped why)
+static void drop(struct tly_log_reader *reader, enum tly_log_dropped why, uint32_t lines)
 {
     reader->passed_over = true;
     if (why == TLY_DROPPED_COUNT) {
         return;
     }
-    reader->dropped[why]++;
-    reader->target->dropped[why]++;
+    reader->dropped[why] += lines;
+    reader->target->dropped[why] += lines;
     if (why == TLY_DROPPED_RATE_MAX) {
         tly_logs_over_rate(reader->logs, reader->target, reader->source->id);
     }
@@ -171,7 +182,7 @@ static int emit(struct tly_log_reader *reader, uint64_t begin, const struct tly_
         }
         reader->rate_until_ns = rate_until_ns;
     } else {
-        drop(reader, why);
+        drop(reader, why, record->lines > 0 ? record->lines : 1);
     }
     if (record->partial_ordinal == 1) {
         reader->part_dropped = !kept;
@@ -199,6 +210,94 @@ static struct tly_text first_part(const struct tly_log_reader *reader, struct tl
     return (struct tly_text){text.at, ((unsigned char)text.at[cut] & 0xc0) == 0x80 ? most : cut};
 }
 
+/* ---- messages ---- */
+
+/* A line, joined from its pieces if it came in any, and where it began. */
+struct whole_line {
+    const struct tly_log_record *record;
+    uint64_t begin;
+    const struct tly_position *start;
+    uint64_t start_walked;
+};
+
+int tly_log_lines_flush_message(struct tly_log_reader *reader, int stream)
+{
+    struct tly_log_message *message = &reader->messages[stream];
+    if (!message->waiting) {
+        return 0;
+    }
+    const struct tly_log_record record = {
+        .time_ns = message->time_ns,
+        .source = {tly_log_stream_names[stream], TLY_LOG_STREAM_LEN},
+        .log = tly_buf_text(&message->text),
+        .lines = message->lines};
+    int rc = emit(reader, message->begin, &record);
+    if (rc == 0) {
+        reader->logs->join_bytes -= message->text.len;
+        tly_buf_done(&message->text);
+        *message = (struct tly_log_message){.text = message->text};
+    }
+    return rc;
+}
+
+/* Adds a line to the message, of which it may be the first. -ENOMEM: nothing was added. */
+static int message_add(struct tly_log_reader *reader, int stream, const struct whole_line *line,
+                       int state)
+{
+    struct tly_log_message *message = &reader->messages[stream];
+    struct tly_text text = line->record->log;
+    size_t before = message->text.len;
+    char *to;
+    int rc = tly_buf_reserve(&message->text, text.len + 1, &to);
+    if (rc < 0) {
+        return rc;
+    }
+    if (message->waiting) {
+        *to++ = '\n';
+        message->text.len++;
+        reader->target->joined++;
+    } else {
+        message->waiting = true;
+        message->time_ns = line->record->time_ns;
+        message->begin = line->begin;
+        message->start = *line->start;
+        message->start_walked = line->start_walked;
+    }
+    memcpy(to, text.at ? text.at : "", text.len);
+    message->text.len += text.len;
+    message->lines++;
+    message->state = state;
+    message->since_ms = tly_loop_now_ms(reader->logs->context->loop);
+    reader->logs->join_bytes += message->text.len - before;
+    return 0;
+}
+
+static bool message_has_room(const struct tly_log_reader *reader,
+                             const struct tly_log_message *message, size_t len)
+{
+    uint64_t join_max = (uint64_t)reader->logs->settings->join_max_bytes;
+    return message->text.len + 1 + len <= tly_log_line_max(reader) &&
+           reader->logs->join_bytes + 1 + len <= join_max;
+}
+
+/* Sends a whole line, or joins it to a message. */
+static int take_whole(struct tly_log_reader *reader, int stream, const struct whole_line *line)
+{
+    struct tly_log_message *message = &reader->messages[stream];
+    struct tly_log_multiline *rules = reader->source->multiline;
+    struct tly_text text = line->record->log;
+    int state = TLY_MULTILINE_NONE;
+    bool follows = rules && tly_log_multiline_follows(rules, message->state, text, &state);
+    if (message->waiting && follows && message_has_room(reader, message, text.len)) {
+        return message_add(reader, stream, line, state);
+    }
+    int rc = tly_log_lines_flush_message(reader, stream);
+    if (rc == 0 && state != TLY_MULTILINE_NONE && message_has_room(reader, message, text.len)) {
+        return message_add(reader, stream, line, state);
+    }
+    return rc < 0 ? rc : emit(reader, line->begin, line->record);
+}
+
 /* ---- pieces ---- */
 
 static void pieces_clear(struct tly_log_reader *reader, struct tly_log_pieces *pieces)
@@ -221,7 +320,9 @@ int tly_log_lines_flush(struct tly_log_reader *reader, int stream)
                                     .partial_ordinal = pieces->sent > 0 ? pieces->sent + 1 : 0,
                                     .partial_last = true,
                                     .partial_id = {pieces->id[0], pieces->id[1]}};
-    int rc = emit(reader, pieces->id[1], &record);
+    const struct whole_line line = {&record, pieces->id[1], &pieces->start, pieces->start_walked};
+    int rc = pieces->sent > 0 ? emit(reader, line.begin, &record)
+                              : take_whole(reader, stream, &line);
     if (rc == 0) {
         reader->target->split += pieces->sent > 0;
         tly_log_lines_count(reader, stream, pieces->text.len);
@@ -239,7 +340,8 @@ static int send_part(struct tly_log_reader *reader, int stream)
                                     .log = tly_buf_text(&pieces->text),
                                     .partial_ordinal = pieces->sent + 1,
                                     .partial_id = {pieces->id[0], pieces->id[1]}};
-    int rc = emit(reader, pieces->id[1], &record);
+    int rc = tly_log_lines_flush_message(reader, stream);
+    rc = rc < 0 ? rc : emit(reader, pieces->id[1], &record);
     if (rc == 0) {
         pieces->sent++;
         reader->target->split++;
@@ -360,7 +462,20 @@ int tly_log_lines_take_odd(struct tly_log_reader *reader, const struct tly_log_l
                       ? line->stream
                       : tly_text_of(tly_log_stream_names[TLY_LOG_STDOUT]),
         .log = line->text};
-    int rc = too_long ? take_split(reader, &record) : emit(reader, reader->offset, &record);
+    int rc = too_long && stream >= 0 ? tly_log_lines_flush_message(reader, stream) : 0;
+    if (rc < 0) {
+        return rc;
+    }
+    if (too_long) {
+        rc = take_split(reader, &record);
+    } else if (stream < 0) {
+        rc = emit(reader, reader->offset, &record);
+    } else {
+        struct tly_position start;
+        tly_log_file_position(reader->file, reader->offset, &start);
+        const struct whole_line whole = {&record, reader->offset, &start, reader->walked};
+        rc = take_whole(reader, stream, &whole);
+    }
     if (rc == 0) {
         tly_log_lines_count(reader, stream >= 0 ? stream : TLY_LOG_STDOUT, line->text.len);
     }

@@ -60,6 +60,7 @@ int tly_log_reader_new(struct tly_log_source *source, struct tly_log_target *tar
     tly_buf_init(&reader->carry, SIZE_MAX);
     for (int i = 0; i < TLY_LOG_STREAMS; i++) {
         tly_buf_init(&reader->pieces[i].text, (size_t)source->logs->settings->join_max_bytes);
+        tly_buf_init(&reader->messages[i].text, (size_t)source->logs->settings->join_max_bytes);
     }
     *ret_reader = reader;
     return 0;
@@ -151,6 +152,8 @@ void tly_log_reader_free(struct tly_log_reader *reader)
     for (int i = 0; i < TLY_LOG_STREAMS; i++) {
         reader->logs->join_bytes -= reader->pieces[i].text.len;
         tly_buf_done(&reader->pieces[i].text);
+        reader->logs->join_bytes -= reader->messages[i].text.len;
+        tly_buf_done(&reader->messages[i].text);
     }
     tly_buf_done(&reader->carry);
     if (reader->file) {
@@ -164,7 +167,8 @@ void tly_log_reader_free(struct tly_log_reader *reader)
 
 bool tly_log_reader_has_pieces(const struct tly_log_reader *reader)
 {
-    return reader->pieces[TLY_LOG_STDOUT].waiting || reader->pieces[TLY_LOG_STDERR].waiting;
+    return reader->pieces[TLY_LOG_STDOUT].waiting || reader->pieces[TLY_LOG_STDERR].waiting ||
+           reader->messages[TLY_LOG_STDOUT].waiting || reader->messages[TLY_LOG_STDERR].waiting;
 }
 
 /* ---- moving on ---- */
@@ -203,6 +207,12 @@ static int flush_pieces(struct tly_log_reader *reader, bool all)
         bool due = !pieces->goes_on && now - pieces->since_ms >= PIECE_WAIT_MS;
         if (pieces->waiting && (all || due)) {
             rc = tly_log_lines_flush(reader, i);
+        }
+        const struct tly_log_message *message = &reader->messages[i];
+        const struct tly_log_multiline *rules = reader->source->multiline;
+        due = !rules || now - message->since_ms >= tly_log_multiline_wait_ms(rules);
+        if (rc == 0 && message->waiting && !pieces->waiting && (all || due)) {
+            rc = tly_log_lines_flush_message(reader, i);
         }
     }
     int committed = tly_log_lines_commit(reader);

@@ -36,6 +36,19 @@ struct tly_log_pieces {
     uint64_t start_walked;
 };
 
+/* The lines of one stream that may be the beginning of a longer message. */
+struct tly_log_message {
+    bool waiting;
+    int state; /* see tly_log_multiline_follows */
+    uint32_t lines;
+    struct tly_buf text;
+    int64_t time_ns;  /* of its first line */
+    int64_t since_ms; /* loop time of its last line */
+    uint64_t begin;   /* names it: see record_id in lines.c */
+    struct tly_position start;
+    uint64_t start_walked;
+};
+
 /* How the files of a source are to be read. */
 struct tly_log_format {
     /*
@@ -81,6 +94,7 @@ struct tly_log_reader {
     struct tly_buf carry;      /* inflated and not taken yet */
 
     struct tly_log_pieces pieces[TLY_LOG_STREAMS];
+    struct tly_log_message messages[TLY_LOG_STREAMS]; /* always older than the pieces */
     /* After a restart, of all streams but `held` what lies before `ahead_until` is delivered. */
     uint32_t held;
     uint64_t ahead_until;
@@ -119,6 +133,7 @@ bool tly_log_reader_run(struct tly_log_reader *reader);
 /* Gives the memory back that very long lines took. */
 void tly_log_blocks_settle(struct tly_logs *logs);
 
+/* Pieces of lines, or lines of messages, wait for more. */
 bool tly_log_reader_has_pieces(const struct tly_log_reader *reader);
 
 /* ---- lines.c ---- */
@@ -130,6 +145,9 @@ ssize_t tly_log_lines_take_raw(struct tly_log_reader *reader, struct tly_text te
 
 /* Sends the unfinished line of a stream as it is. */
 int tly_log_lines_flush(struct tly_log_reader *reader, int stream) TLY_CHECK;
+
+/* Sends the message of a stream as it is. */
+int tly_log_lines_flush_message(struct tly_log_reader *reader, int stream) TLY_CHECK;
 
 /* Where delivery stands once all that was taken is acknowledged. */
 void tly_log_lines_position(const struct tly_log_reader *reader, struct tly_position *ret_position);

@@ -3,6 +3,7 @@
  */
 #include "collectors/logs/settings.h"
 
+#include "collectors/logs/multiline.h"
 #include "collectors/logs/shape.h"
 #include "collectors/logs/tag.h"
 #include "collectors/logs/template.h"
@@ -50,6 +51,27 @@ static const struct tly_option shape_rows[] = {
      .inner = tly_terms_options,
      .inner_size = sizeof(struct tly_terms_settings),
      .help = "Which of these it is not for: those that fit any pattern of any kind."},
+    {.key = "multiline_start",
+     .type = TLY_OPTION_STRING,
+     .offset = SHAPE_OFFSET(multiline_start),
+     .verify = tly_log_shape_verify,
+     .help = "A regular expression: a line in which it is found begins a message, the lines behind "
+             "it are joined to it with newlines, up to `line_max`. Of the items that are for a "
+             "container, the first one that joins lines counts."},
+    {.key = "traces",
+     .type = TLY_OPTION_STRINGS,
+     .offset = SHAPE_OFFSET(traces),
+     .verify = tly_log_traces_verify,
+     .help = "Ready rules instead, which join the lines of a trace and leave all others alone: "
+             "`java`, `python`, `go`, `node`."},
+    {.key = "multiline_wait",
+     .type = TLY_OPTION_DURATION,
+     .offset = SHAPE_OFFSET(multiline_wait_ms),
+     .fallback = "1s",
+     .min = 10,
+     .max = 60000,
+     .help = "How long a message waits for its next line before it is sent as it is; looked at "
+             "once a second."},
     {.key = "keep",
      .type = TLY_OPTION_STRINGS,
      .offset = SHAPE_OFFSET(keep),
@@ -226,6 +248,14 @@ static int verify_logs(const void *value, struct tly_error *err)
             err, -1,
             "`join_max` is less than `line_max`: a line of that length could never "
             "be joined; raise join_max or lower line_max");
+    }
+    const struct tly_log_shape_settings *shape = logs->shape.at;
+    for (size_t i = 0; i < logs->shape.count; i++) {
+        if (shape[i].multiline_start && shape[i].traces.count > 0) {
+            return tly_error_set(err, -1,
+                                 "an item of `shape` has `multiline_start` and `traces`: lines can "
+                                 "be joined by one of them only");
+        }
     }
     if (logs->shape.count > TLY_LOG_SHAPES_MAX) {
         return tly_error_set(err, -1, "`shape` has at most %d items", TLY_LOG_SHAPES_MAX);

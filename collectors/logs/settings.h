@@ -14,6 +14,9 @@ struct tly_log_shape_settings {
     struct tly_terms_settings match, exclude;
     struct tly_strings keep, drop, redact;
     bool redact_tokens;
+    char *multiline_start; /* NULL: none */
+    struct tly_strings traces;
+    int64_t multiline_wait_ms;
     char *replacement;
     int64_t rate_max; /* lines per second; 0: any */
     int64_t rate_burst;

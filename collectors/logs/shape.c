@@ -49,7 +49,8 @@ struct patterns {
 struct item {
     const struct tly_log_shape_settings *settings;
     struct patterns keep, drop, redact;
-    struct tly_log_rate rate; /* interval 0: none */
+    struct tly_log_rate rate;            /* interval 0: none */
+    struct tly_log_multiline *multiline; /* NULL: none */
 };
 
 struct tly_log_shape {
@@ -109,6 +110,10 @@ static int item_compile(struct item *item, const struct tly_log_shape_settings *
     if (rc == 0 && settings->redact_tokens) {
         rc = patterns_add(&item->redact, token_shapes, err);
     }
+    if (rc == 0 && (settings->multiline_start || settings->traces.count > 0)) {
+        rc = tly_log_multiline_new(settings->multiline_start, &settings->traces,
+                                   settings->multiline_wait_ms, &item->multiline, err);
+    }
     return rc;
 }
 
@@ -149,6 +154,7 @@ void tly_log_shape_free(struct tly_log_shape *shape)
         patterns_free(&shape->items[i].keep);
         patterns_free(&shape->items[i].drop);
         patterns_free(&shape->items[i].redact);
+        tly_log_multiline_free(shape->items[i].multiline);
     }
     tly_buf_done(&shape->texts[0]);
     tly_buf_done(&shape->texts[1]);
@@ -207,6 +213,16 @@ uint64_t tly_log_shape_items(const struct tly_log_shape *shape, struct tly_text 
         }
     }
     return items;
+}
+
+struct tly_log_multiline *tly_log_shape_multiline(const struct tly_log_shape *shape, uint64_t items)
+{
+    for (size_t i = 0; i < shape->count; i++) {
+        if ((items >> i & 1) && shape->items[i].multiline) {
+            return shape->items[i].multiline;
+        }
+    }
+    return NULL;
 }
 
 /* ---- rate ---- */

@@ -11,6 +11,7 @@
 #include "agent/base/error.h"
 #include "agent/base/text.h"
 #include "agent/model/container.h"
+#include "collectors/logs/multiline.h"
 #include "collectors/logs/settings.h"
 
 #include <stdbool.h>
@@ -41,6 +42,10 @@ bool tly_log_shape_takes(const struct tly_logs_settings *settings, struct tly_te
 /* The items that a container has, as bits. */
 uint64_t tly_log_shape_items(const struct tly_log_shape *shape, struct tly_text tag,
                              const struct tly_container *container);
+
+/* How lines are joined by these items, or NULL. */
+struct tly_log_multiline *tly_log_shape_multiline(const struct tly_log_shape *shape,
+                                                  uint64_t items);
 
 /* The lowest of the limits in these items, or NULL. */
 struct tly_log_rate {

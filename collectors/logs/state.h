@@ -49,6 +49,7 @@ struct tly_log_target {
     uint64_t truncations;
     uint64_t dropped[TLY_DROPPED_COUNT]; /* of these lines */
     struct tly_log_shape_counts shape;
+    uint64_t joined; /* of these lines, to the one before */
     uint64_t lost[TLY_LOST_COUNT];
     uint64_t lost_bytes[TLY_LOST_COUNT]; /* where it is known */
 };

@@ -102,6 +102,7 @@ struct tly_log_record {
     uint32_t partial_ordinal; /* 0: a whole line; else which part, from 1 */
     bool partial_last;
     uint64_t partial_id[2]; /* the same for all parts of a line */
+    uint32_t lines;         /* joined in it; 0: it is one */
     uint64_t id[2];         /* of the record; zero: it shows none */
 };
 
