@@ -246,7 +246,6 @@ static void messages_wait_for_room(void **state)
         .chunk_age_ms = 5, .chunk_bytes_max = 70 << 10, .bytes_max = 160 << 10};
     sink->mode = SINK_RESTS;
     docker_create(house, &docker, 1);
-    house_start(house);
     memset(line, 'l', sizeof(line) - 1);
     line[sizeof(line) - 1] = '\0';
     for (int i = 0; i < MESSAGES; i++) {
@@ -255,7 +254,9 @@ static void messages_wait_for_room(void **state)
         docker_write(&docker, "stdout", first);
         docker_write(&docker, "stdout", line);
     }
-    docker_remove(&docker);
+    house_start(house);
+    house_settle(house);
+    docker_remove(&docker); /* the file is held: its end ends the last message */
     house_settle(house);
     assert_in_range(house_metric(house, TLY_F_tallyman_logs_lines_total, NULL), 1,
                     2 * MESSAGES - 1);
