@@ -327,6 +327,9 @@ STEPS = [
              "tests/promql/run.py", "--evaluate",
              os.path.join(ROOT, BUILDS, "gcc", "tests", "promql", "promql_evaluate"))),
          ["build-gcc"]),
+    Step("peers", "the forward protocol against another implementation, both ways",
+         lambda run: python_tests(run, python("tests/peers/run.py", "--agent", agent("gcc"))),
+         ["build-gcc"]),
     Step("engine", "the whole chain on a real Docker engine and Prometheus",
          lambda run: python_tests(run, as_root(python(
              "tests/engine/run.py", "--agent", agent("gcc"), "--asan-agent", agent("clang")))),

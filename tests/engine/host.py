@@ -224,7 +224,8 @@ def parse_metrics(text):
 
 
 class Agent:
-    """The agent with a configuration of its own, in its own state directory."""
+    """The agent with a configuration of its own, in its own state directory. `forward` is the
+    address of the one receiver, or the list of destinations as the configuration has it."""
 
     def __init__(self, binary, directory, engine=None, forward=None, **settings):
         self.binary = binary
@@ -240,8 +241,10 @@ class Agent:
         if engine is not None:
             config["docker"] = {"host": f"unix://{engine.socket}",
                                 "data_root": str(engine.data_root)}
+        if isinstance(forward, str):
+            forward = [{"name": "test", "servers": [forward], "flush_interval": "100ms"}]
         if forward is not None:
-            config["forward"] = [{"name": "test", "servers": [forward], "flush_interval": "100ms"}]
+            config["forward"] = forward
         for key, value in settings.items():
             if isinstance(value, dict):
                 config[key] = {**config.get(key, {}), **value}
