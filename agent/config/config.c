@@ -62,7 +62,7 @@ static const char *home_of(const struct tly_config *config, struct tly_text key)
     return NULL;
 }
 
-static void complain_unknown(const struct tly_config *config, const struct tly_node *key,
+static void complain_unknown(const struct tly_config *config, const struct tly_yaml_node *key,
                              struct tly_complaints *complaints)
 {
     struct tly_text name = {key->text, key->len};
@@ -96,13 +96,13 @@ static void complain_unknown(const struct tly_config *config, const struct tly_n
 /* ---- sections ---- */
 
 /* The value of a top-level key; a key that stands twice is complained about. */
-static const struct tly_node *find_top(const struct tly_node *root, const char *key,
-                                       struct tly_complaints *complaints)
+static const struct tly_yaml_node *find_top(const struct tly_yaml_node *root, const char *key,
+                                            struct tly_complaints *complaints)
 {
-    const struct tly_node *found = NULL;
+    const struct tly_yaml_node *found = NULL;
     size_t found_line = 0;
     for (size_t i = 0; root && i < root->count; i += 2) {
-        const struct tly_node *name = root->at[i];
+        const struct tly_yaml_node *name = root->at[i];
         if (strcmp(name->text, key) != 0) {
             continue;
         }
@@ -119,10 +119,10 @@ static const struct tly_node *find_top(const struct tly_node *root, const char *
 }
 
 static void fill_section(struct tly_fill *fill, const struct tly_section *section,
-                         const struct tly_node *root, void *value)
+                         const struct tly_yaml_node *root, void *value)
 {
     const size_t count_before = fill->complaints->count;
-    const struct tly_node *node = NULL;
+    const struct tly_yaml_node *node = NULL;
     if (holds_top_keys(section)) {
         tly_fill_rows(fill, section->options, root, value);
     } else {
@@ -139,10 +139,11 @@ static void fill_section(struct tly_fill *fill, const struct tly_section *sectio
     }
 }
 
-static int fill_all(struct tly_config *config, const struct tly_node *root, struct tly_fill *fill)
+static int fill_all(struct tly_config *config, const struct tly_yaml_node *root,
+                    struct tly_fill *fill)
 {
     for (size_t i = 0; root && i < root->count; i += 2) {
-        const struct tly_node *key = root->at[i];
+        const struct tly_yaml_node *key = root->at[i];
         if (!known(config, (struct tly_text){key->text, key->len})) {
             complain_unknown(config, key, fill->complaints);
         }
@@ -194,14 +195,14 @@ static int parse(const struct tly_section *const *sections, size_t section_count
     if (rc < 0) {
         return rc;
     }
-    const struct tly_node *root = document.root;
-    if (root && tly_node_null(root)) {
+    const struct tly_yaml_node *root = document.root;
+    if (root && tly_yaml_null(root)) {
         root = NULL;
     }
     struct tly_config *config = config_new(sections, section_count);
     if (!config) {
         rc = -ENOMEM;
-    } else if (root && root->kind != TLY_NODE_MAP) {
+    } else if (root && root->kind != TLY_YAML_MAP) {
         tly_complain(complaints, root->line, root->column,
                      "the file must consist of `key: value` lines and sections");
         rc = TLY_E_MALFORMED;

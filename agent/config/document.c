@@ -15,13 +15,13 @@
 
 struct anchor {
     char *name; /* owned */
-    struct tly_node *node;
+    struct tly_yaml_node *node;
 };
 
 struct builder {
     struct tly_complaints *complaints;
     struct tly_document document;
-    struct tly_node *open[TLY_DEPTH_MAX];
+    struct tly_yaml_node *open[TLY_DEPTH_MAX];
     size_t depth;
     struct anchor anchors[TLY_ANCHORS_MAX];
     size_t anchor_count;
@@ -125,10 +125,10 @@ static int complain(struct builder *builder, const yaml_event_t *event, const ch
 }
 
 /* Makes a node that the document owns. */
-static struct tly_node *node_new(struct builder *builder, enum tly_node_kind kind,
-                                 const yaml_event_t *event)
+static struct tly_yaml_node *node_new(struct builder *builder, enum tly_yaml_kind kind,
+                                      const yaml_event_t *event)
 {
-    struct tly_node *node = calloc(1, sizeof(*node));
+    struct tly_yaml_node *node = calloc(1, sizeof(*node));
     if (node) {
         node->kind = kind;
         node->line = event->start_mark.line + 1;
@@ -140,11 +140,11 @@ static struct tly_node *node_new(struct builder *builder, enum tly_node_kind kin
     return node;
 }
 
-static int node_append(struct tly_node *node, struct tly_node *item)
+static int node_append(struct tly_yaml_node *node, struct tly_yaml_node *item)
 {
     if (node->count == node->cap) {
         size_t cap = node->cap > 0 ? node->cap * 2 : 8;
-        struct tly_node **at = reallocarray(node->at, cap, sizeof(struct tly_node *));
+        struct tly_yaml_node **at = reallocarray(node->at, cap, sizeof(struct tly_yaml_node *));
         if (!at) {
             return -ENOMEM;
         }
@@ -156,7 +156,7 @@ static int node_append(struct tly_node *node, struct tly_node *item)
 }
 
 /* Hangs a node below the innermost open list or map. */
-static int attach(struct builder *builder, const yaml_event_t *event, struct tly_node *node)
+static int attach(struct builder *builder, const yaml_event_t *event, struct tly_yaml_node *node)
 {
     builder->nodes += node->weight;
     if (builder->nodes > TLY_NODES_MAX) {
@@ -168,8 +168,8 @@ static int attach(struct builder *builder, const yaml_event_t *event, struct tly
         builder->document.root = node;
         return 0;
     }
-    struct tly_node *parent = builder->open[builder->depth - 1];
-    if (parent->kind == TLY_NODE_MAP && parent->count % 2 == 0 && node->kind != TLY_NODE_SCALAR) {
+    struct tly_yaml_node *parent = builder->open[builder->depth - 1];
+    if (parent->kind == TLY_YAML_MAP && parent->count % 2 == 0 && node->kind != TLY_YAML_SCALAR) {
         return complain(builder, event, "a key must be a plain text, not a list or a section");
     }
     parent->weight += node->weight;
@@ -177,7 +177,7 @@ static int attach(struct builder *builder, const yaml_event_t *event, struct tly
 }
 
 static int keep_anchor(struct builder *builder, const yaml_event_t *event, const yaml_char_t *name,
-                       struct tly_node *node)
+                       struct tly_yaml_node *node)
 {
     if (!name) {
         return 0;
@@ -233,7 +233,7 @@ static int add_scalar(struct builder *builder, const yaml_event_t *event)
     if (memchr(value, '\0', len)) {
         return complain(builder, event, "a text must not hold a NUL character");
     }
-    struct tly_node *node = node_new(builder, TLY_NODE_SCALAR, event);
+    struct tly_yaml_node *node = node_new(builder, TLY_YAML_SCALAR, event);
     if (!node) {
         return -ENOMEM;
     }
@@ -247,9 +247,9 @@ static int add_scalar(struct builder *builder, const yaml_event_t *event)
     return rc < 0 ? rc : attach(builder, event, node);
 }
 
-static int begin(struct builder *builder, const yaml_event_t *event, enum tly_node_kind kind)
+static int begin(struct builder *builder, const yaml_event_t *event, enum tly_yaml_kind kind)
 {
-    bool map = kind == TLY_NODE_MAP;
+    bool map = kind == TLY_YAML_MAP;
     int rc = check_tag(builder, event,
                        map ? event->data.mapping_start.tag : event->data.sequence_start.tag);
     if (rc < 0) {
@@ -258,7 +258,7 @@ static int begin(struct builder *builder, const yaml_event_t *event, enum tly_no
     if (builder->depth == TLY_DEPTH_MAX) {
         return complain(builder, event, "lists and sections are nested too deeply");
     }
-    struct tly_node *node = node_new(builder, kind, event);
+    struct tly_yaml_node *node = node_new(builder, kind, event);
     if (!node) {
         return -ENOMEM;
     }
@@ -277,7 +277,7 @@ static int begin(struct builder *builder, const yaml_event_t *event, enum tly_no
 
 static void end(struct builder *builder)
 {
-    struct tly_node *node = builder->open[--builder->depth];
+    struct tly_yaml_node *node = builder->open[--builder->depth];
     assert(node); /* libyaml's events are balanced */
     node->open = false;
     if (builder->depth > 0) {
@@ -304,9 +304,9 @@ static int add_event(struct builder *builder, const yaml_event_t *event)
     case YAML_SCALAR_EVENT:
         return add_scalar(builder, event);
     case YAML_SEQUENCE_START_EVENT:
-        return begin(builder, event, TLY_NODE_LIST);
+        return begin(builder, event, TLY_YAML_LIST);
     case YAML_MAPPING_START_EVENT:
-        return begin(builder, event, TLY_NODE_MAP);
+        return begin(builder, event, TLY_YAML_MAP);
     case YAML_SEQUENCE_END_EVENT:
     case YAML_MAPPING_END_EVENT:
         end(builder);
@@ -375,7 +375,7 @@ int tly_document_parse(struct tly_text text, struct tly_complaints *complaints,
 void tly_document_done(struct tly_document *document)
 {
     while (document->made) {
-        struct tly_node *node = document->made;
+        struct tly_yaml_node *node = document->made;
         document->made = node->made_after;
         if (node->text) {
             explicit_bzero(node->text, node->len);
@@ -387,8 +387,8 @@ void tly_document_done(struct tly_document *document)
     document->root = NULL;
 }
 
-bool tly_node_null(const struct tly_node *node)
+bool tly_yaml_null(const struct tly_yaml_node *node)
 {
-    return node->kind == TLY_NODE_SCALAR && node->plain &&
+    return node->kind == TLY_YAML_SCALAR && node->plain &&
            (node->len == 0 || strcmp(node->text, "~") == 0 || strcasecmp(node->text, "null") == 0);
 }

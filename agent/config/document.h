@@ -17,25 +17,25 @@
 #define TLY_DEPTH_MAX   32    /* no table nests deeper than a handful */
 #define TLY_ANCHORS_MAX 64
 
-enum tly_node_kind { TLY_NODE_SCALAR, TLY_NODE_LIST, TLY_NODE_MAP };
+enum tly_yaml_kind { TLY_YAML_SCALAR, TLY_YAML_LIST, TLY_YAML_MAP };
 
-struct tly_node {
-    enum tly_node_kind kind;
+struct tly_yaml_node {
+    enum tly_yaml_kind kind;
     size_t line, column; /* from 1 */
     char *text;          /* of a scalar: NUL-terminated, without a NUL inside */
     size_t len;
     bool plain; /* of a scalar: without quotes, so that nothing or `~` means null */
     bool open;  /* of a list or map: its end has not come yet */
     /* The items of a list; the keys (always scalars) and values of a map in turn. Borrowed. */
-    struct tly_node **at;
+    struct tly_yaml_node **at;
     size_t count, cap;
-    size_t weight;               /* nodes below and including this one */
-    struct tly_node *made_after; /* the document's own list, for freeing */
+    size_t weight;                    /* nodes below and including this one */
+    struct tly_yaml_node *made_after; /* the document's own list, for freeing */
 };
 
 struct tly_document {
-    struct tly_node *root; /* NULL: the text holds nothing */
-    struct tly_node *made; /* owns every node */
+    struct tly_yaml_node *root; /* NULL: the text holds nothing */
+    struct tly_yaml_node *made; /* owns every node */
 };
 
 /* TLY_E_MALFORMED with one complaint; -ENOMEM. The document is to be done only after success. */
@@ -45,6 +45,6 @@ int tly_document_parse(struct tly_text text, struct tly_complaints *complaints,
 void tly_document_done(struct tly_document *document);
 
 /* Whether the node stands for "no value": nothing, `~` or `null`, without quotes. */
-bool tly_node_null(const struct tly_node *node);
+bool tly_yaml_null(const struct tly_yaml_node *node);
 
 #endif

@@ -20,10 +20,10 @@
 #define FILE_SUFFIX     "_file"
 
 static void complain(struct tly_fill *fill, const struct tly_option *row,
-                     const struct tly_node *node, const char *format, ...) TLY_PRINTF(4, 5);
+                     const struct tly_yaml_node *node, const char *format, ...) TLY_PRINTF(4, 5);
 
 static void complain(struct tly_fill *fill, const struct tly_option *row,
-                     const struct tly_node *node, const char *format, ...)
+                     const struct tly_yaml_node *node, const char *format, ...)
 {
     char text[TLY_ERROR_TEXT_MAX];
     va_list args;
@@ -47,14 +47,14 @@ static void out_of_memory(struct tly_fill *fill)
 
 /* The node's text with variables replaced, owned by the caller; NULL: complained about. */
 static char *scalar_text(struct tly_fill *fill, const struct tly_option *row,
-                         const struct tly_node *node)
+                         const struct tly_yaml_node *node)
 {
-    if (node->kind != TLY_NODE_SCALAR) {
+    if (node->kind != TLY_YAML_SCALAR) {
         complain(fill, row, node, "one value belongs here, not %s",
-                 node->kind == TLY_NODE_LIST ? "a list" : "a section");
+                 node->kind == TLY_YAML_LIST ? "a list" : "a section");
         return NULL;
     }
-    if (tly_node_null(node)) {
+    if (tly_yaml_null(node)) {
         complain(fill, row, node, "it has no value; leave the line out for the default%s",
                  row->type == TLY_OPTION_STRING ? ", or write \"\" for an empty text" : "");
         return NULL;
@@ -80,12 +80,12 @@ static char *scalar_text(struct tly_fill *fill, const struct tly_option *row,
 }
 
 static void complain_range(struct tly_fill *fill, const struct tly_option *row,
-                           const struct tly_node *node, const char *text, bool below)
+                           const struct tly_yaml_node *node, const char *text, bool below)
 {
     char least[TLY_SCALAR_TEXT_MAX];
     char most[TLY_SCALAR_TEXT_MAX];
-    tly_number_format(row->type, row->min, least);
-    tly_number_format(row->type, row->max, most);
+    tly_option_number_format(row->type, row->min, least);
+    tly_option_number_format(row->type, row->max, most);
     if (row->max > row->min) {
         complain(fill, row, node, "%.*s is too %s; allowed is %s to %s", SHOWN_MAX, text,
                  below ? "small" : "large", least, most);
@@ -98,7 +98,7 @@ static void complain_range(struct tly_fill *fill, const struct tly_option *row,
 }
 
 static void fill_number(struct tly_fill *fill, const struct tly_option *row,
-                        const struct tly_node *node, const char *text, int64_t *to)
+                        const struct tly_yaml_node *node, const char *text, int64_t *to)
 {
     struct tly_text trimmed = tly_text_trim(tly_text_of(text));
     int64_t value = 0;
@@ -126,7 +126,7 @@ static void fill_number(struct tly_fill *fill, const struct tly_option *row,
 }
 
 static void fill_enum(struct tly_fill *fill, const struct tly_option *row,
-                      const struct tly_node *node, const char *text, int *to)
+                      const struct tly_yaml_node *node, const char *text, int *to)
 {
     struct tly_nearest nearest;
     tly_nearest_init(&nearest, tly_text_of(text));
@@ -152,7 +152,7 @@ static void fill_enum(struct tly_fill *fill, const struct tly_option *row,
 }
 
 static bool verified(struct tly_fill *fill, const struct tly_option *row,
-                     const struct tly_node *node, const char *text)
+                     const struct tly_yaml_node *node, const char *text)
 {
     struct tly_error err = {0};
     if (!row->verify || row->verify(text, &err) == 0) {
@@ -163,7 +163,7 @@ static bool verified(struct tly_fill *fill, const struct tly_option *row,
 }
 
 static void fill_path(struct tly_fill *fill, const struct tly_option *row,
-                      const struct tly_node *node, const char *text, char **to)
+                      const struct tly_yaml_node *node, const char *text, char **to)
 {
     if (*text == '\0') {
         complain(fill, row, node, "the path is empty; leave the line out for the default");
@@ -180,7 +180,7 @@ static void fill_path(struct tly_fill *fill, const struct tly_option *row,
 }
 
 static void fill_scalar(struct tly_fill *fill, const struct tly_option *row,
-                        const struct tly_node *node, void *to)
+                        const struct tly_yaml_node *node, void *to)
 {
     char *text = scalar_text(fill, row, node);
     if (!text) {
@@ -214,7 +214,7 @@ static void fill_scalar(struct tly_fill *fill, const struct tly_option *row,
 /* ---- secrets ---- */
 
 static void fill_secret(struct tly_fill *fill, const struct tly_option *row,
-                        const struct tly_node *node, char **to)
+                        const struct tly_yaml_node *node, char **to)
 {
     char *text = scalar_text(fill, row, node);
     if (text && fill->exposed && !strstr(node->text, "${")) {
@@ -232,7 +232,7 @@ static void fill_secret(struct tly_fill *fill, const struct tly_option *row,
 }
 
 static void fill_secret_file(struct tly_fill *fill, const struct tly_option *row,
-                             const struct tly_node *node, char **to)
+                             const struct tly_yaml_node *node, char **to)
 {
     char key[128];
     (void)snprintf(key, sizeof(key), "%s" FILE_SUFFIX, row->key); /* keys are short */
@@ -257,16 +257,16 @@ static void fill_secret_file(struct tly_fill *fill, const struct tly_option *row
 /* ---- lists ---- */
 
 static void fill_strings(struct tly_fill *fill, const struct tly_option *row,
-                         const struct tly_node *node, struct tly_strings *to)
+                         const struct tly_yaml_node *node, struct tly_strings *to)
 {
-    if (tly_node_null(node)) {
+    if (tly_yaml_null(node)) {
         return;
     }
-    if (node->kind == TLY_NODE_MAP) {
+    if (node->kind == TLY_YAML_MAP) {
         complain(fill, row, node, "a list belongs here, not a section");
         return;
     }
-    const bool single = node->kind == TLY_NODE_SCALAR;
+    const bool single = node->kind == TLY_YAML_SCALAR;
     size_t count = single ? 1 : node->count;
     if (count == 0) {
         return;
@@ -286,16 +286,16 @@ static void fill_strings(struct tly_fill *fill, const struct tly_option *row,
 
 /* What a struct is filled from: a map, or a plain text that stands for one of its keys. */
 struct source {
-    const struct tly_node *map;
+    const struct tly_yaml_node *map;
     const char *shorthand;
-    const struct tly_node *text;
+    const struct tly_yaml_node *text;
 };
 
 static void fill_from(struct tly_fill *fill, const struct tly_option *rows,
                       const struct source *source, char *to);
 
 static void complain_unknown(struct tly_fill *fill, const struct tly_option *row,
-                             const struct tly_node *key)
+                             const struct tly_yaml_node *key)
 {
     struct tly_nearest nearest;
     tly_nearest_init(&nearest, (struct tly_text){key->text, key->len});
@@ -320,28 +320,28 @@ static void complain_unknown(struct tly_fill *fill, const struct tly_option *row
 
 /* A section or an item of a list. */
 static void fill_struct(struct tly_fill *fill, const struct tly_option *row,
-                        const struct tly_node *node, char *to)
+                        const struct tly_yaml_node *node, char *to)
 {
     struct source source = {0};
-    if (node->kind == TLY_NODE_MAP) {
+    if (node->kind == TLY_YAML_MAP) {
         source.map = node;
         for (size_t i = 0; i < node->count; i += 2) {
-            const struct tly_node *key = node->at[i];
+            const struct tly_yaml_node *key = node->at[i];
             if (!tly_fill_knows(row->inner, (struct tly_text){key->text, key->len})) {
                 complain_unknown(fill, row, key);
             }
         }
-    } else if (node->kind == TLY_NODE_SCALAR && row->type == TLY_OPTION_LIST && row->shorthand &&
-               !tly_node_null(node)) {
+    } else if (node->kind == TLY_YAML_SCALAR && row->type == TLY_OPTION_LIST && row->shorthand &&
+               !tly_yaml_null(node)) {
         source.shorthand = row->shorthand;
         source.text = node;
-    } else if (row->type == TLY_OPTION_SECTION && tly_node_null(node)) {
+    } else if (row->type == TLY_OPTION_SECTION && tly_yaml_null(node)) {
         source = (struct source){0};
     } else {
         complain(fill, row, node, "`key: value` lines belong here%s, not %s",
                  row->type == TLY_OPTION_LIST && row->shorthand ? ", or a text" : "",
-                 node->kind == TLY_NODE_LIST ? "a list"
-                 : tly_node_null(node)       ? "nothing"
+                 node->kind == TLY_YAML_LIST ? "a list"
+                 : tly_yaml_null(node)       ? "nothing"
                                              : "a single value");
         return;
     }
@@ -349,14 +349,14 @@ static void fill_struct(struct tly_fill *fill, const struct tly_option *row,
 }
 
 static void fill_list(struct tly_fill *fill, const struct tly_option *row,
-                      const struct tly_node *node, struct tly_list *to)
+                      const struct tly_yaml_node *node, struct tly_list *to)
 {
-    if (tly_node_null(node)) {
+    if (tly_yaml_null(node)) {
         return;
     }
-    if (node->kind != TLY_NODE_LIST) {
+    if (node->kind != TLY_YAML_LIST) {
         complain(fill, row, node, "a list belongs here, even for one; begin %s with `- `",
-                 node->kind == TLY_NODE_MAP ? "its first line" : "the item");
+                 node->kind == TLY_YAML_MAP ? "its first line" : "the item");
         return;
     }
     if (node->count == 0) {
@@ -393,7 +393,7 @@ static void fill_default(struct tly_fill *fill, const struct tly_option *row, vo
 }
 
 void tly_fill_value(struct tly_fill *fill, const struct tly_option *row,
-                    const struct tly_node *node, void *to)
+                    const struct tly_yaml_node *node, void *to)
 {
     if (!node && row->fallback) {
         fill_default(fill, row, to);
@@ -430,16 +430,16 @@ void tly_fill_value(struct tly_fill *fill, const struct tly_option *row,
     }
 }
 
-static const struct tly_node *find(struct tly_fill *fill, const struct source *source,
-                                   const char *key)
+static const struct tly_yaml_node *find(struct tly_fill *fill, const struct source *source,
+                                        const char *key)
 {
     if (source->text) {
         return strcmp(source->shorthand, key) == 0 ? source->text : NULL;
     }
-    const struct tly_node *found = NULL;
+    const struct tly_yaml_node *found = NULL;
     size_t found_line = 0;
     for (size_t i = 0; source->map && i < source->map->count; i += 2) {
-        const struct tly_node *name = source->map->at[i];
+        const struct tly_yaml_node *name = source->map->at[i];
         if (strcmp(name->text, key) != 0) {
             continue;
         }
@@ -458,8 +458,8 @@ static const struct tly_node *find(struct tly_fill *fill, const struct source *s
 static void fill_row(struct tly_fill *fill, const struct tly_option *row,
                      const struct source *source, char *to)
 {
-    const struct tly_node *node = find(fill, source, row->key);
-    const struct tly_node *file = NULL;
+    const struct tly_yaml_node *node = find(fill, source, row->key);
+    const struct tly_yaml_node *file = NULL;
     if (row->type == TLY_OPTION_SECRET) {
         char key[128];
         (void)snprintf(key, sizeof(key), "%s" FILE_SUFFIX, row->key); /* keys are short */
@@ -472,7 +472,7 @@ static void fill_row(struct tly_fill *fill, const struct tly_option *row,
         fill_secret_file(fill, row, file, (char **)(void *)to);
         return;
     }
-    const struct tly_node *written = source->map ? source->map : source->text;
+    const struct tly_yaml_node *written = source->map ? source->map : source->text;
     if (!node && row->required && written) {
         complain(fill, row, written, "it is missing, and there is no default%s%s",
                  row->help ? ": " : "", row->help ? row->help : "");
@@ -489,8 +489,8 @@ static void fill_from(struct tly_fill *fill, const struct tly_option *rows,
     }
 }
 
-void tly_fill_rows(struct tly_fill *fill, const struct tly_option *rows, const struct tly_node *map,
-                   char *to)
+void tly_fill_rows(struct tly_fill *fill, const struct tly_option *rows,
+                   const struct tly_yaml_node *map, char *to)
 {
     fill_from(fill, rows, &(struct source){.map = map}, to);
 }

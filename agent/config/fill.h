@@ -22,11 +22,11 @@ struct tly_fill {
  * which is zeroed. What was stored is to be freed whether or not there were complaints.
  */
 void tly_fill_value(struct tly_fill *fill, const struct tly_option *row,
-                    const struct tly_node *node, void *to);
+                    const struct tly_yaml_node *node, void *to);
 
 /* The same for all rows of a table; keys of `map` that no row has are the caller's business. */
-void tly_fill_rows(struct tly_fill *fill, const struct tly_option *rows, const struct tly_node *map,
-                   char *to);
+void tly_fill_rows(struct tly_fill *fill, const struct tly_option *rows,
+                   const struct tly_yaml_node *map, char *to);
 
 /* Whether `key` stands in the table, also as the `_file` of a secret. */
 bool tly_fill_knows(const struct tly_option *rows, struct tly_text key);

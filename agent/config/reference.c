@@ -70,8 +70,8 @@ static int put_kind(struct tly_buf *buf, const struct tly_option *row)
     }
     char least[TLY_SCALAR_TEXT_MAX];
     char most[TLY_SCALAR_TEXT_MAX];
-    tly_number_format(row->type, row->min, least);
-    tly_number_format(row->type, row->max, most);
+    tly_option_number_format(row->type, row->min, least);
+    tly_option_number_format(row->type, row->max, most);
     if (rc == 0 && row->max > row->min && row->max < INT64_MAX) {
         rc = tly_buf_printf(buf, ", %s to %s", least, most);
     } else if (rc == 0) {

@@ -154,7 +154,7 @@ void tly_size_format(int64_t bytes, char to[TLY_SCALAR_TEXT_MAX])
                    size_units[i].name);
 }
 
-void tly_duration_format(int64_t ms, char to[TLY_SCALAR_TEXT_MAX])
+void tly_option_duration_format(int64_t ms, char to[TLY_SCALAR_TEXT_MAX])
 {
     if (ms <= 0) {
         (void)snprintf(to, TLY_SCALAR_TEXT_MAX, "%" PRId64, ms);
@@ -171,12 +171,13 @@ void tly_duration_format(int64_t ms, char to[TLY_SCALAR_TEXT_MAX])
     }
 }
 
-void tly_number_format(enum tly_option_type type, int64_t value, char to[TLY_SCALAR_TEXT_MAX])
+void tly_option_number_format(enum tly_option_type type, int64_t value,
+                              char to[TLY_SCALAR_TEXT_MAX])
 {
     if (type == TLY_OPTION_SIZE) {
         tly_size_format(value, to);
     } else if (type == TLY_OPTION_DURATION) {
-        tly_duration_format(value, to);
+        tly_option_duration_format(value, to);
     } else {
         (void)snprintf(to, TLY_SCALAR_TEXT_MAX, "%" PRId64, value);
     }

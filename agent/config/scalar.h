@@ -26,10 +26,11 @@ int tly_scalar_duration(struct tly_text text, int64_t *ret_ms) TLY_CHECK;
 #define TLY_SCALAR_TEXT_MAX 64
 /* The shortest exact text: 65536 is "64KiB", 90000 is "1m30s". */
 void tly_size_format(int64_t bytes, char to[TLY_SCALAR_TEXT_MAX]);
-void tly_duration_format(int64_t ms, char to[TLY_SCALAR_TEXT_MAX]);
+void tly_option_duration_format(int64_t ms, char to[TLY_SCALAR_TEXT_MAX]);
 
 /* A number as it is written for an option of type INT, SIZE or DURATION. */
-void tly_number_format(enum tly_option_type type, int64_t value, char to[TLY_SCALAR_TEXT_MAX]);
+void tly_option_number_format(enum tly_option_type type, int64_t value,
+                              char to[TLY_SCALAR_TEXT_MAX]);
 
 /*
  * Appends `text` with ${NAME} and ${NAME:-default} replaced from the environment (the default also

@@ -17,15 +17,15 @@ static void test_marks(void **state)
     struct tly_complaints complaints;
     struct tly_document document;
     assert_int_equal(parse("a: 1\nb:\n  - x\n  - \"y\"\n", &complaints, &document), 0);
-    const struct tly_node *root = document.root;
-    assert_int_equal(root->kind, TLY_NODE_MAP);
+    const struct tly_yaml_node *root = document.root;
+    assert_int_equal(root->kind, TLY_YAML_MAP);
     assert_int_equal(root->count, 4);
     assert_string_equal(root->at[0]->text, "a");
     assert_string_equal(root->at[1]->text, "1");
     assert_int_equal(root->at[1]->line, 1);
     assert_int_equal(root->at[1]->column, 4);
-    const struct tly_node *list = root->at[3];
-    assert_int_equal(list->kind, TLY_NODE_LIST);
+    const struct tly_yaml_node *list = root->at[3];
+    assert_int_equal(list->kind, TLY_YAML_LIST);
     assert_int_equal(list->count, 2);
     assert_int_equal(list->at[1]->line, 4);
     assert_int_equal(list->at[1]->column, 5);
@@ -42,7 +42,7 @@ static void test_nothing(void **state)
         struct tly_complaints complaints;
         struct tly_document document;
         assert_int_equal(parse(texts[i], &complaints, &document), 0);
-        assert_true(!document.root || tly_node_null(document.root));
+        assert_true(!document.root || tly_yaml_null(document.root));
         tly_document_done(&document);
     }
 }
@@ -56,7 +56,7 @@ static void test_null(void **state)
     static const bool expected[] = {true, true, true, false, false, false};
     assert_int_equal(document.root->count, ROWS(expected));
     for (size_t i = 0; i < ROWS(expected); i++) {
-        assert_int_equal(tly_node_null(document.root->at[i]), expected[i]);
+        assert_int_equal(tly_yaml_null(document.root->at[i]), expected[i]);
     }
     tly_document_done(&document);
 }
@@ -67,7 +67,7 @@ static void test_alias(void **state)
     struct tly_complaints complaints;
     struct tly_document document;
     assert_int_equal(parse("a: &x [1, 2]\nb: *x\nc: &x 3\nd: *x\n", &complaints, &document), 0);
-    const struct tly_node *root = document.root;
+    const struct tly_yaml_node *root = document.root;
     assert_ptr_equal(root->at[1], root->at[3]);
     assert_string_equal(root->at[7]->text, "3"); /* an anchor may be given anew */
     tly_document_done(&document);

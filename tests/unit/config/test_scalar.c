@@ -133,7 +133,7 @@ static void test_format(void **state)
     };
     for (size_t i = 0; i < ROWS(rows); i++) {
         char text[TLY_SCALAR_TEXT_MAX];
-        tly_number_format(rows[i].type, rows[i].value, text);
+        tly_option_number_format(rows[i].type, rows[i].value, text);
         assert_string_equal(text, rows[i].expected);
     }
 }
@@ -148,7 +148,7 @@ static void test_round_trip(void **state)
         tly_size_format(value, text);
         assert_int_equal(tly_scalar_size(tly_text_of(text), &again), 0);
         assert_int_equal(again, value);
-        tly_duration_format(value, text);
+        tly_option_duration_format(value, text);
         assert_int_equal(tly_scalar_duration(tly_text_of(text), &again), 0);
         assert_int_equal(again, value);
     }
