@@ -11,6 +11,7 @@
 #include "agent/inventory/inventory.h"
 #include "agent/loop/loop.h"
 #include "agent/loop/watch.h"
+#include "agent/model/alert.h"
 #include "agent/model/group.h"
 #include "agent/web/route.h"
 
@@ -25,6 +26,7 @@ struct tly_context {
     const struct tly_docker_settings *docker;
     const struct tly_collect_settings *collect;
     const struct tly_group_choice *groups; /* what is shown, and so worth reading */
+    struct tly_alert_feed *alerts;         /* for whoever sends alerts on */
 };
 
 /* The figures that the runner shows for each collector; the collector fills them in. */

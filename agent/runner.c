@@ -32,6 +32,7 @@ struct tly_runner {
     struct tly_context context;
     struct tly_process process;
     struct tly_group_choice groups;
+    struct tly_alert_feed alerts;
     struct tly_web *web; /* NULL: only collectors run */
     struct unit *units;  /* owned; outputs first */
     size_t unit_count;
@@ -185,6 +186,7 @@ int tly_runner_new(struct tly_loop *loop, const struct tly_config *config, int s
     };
     tly_group_settings_choose(tly_config_section(config, &tly_group_section), &runner->groups);
     runner->context.groups = &runner->groups;
+    runner->context.alerts = &runner->alerts;
     tly_process_init(&runner->process);
     int rc = make_rooms(runner, state_dir_fd, err);
     if (rc < 0) {
