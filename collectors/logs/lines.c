@@ -39,7 +39,11 @@ void tly_log_lines_position(const struct tly_log_reader *reader, struct tly_posi
         }
     }
     if (first < 0) {
+        bool untold = reader->file->head_len == 0 && reader->left.head_len > 0;
         tly_log_file_position(reader->file, reader->offset, ret_position);
+        if (untold) {
+            *ret_position = reader->left;
+        }
         if (reader->walked < reader->ahead_until) { /* the others are still ahead of the held one */
             ret_position->held = reader->held;
             ret_position->ahead = reader->ahead_until - reader->walked;

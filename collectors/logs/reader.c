@@ -228,6 +228,9 @@ static bool next_file(struct tly_log_reader *reader)
             return stopped_by(reader, rc);
         }
     }
+    if (reader->file->head_len > 0) {
+        tly_log_file_position(reader->file, reader->offset, &reader->left);
+    }
     file_leave(reader);
     next->readers++;
     reader->file = next;

@@ -87,6 +87,7 @@ struct tly_log_reader {
     struct tly_log_file *file; /* NULL: none is there yet */
     uint64_t offset;           /* of the next byte to take */
     uint64_t walked;           /* the same, counted on through all files */
+    struct tly_position left;  /* the end of the file before: an empty one can't be told later */
     size_t block_bytes;        /* to read at a time */
     bool given_up;             /* the rest of `file` can't be read */
     struct tly_log_gzip *gzip; /* while `file` is compressed and open */

@@ -279,12 +279,27 @@ static void verify_sink(struct model *model, const struct sink *sink)
     }
 }
 
+/* One of the ways of a line, by the seed: the short one; that of shaped lines; and that of lines
+ * each of which waits as a message until the next one begins. */
+static void choose_way(struct house *house, uint64_t seed)
+{
+    static const char *const ways[] = {
+        "from: beginning",
+        "from: beginning, record_id: true, shape: [{traces: [java, python, go, node]}]",
+        "from: beginning, shape: [{multiline_start: '^', multiline_wait: 10ms}]",
+    };
+    /* The last takes seconds, because messages wait for a tick. */
+    size_t way = seed % 10 == 2 ? 2 : seed % 3 == 1 ? 1 : 0;
+    (void)snprintf(house->options, sizeof(house->options), "%s", ways[way]);
+}
+
 static void run_model(struct house *house, uint64_t seed)
 {
     static const unsigned max_files[] = {1, 2, 3, 5, 0};
     struct model model = {.house = house, .random = seed * 0x9e3779b97f4a7c15ULL + 1};
     model.text = malloc(LINE_MAX + 16);
     assert_non_null(model.text);
+    choose_way(house, seed);
     house->sink_count = 1 + draw(&model, HOUSE_SINKS_MAX);
     house->limits = (struct tly_destination_limits){
         .chunk_age_ms = 2, .chunk_bytes_max = 4096U << draw(&model, 5), .bytes_max = 160 << 10};
