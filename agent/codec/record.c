@@ -93,11 +93,8 @@ static char *put_negative(char *at, int64_t value)
     return put_u64(put_u8(at, 0xd3), (uint64_t)value);
 }
 
-char *tly_record_put_int(char *at, int64_t value)
+char *tly_record_put_uint(char *at, uint64_t value)
 {
-    if (value < 0) {
-        return put_negative(at, value);
-    }
     if (value < 128) {
         return put_u8(at, (unsigned)value);
     }
@@ -110,7 +107,35 @@ char *tly_record_put_int(char *at, int64_t value)
     if (value <= UINT32_MAX) {
         return put_u32(put_u8(at, 0xce), (uint32_t)value);
     }
-    return put_u64(put_u8(at, 0xcf), (uint64_t)value);
+    return put_u64(put_u8(at, 0xcf), value);
+}
+
+char *tly_record_put_int(char *at, int64_t value)
+{
+    return value < 0 ? put_negative(at, value) : tly_record_put_uint(at, (uint64_t)value);
+}
+
+char *tly_record_put_float(char *at, double value)
+{
+    uint64_t bits;
+
+    memcpy(&bits, &value, sizeof(bits));
+    return put_u64(put_u8(at, 0xcb), bits);
+}
+
+char *tly_record_put_bool(char *at, bool value)
+{
+    return put_u8(at, value ? 0xc3 : 0xc2);
+}
+
+char *tly_record_put_nil(char *at)
+{
+    return put_u8(at, 0xc0);
+}
+
+void tly_record_put_wide_head(char *at, bool is_map, uint32_t count)
+{
+    (void)put_u32(put_u8(at, is_map ? 0xdf : 0xdd), count);
 }
 
 char *tly_record_put_time(char *at, int64_t ns)
@@ -189,33 +214,26 @@ int tly_record_int(struct tly_buf *buf, int64_t value)
 
 int tly_record_float(struct tly_buf *buf, double value)
 {
-    uint64_t bits;
     char *at;
     int rc = tly_buf_reserve(buf, TLY_RECORD_INT_MAX, &at);
 
-    if (rc < 0) {
-        return rc;
-    }
-    memcpy(&bits, &value, sizeof(bits));
-    return advance(buf, put_u64(put_u8(at, 0xcb), bits));
-}
-
-static int append_byte(struct tly_buf *buf, unsigned byte)
-{
-    char *at;
-    int rc = tly_buf_reserve(buf, 1, &at);
-
-    return rc < 0 ? rc : advance(buf, put_u8(at, byte));
+    return rc < 0 ? rc : advance(buf, tly_record_put_float(at, value));
 }
 
 int tly_record_bool(struct tly_buf *buf, bool value)
 {
-    return append_byte(buf, value ? 0xc3 : 0xc2);
+    char *at;
+    int rc = tly_buf_reserve(buf, 1, &at);
+
+    return rc < 0 ? rc : advance(buf, tly_record_put_bool(at, value));
 }
 
 int tly_record_nil(struct tly_buf *buf)
 {
-    return append_byte(buf, 0xc0);
+    char *at;
+    int rc = tly_buf_reserve(buf, 1, &at);
+
+    return rc < 0 ? rc : advance(buf, tly_record_put_nil(at));
 }
 
 int tly_record_time(struct tly_buf *buf, int64_t ns)

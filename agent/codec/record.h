@@ -30,6 +30,10 @@ char *tly_record_put_map(char *at, uint32_t pairs);
 char *tly_record_put_str_head(char *at, uint32_t len);
 char *tly_record_put_bin_head(char *at, uint32_t len);
 char *tly_record_put_int(char *at, int64_t value);
+char *tly_record_put_uint(char *at, uint64_t value);
+char *tly_record_put_float(char *at, double value);
+char *tly_record_put_bool(char *at, bool value);
+char *tly_record_put_nil(char *at);
 
 /* The five-byte header whatever the length: for text whose length is known only when it stands
  * behind the header. */
@@ -42,6 +46,9 @@ static inline char *tly_record_put_str32_head(char *at, uint32_t len)
     at[4] = (char)len;
     return at + 5;
 }
+
+/* The same of a map or an array, over the TLY_RECORD_HEAD_MAX bytes left free for it. */
+void tly_record_put_wide_head(char *at, bool is_map, uint32_t count);
 
 static inline char *tly_record_put_str(char *at, struct tly_text text)
 {
