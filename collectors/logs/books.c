@@ -203,6 +203,10 @@ static void meter_target(const struct tly_log_target *target, struct tly_samples
                     (int64_t)target->shape.redactions);
     tly_samples_add(samples, TLY_F_tallyman_logs_pattern_failures_total, dim,
                     (int64_t)target->shape.failures);
+    tly_samples_add(samples, TLY_F_tallyman_logs_parsed_lines_total, dim,
+                    (int64_t)target->shape.parsed);
+    tly_samples_add(samples, TLY_F_tallyman_logs_not_parsed_lines_total, dim,
+                    (int64_t)target->shape.not_parsed);
     for (int reason = 0; reason < TLY_LOST_COUNT; reason++) {
         static const char *const names[] = {"destination", "reason"};
         const struct tly_text values[] = {tly_text_of(tly_destination_name(target->destination)),

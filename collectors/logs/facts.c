@@ -107,6 +107,7 @@ static void choose_shape(struct tly_log_source *source, const struct tly_contain
     source->shape_items = tly_log_shape_items(logs->shape, tag, facts);
     source->rate = tly_log_shape_rate(logs->shape, source->shape_items);
     source->multiline = tly_log_shape_multiline(logs->shape, source->shape_items);
+    source->json = tly_log_shape_json(logs->shape, source->shape_items);
     /* Once shaped, always: a message may wait. */
     source->shaped = source->shaped || source->shape_items != 0 || logs->settings->record_id;
     source->excluded = !tly_log_shape_takes(logs->settings, tag, facts);

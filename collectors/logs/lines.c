@@ -164,6 +164,24 @@ static void drop(struct tly_log_reader *reader, enum tly_log_dropped why, uint32
     }
 }
 
+/* What a line that goes on becomes. -ENOMEM. */
+static int reshape(const struct tly_log_reader *reader, uint64_t begin,
+                   struct tly_log_record *record)
+{
+    const struct tly_log_source *source = reader->source;
+    struct tly_log_shape *shape = reader->logs->shape;
+    struct tly_log_shape_counts *counts = &reader->target->shape;
+    if (reader->logs->settings->record_id) {
+        record_id(reader, begin, record, record->id);
+    }
+    int rc = tly_log_shape_redact(shape, source->shape_items, record->log, counts, &record->log);
+    if (rc == 0 && source->json && record->partial_ordinal == 0 && !record->malformed) {
+        rc = tly_log_shape_fields(shape, source->json, &source->template, record->log, counts,
+                                  &record->fields);
+    }
+    return rc;
+}
+
 /* Puts a record that begins at `begin` of the file, as the source's shape has it. */
 static int emit(struct tly_log_reader *reader, uint64_t begin, const struct tly_log_record *record)
 {
@@ -175,11 +193,7 @@ static int emit(struct tly_log_reader *reader, uint64_t begin, const struct tly_
     }
     bool kept = keeps(reader, record, &rate_until_ns, &why);
     if (kept) {
-        int rc = tly_log_shape_redact(reader->logs->shape, reader->source->shape_items, record->log,
-                                      &reader->target->shape, &shaped.log);
-        if (reader->logs->settings->record_id) {
-            record_id(reader, begin, record, shaped.id);
-        }
+        int rc = reshape(reader, begin, &shaped);
         rc = rc < 0 ? rc : put(reader, &shaped);
         if (rc < 0) {
             return rc; /* it will be judged again: no state has moved */

@@ -35,6 +35,11 @@ static int verify_field(const char *value, struct tly_error *err)
     return 0;
 }
 
+static int verify_json_key(const char *value, struct tly_error *err)
+{
+    return value[0] == '\0' ? 0 : verify_field(value, err);
+}
+
 #define SHAPE_OFFSET(member) offsetof(struct tly_log_shape_settings, member)
 
 static const struct tly_option shape_rows[] = {
@@ -103,6 +108,27 @@ static const struct tly_option shape_rows[] = {
      .offset = SHAPE_OFFSET(replacement),
      .fallback = "'[redacted]'",
      .help = "What stands in the place of what was covered."},
+    {.key = "parse_json",
+     .type = TLY_OPTION_BOOL,
+     .offset = SHAPE_OFFSET(parse_json),
+     .fallback = "false",
+     .help = "Lines that are JSON objects become fields of their record, after what had to be "
+             "covered in them was. Every other line goes on as it is, as does one that is nested "
+             "deeper than 32 levels or was split. Of the items that are for a container, the first "
+             "one that parses counts."},
+    {.key = "json_key",
+     .type = TLY_OPTION_STRING,
+     .offset = SHAPE_OFFSET(json_key),
+     .fallback = "''",
+     .verify = verify_json_key,
+     .help = "The field that holds the object. Empty: the object's members stand beside the "
+             "record's own fields, and those whose name one of these has are only in `log`."},
+    {.key = "json_keep_log",
+     .type = TLY_OPTION_BOOL,
+     .offset = SHAPE_OFFSET(json_keep_log),
+     .fallback = "true",
+     .help = "Whether `log` still holds the line when it became fields. It does in any case when a "
+             "member of the object found its name taken."},
     {.key = "rate_max",
      .type = TLY_OPTION_INT,
      .offset = SHAPE_OFFSET(rate_max),

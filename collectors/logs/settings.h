@@ -18,6 +18,9 @@ struct tly_log_shape_settings {
     struct tly_strings traces;
     int64_t multiline_wait_ms;
     char *replacement;
+    bool parse_json;
+    char *json_key; /* "": beside the record's other fields */
+    bool json_keep_log;
     int64_t rate_max; /* lines per second; 0: any */
     int64_t rate_burst;
 };

@@ -4,7 +4,9 @@
 #include "collectors/logs/shape.h"
 
 #include "agent/base/clock.h"
+#include "agent/codec/json_fields.h"
 #include "agent/codec/pattern.h"
+#include "agent/codec/record.h"
 #include "agent/terms.h"
 
 #include <errno.h>
@@ -19,6 +21,9 @@ const char *const tly_log_dropped_names[TLY_DROPPED_COUNT] = {
 
 /* A text that grows under its patterns is cut here; no line is as long. */
 #define REDACTED_BYTES_MAX ((size_t)16 << 20)
+
+/* Room for packing the longest line that the options allow. */
+#define FIELDS_BYTES_MAX ((size_t)32 << 20)
 
 /* Credentials that can be told by their form alone, as their issuers document them. Where there is
  * a group, the rest is only what stands around the secret. */
@@ -57,6 +62,7 @@ struct tly_log_shape {
     struct item *items;
     size_t count;
     struct tly_buf texts[2]; /* one is read while the other is written */
+    struct tly_buf fields;
 };
 
 /* ---- compiling ---- */
@@ -127,6 +133,7 @@ int tly_log_shape_new(const struct tly_logs_settings *settings, struct tly_log_s
     }
     tly_buf_init(&shape->texts[0], REDACTED_BYTES_MAX);
     tly_buf_init(&shape->texts[1], REDACTED_BYTES_MAX);
+    tly_buf_init(&shape->fields, FIELDS_BYTES_MAX);
     shape->items = calloc(settings->shape.count + 1, sizeof(struct item));
     if (!shape->items) {
         tly_log_shape_free(shape);
@@ -158,6 +165,7 @@ void tly_log_shape_free(struct tly_log_shape *shape)
     }
     tly_buf_done(&shape->texts[0]);
     tly_buf_done(&shape->texts[1]);
+    tly_buf_done(&shape->fields);
     free(shape->items);
     free(shape);
 }
@@ -354,4 +362,74 @@ int tly_log_shape_redact(struct tly_log_shape *shape, uint64_t items, struct tly
     }
     *ret_text = text;
     return rc;
+}
+
+/* ---- fields ---- */
+
+const struct tly_log_shape_settings *tly_log_shape_json(const struct tly_log_shape *shape,
+                                                        uint64_t items)
+{
+    for (size_t i = 0; i < shape->count; i++) {
+        if ((items >> i & 1) && shape->items[i].settings->parse_json) {
+            return shape->items[i].settings;
+        }
+    }
+    return NULL;
+}
+
+static bool is_taken(const void *arg, struct tly_text name)
+{
+    return tly_log_template_has(arg, name);
+}
+
+/* The object beside the record's own fields, or as one of them. */
+static int pack(struct tly_buf *to, const struct tly_log_shape_settings *settings,
+                const struct tly_log_template *template, struct tly_text text,
+                struct tly_json_fields *ret_packed)
+{
+    struct tly_json_fields members;
+    char *free_space;
+    struct tly_text key = tly_text_of(settings->json_key);
+    if (key.len == 0) {
+        return tly_json_fields_pack(text, is_taken, template, to, ret_packed);
+    }
+    if (tly_log_template_has(template, key)) {
+        *ret_packed = (struct tly_json_fields){.left_out = 1};
+        return 0;
+    }
+    int rc = tly_record_str(to, key);
+    rc = rc < 0 ? rc : tly_buf_reserve(to, TLY_RECORD_HEAD_MAX, &free_space);
+    if (rc < 0) {
+        return rc;
+    }
+    size_t head = to->len;
+    to->len += TLY_RECORD_HEAD_MAX;
+    rc = tly_json_fields_pack(text, NULL, NULL, to, &members);
+    if (rc == 0) {
+        tly_record_put_wide_head(to->at + head, true, members.count);
+        *ret_packed = (struct tly_json_fields){.count = 1};
+    }
+    return rc;
+}
+
+int tly_log_shape_fields(struct tly_log_shape *shape, const struct tly_log_shape_settings *settings,
+                         const struct tly_log_template *template, struct tly_text text,
+                         struct tly_log_shape_counts *counts, struct tly_log_fields *ret_fields)
+{
+    struct tly_json_fields packed = {0};
+    tly_buf_clear(&shape->fields);
+    int rc = pack(&shape->fields, settings, template, text, &packed);
+    if (rc == -ENOMEM) {
+        return rc;
+    }
+    counts->parsed += rc == 0;
+    counts->not_parsed += rc < 0;
+    *ret_fields = (struct tly_log_fields){0};
+    if (rc == 0) {
+        *ret_fields = (struct tly_log_fields){.packed = tly_buf_text(&shape->fields),
+                                              .count = packed.count,
+                                              .say_it_all = !settings->json_keep_log &&
+                                                            packed.left_out == 0};
+    }
+    return 0;
 }

@@ -1,8 +1,8 @@
 /*
  * What is done to lines on their way: containers left out, lines kept or dropped by pattern,
- * secrets covered, a limit on lines per second. The settings' items, compiled; a container has
- * those of them that fit it, and a container without any takes the short way. Owned by the
- * collector.
+ * secrets covered, a limit on lines per second, JSON made fields. The settings' items, compiled; a
+ * container has those of them that fit it, and a container without any takes the short way. Owned
+ * by the collector.
  */
 #ifndef TLY_LOGS_SHAPE_H
 #define TLY_LOGS_SHAPE_H
@@ -13,6 +13,7 @@
 #include "agent/model/container.h"
 #include "collectors/logs/multiline.h"
 #include "collectors/logs/settings.h"
+#include "collectors/logs/template.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -61,9 +62,11 @@ const struct tly_log_rate *tly_log_shape_rate(const struct tly_log_shape *shape,
  */
 bool tly_log_rate_pass(const struct tly_log_rate *rate, int64_t time_ns, int64_t *until_ns);
 
-/* What patterns cost too much, and what was covered. */
+/* What was done to lines, and which patterns cost too much. */
 struct tly_log_shape_counts {
     uint64_t redactions;
+    uint64_t parsed;     /* lines that became fields */
+    uint64_t not_parsed; /* lines that did not */
     uint64_t failures;
 };
 
@@ -75,6 +78,18 @@ bool tly_log_shape_keeps(struct tly_log_shape *shape, uint64_t items, struct tly
  * a pattern takes too long all of the text is covered. -ENOMEM. */
 int tly_log_shape_redact(struct tly_log_shape *shape, uint64_t items, struct tly_text text,
                          struct tly_log_shape_counts *counts, struct tly_text *ret_text) TLY_CHECK;
+
+/* How lines that are JSON objects become fields by these items, or NULL. */
+const struct tly_log_shape_settings *tly_log_shape_json(const struct tly_log_shape *shape,
+                                                        uint64_t items);
+
+/* The text as packed fields of a record whose common part is `template`. `ret_fields` is borrowed
+ * until the next call, and has none when the text is no object, or none that can be packed.
+ * -ENOMEM. */
+int tly_log_shape_fields(struct tly_log_shape *shape, const struct tly_log_shape_settings *settings,
+                         const struct tly_log_template *template, struct tly_text text,
+                         struct tly_log_shape_counts *counts,
+                         struct tly_log_fields *ret_fields) TLY_CHECK;
 
 /* For the option table. */
 int tly_log_shape_verify(const char *pattern, struct tly_error *err);

@@ -36,11 +36,12 @@ struct tly_log_source {
     struct tly_container *description;
     struct tly_log_template template;
     struct tly_buf tag;
-    uint64_t shape_items;                /* what is done to its lines */
-    const struct tly_log_rate *rate;     /* NULL: any */
-    struct tly_log_multiline *multiline; /* NULL: its lines are not joined */
-    bool shaped;                         /* its lines don't take the short way */
-    bool excluded;                       /* nobody reads it */
+    uint64_t shape_items;                      /* what is done to its lines */
+    const struct tly_log_rate *rate;           /* NULL: any */
+    struct tly_log_multiline *multiline;       /* NULL: its lines are not joined */
+    const struct tly_log_shape_settings *json; /* NULL: its lines become no fields */
+    bool shaped;                               /* its lines don't take the short way */
+    bool excluded;                             /* nobody reads it */
     uint64_t key_hash;
 
     struct tly_log_file *oldest, *newest; /* the chain; NULL until a file was found */

@@ -3,6 +3,8 @@
  */
 #include "collectors/logs/template.h"
 
+#include "agent/codec/record_reader.h"
+
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -33,7 +35,6 @@ void tly_log_template_done(struct tly_log_template *template)
     tly_buf_done(&template->attrs.packed);
     tly_buf_done(&template->attrs_read);
     tly_buf_done(&template->added.packed);
-    free(template->added_names);
 }
 
 static int put_pair(struct tly_buf *buf, const char *key, struct tly_text value)
@@ -122,18 +123,7 @@ int tly_log_template_fields(struct tly_log_template *template, const struct tly_
 int tly_log_template_add(struct tly_log_template *template, const struct tly_log_field *fields,
                          size_t count)
 {
-    const char **names = calloc(count + 1, sizeof(*names));
-    int rc = names ? set_fields(template, &template->added, fields, count) : -ENOMEM;
-    if (rc < 0) {
-        free(names);
-        return rc;
-    }
-    for (size_t i = 0; i < count; i++) {
-        names[i] = fields[i].key;
-    }
-    free(template->added_names);
-    template->added_names = names;
-    return 0;
+    return set_fields(template, &template->added, fields, count);
 }
 
 int tly_log_template_identify(struct tly_log_template *template, const char *id, const char *name)
@@ -163,14 +153,23 @@ bool tly_log_template_reserved(struct tly_text name)
     return false;
 }
 
-static bool is_added(const struct tly_log_template *template, struct tly_text name)
+static bool has_pair(const struct tly_log_pairs *pairs, struct tly_text name)
 {
-    for (uint32_t i = 0; i < template->added.count; i++) {
-        if (tly_text_equal(name, tly_text_of(template->added_names[i]))) {
+    struct tly_text rest = tly_buf_text(&pairs->packed);
+    struct tly_value key;
+    struct tly_value value;
+    while (rest.len > 0 && tly_value_next(&rest, &key) == 0 && tly_value_next(&rest, &value) == 0) {
+        if (tly_text_equal(key.bytes, name)) {
             return true;
         }
     }
     return false;
+}
+
+bool tly_log_template_has(const struct tly_log_template *template, struct tly_text name)
+{
+    return tly_log_template_reserved(name) || has_pair(&template->identity, name) ||
+           has_pair(&template->added, name) || has_pair(&template->attrs, name);
 }
 
 struct attrs_read {
@@ -183,7 +182,7 @@ static void add_attr(void *arg, struct tly_text key, struct tly_text value)
     struct attrs_read *attrs = arg;
     struct tly_log_pairs *pairs = &attrs->pairs;
     size_t before = pairs->packed.len;
-    if (tly_log_template_reserved(key) || is_added(attrs->template, key)) {
+    if (tly_log_template_reserved(key) || has_pair(&attrs->template->added, key)) {
         return;
     }
     if (tly_record_str(&pairs->packed, key) == 0 && tly_record_str(&pairs->packed, value) == 0) {
@@ -226,7 +225,7 @@ int tly_log_template_attrs(struct tly_log_template *template, struct tly_text at
 static uint32_t extra_pairs(const struct tly_log_record *record)
 {
     return (record->malformed ? 1U : 0U) + (record->partial_ordinal > 0 ? 4U : 0U) +
-           (record->id[1] != 0 ? 1U : 0U);
+           (record->id[1] != 0 ? 1U : 0U) + record->fields.count;
 }
 
 size_t tly_log_record_room(const struct tly_log_template *template,
@@ -234,7 +233,8 @@ size_t tly_log_record_room(const struct tly_log_template *template,
 {
     /* The names and values of all extra fields together stay below this. */
     enum { EXTRA_MAX = 512 };
-    return tly_log_template_room(template) + record->source.len + record->log.len + EXTRA_MAX;
+    return tly_log_template_room(template) + record->source.len + record->log.len +
+           record->fields.packed.len + EXTRA_MAX;
 }
 
 static char *put_text_pair(char *to, struct tly_text key, struct tly_text value)
@@ -277,8 +277,9 @@ static char *put_partial(const struct tly_log_record *record, char *to)
 char *tly_log_record_put(const struct tly_log_template *template,
                          const struct tly_log_record *record, char *to)
 {
-    uint32_t pairs = template->identity.count + template->attrs.count + template->added.count + 2 +
-                     extra_pairs(record);
+    bool has_log = !record->fields.say_it_all;
+    uint32_t pairs = template->identity.count + template->attrs.count + template->added.count + 1 +
+                     (has_log ? 1U : 0U) + extra_pairs(record);
     to = tly_record_put_array(to, 2);
     to = tly_record_put_time(to, record->time_ns);
     to = tly_record_put_map(to, pairs);
@@ -295,5 +296,9 @@ char *tly_log_record_put(const struct tly_log_template *template,
     if (record->partial_ordinal > 0) {
         to = put_partial(record, to);
     }
-    return put_text_pair(to, TLY_TEXT("log"), record->log);
+    if (record->fields.count > 0) {
+        memcpy(to, record->fields.packed.at, record->fields.packed.len);
+        to += record->fields.packed.len;
+    }
+    return has_log ? put_text_pair(to, TLY_TEXT("log"), record->log) : to;
 }

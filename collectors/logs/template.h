@@ -33,7 +33,6 @@ struct tly_log_template {
     struct tly_log_pairs attrs;    /* the driver's labels, environment and tag */
     struct tly_buf attrs_read;     /* what they were read from */
     struct tly_log_pairs added;    /* fields that the configuration adds */
-    const char **added_names;      /* of these; the names are borrowed */
 };
 
 void tly_log_template_init(struct tly_log_template *template);
@@ -58,13 +57,15 @@ struct tly_log_field {
 int tly_log_template_fields(struct tly_log_template *template, const struct tly_log_field *fields,
                             size_t count) TLY_CHECK;
 
-/* Fields that the configuration adds: they stand for attributes of the same name. The names are
- * borrowed for the life of the template. */
+/* Fields that the configuration adds: they stand for attributes of the same name. */
 int tly_log_template_add(struct tly_log_template *template, const struct tly_log_field *fields,
                          size_t count) TLY_CHECK;
 
 /* Docker's own fields, and ours, keep their meaning, whatever a label or an added one is called. */
 bool tly_log_template_reserved(struct tly_text name);
+
+/* Whether records of this template have, or may have, a field of this name. */
+bool tly_log_template_has(const struct tly_log_template *template, struct tly_text name);
 
 /* Takes over the attributes of a line (empty: none), which `read` can read. What it can't is left
  * out. -ENOMEM, TLY_E_LIMIT: the template is as it was. */
@@ -93,6 +94,13 @@ static inline void tly_log_template_put(const struct tly_log_template *template,
     memcpy(to + template->source_at, stream, TLY_LOG_STREAM_LEN);
 }
 
+/* Fields of one record alone, packed. */
+struct tly_log_fields {
+    struct tly_text packed;
+    uint32_t count;
+    bool say_it_all; /* the line's text has nothing that they don't have */
+};
+
 /* A record that the template alone does not fit: another stream, a part of a line, a raw line. */
 struct tly_log_record {
     int64_t time_ns;
@@ -104,6 +112,7 @@ struct tly_log_record {
     uint64_t partial_id[2]; /* the same for all parts of a line */
     uint32_t lines;         /* joined in it; 0: it is one */
     uint64_t id[2];         /* of the record; zero: it shows none */
+    struct tly_log_fields fields;
 };
 
 /* Its length at most; and the writing of it, which returns the byte behind. */

@@ -240,6 +240,96 @@ static void ids_are_the_same_when_sent_again(void **state)
     docker_remove(&docker);
 }
 
+struct json_row {
+    const char *line;
+    const char *log;   /* NULL: the record has none */
+    const char *extra; /* NULL: no other fields */
+};
+
+/* A line with quotes in it, as Docker writes them. */
+static void write_quoted(struct docker *docker, const char *line)
+{
+    char text[512];
+    char *to = text;
+    for (const char *at = line; *at; at++) {
+        if (*at == '"') {
+            *to++ = '\\';
+        }
+        *to++ = *at;
+    }
+    *to = '\0';
+    docker_write(docker, "stdout", text);
+}
+
+static void lines_become(struct house *house, const char *shape, const struct json_row *rows,
+                         size_t count)
+{
+    struct sink *sink = &house->sinks[0];
+    struct docker docker;
+    options(house, shape);
+    docker_create(house, &docker, 1);
+    describe(&docker, "");
+    house_start(house);
+    for (size_t i = 0; i < count; i++) {
+        write_quoted(&docker, rows[i].line);
+    }
+    sink_await(house, sink, count);
+    for (size_t i = 0; i < count; i++) {
+        const struct taken *taken = &sink->taken[i];
+        assert_string_equal(taken->log ? taken->log : "none", rows[i].log ? rows[i].log : "none");
+        assert_string_equal(taken->extra ? taken->extra : "", rows[i].extra ? rows[i].extra : "");
+        assert_string_equal(taken->name, "/shaped");
+        assert_string_equal(taken->source, "stdout");
+    }
+    docker_remove(&docker);
+}
+
+static void json_becomes_fields(void **state)
+{
+    static const struct json_row rows[] = {
+        {"{\"level\":\"info\",\"n\":[1,{\"a\":null}]}",
+         "{\"level\":\"info\",\"n\":[1,{\"a\":null}]}", "level=info;n=[1,{\"a\":null}];"},
+        {"plain", "plain", NULL},
+        {"{\"broken\":", "{\"broken\":", NULL},
+        {"{}", "{}", NULL},
+        {"", "", NULL},
+    };
+    struct house *house = *state;
+    lines_become(house, "shape: [{parse_json: true}]", rows, ROWS(rows));
+    assert_int_equal(house_metric(house, TLY_F_tallyman_logs_parsed_lines_total, NULL), 2);
+    assert_int_equal(house_metric(house, TLY_F_tallyman_logs_not_parsed_lines_total, NULL), 3);
+}
+
+/* Docker's own fields mean what they mean, whatever a container writes; nothing is lost for it. */
+static void json_takes_no_name_that_is_taken(void **state)
+{
+    static const struct json_row rows[] = {
+        {"{\"a\":1}", NULL, "team=blue;a=1;"},
+        {"{\"container_name\":\"/other\",\"a\":1}", "{\"container_name\":\"/other\",\"a\":1}",
+         "team=blue;a=1;"},
+        {"{\"team\":\"red\"}", "{\"team\":\"red\"}", "team=blue;"},
+        {"{\"log\":\"inner\"}", "{\"log\":\"inner\"}", "team=blue;"},
+        {"plain", "plain", "team=blue;"},
+    };
+    lines_become(*state,
+                 "fields: [{name: team, value: blue}],"
+                 " shape: [{parse_json: true, json_keep_log: false}]",
+                 rows, ROWS(rows));
+}
+
+static void json_becomes_one_field(void **state)
+{
+    static const struct json_row rows[] = {
+        {"{\"log\":\"inner\",\"token\":\"AKIAIOSFODNN7EXAMPLE\"}", NULL,
+         "json={\"log\":\"inner\",\"token\":\"[redacted]\"};"},
+        {"[1]", "[1]", NULL},
+    };
+    lines_become(*state,
+                 "shape: [{parse_json: true, json_key: json, json_keep_log: false,"
+                 " redact_tokens: true}]",
+                 rows, ROWS(rows));
+}
+
 static void a_rate_is_held(void **state)
 {
     (void)state;
@@ -296,6 +386,9 @@ int main(void)
         ROW(containers_are_chosen),
         ROW(fields_are_added),
         ROW(ids_are_the_same_when_sent_again),
+        ROW(json_becomes_fields),
+        ROW(json_takes_no_name_that_is_taken),
+        ROW(json_becomes_one_field),
         ROW(too_many_lines_are_dropped),
 #undef ROW
         cmocka_unit_test(a_rate_is_held),
