@@ -119,6 +119,15 @@ int tly_inventory_refresher(struct tly_inventory *inventory, tly_refresh_fn refr
                             void *arg) TLY_CHECK;
 void tly_inventory_unrefresher(struct tly_inventory *inventory, tly_refresh_fn refresh, void *arg);
 
+/* Says into which slot a refresher's readings go, so that a scrape can leave out what is not
+ * there in time. */
+void tly_inventory_feeds(struct tly_inventory *inventory, tly_refresh_fn refresh, const void *arg,
+                         unsigned slot);
+/* The slots, as bits, whose refreshers were asked and are not done. */
+uint32_t tly_inventory_late(const struct tly_inventory *inventory);
+/* The collector's name, as given to tly_inventory_slot. */
+const char *tly_inventory_slot_name(const struct tly_inventory *inventory, unsigned slot);
+
 /* Lets all refreshers run unless that was done within `max_age_ms`, then calls `done`, maybe from
  * inside this call. For a scrape, so that a rate over scrapes is not blurred by our own interval.
  */

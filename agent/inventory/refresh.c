@@ -22,6 +22,28 @@ int tly_inventory_refresher(struct tly_inventory *inventory, tly_refresh_fn refr
     return TLY_E_LIMIT;
 }
 
+void tly_inventory_feeds(struct tly_inventory *inventory, tly_refresh_fn refresh, const void *arg,
+                         unsigned slot)
+{
+    _Static_assert(TLY_SLOTS_MAX <= 32, "slots fit into the bits of a word");
+    for (size_t i = 0; i < TLY_REFRESHERS_MAX; i++) {
+        struct tly_refresher *refresher = &inventory->refreshers[i];
+        if (refresher->refresh == refresh && refresher->arg == arg) {
+            refresher->feeds |= UINT32_C(1) << slot;
+        }
+    }
+}
+
+uint32_t tly_inventory_late(const struct tly_inventory *inventory)
+{
+    uint32_t late = 0;
+    for (size_t i = 0; i < TLY_REFRESHERS_MAX; i++) {
+        const struct tly_refresher *refresher = &inventory->refreshers[i];
+        late |= refresher->waiting ? refresher->feeds : 0;
+    }
+    return late;
+}
+
 /* One less to wait for; the last one ends the run. */
 static void run_step(struct tly_inventory *inventory)
 {

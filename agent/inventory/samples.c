@@ -24,6 +24,11 @@ int tly_inventory_slot(struct tly_inventory *inventory, const char *collector, u
     return 0;
 }
 
+const char *tly_inventory_slot_name(const struct tly_inventory *inventory, unsigned slot)
+{
+    return inventory->slot_names[slot];
+}
+
 void tly_inventory_choose(struct tly_inventory *inventory, const struct tly_group_choice *groups)
 {
     for (size_t i = 0; i < TLY_FAMILY_COUNT; i++) {

@@ -41,7 +41,8 @@ struct tly_refresher {
     struct tly_inventory *inventory;
     tly_refresh_fn refresh; /* NULL: free */
     void *arg;
-    bool waiting; /* asked in the present run and not done */
+    bool waiting;   /* asked in the present run and not done */
+    uint32_t feeds; /* slots, as bits */
 };
 
 struct tly_refresh_waiter {

@@ -411,6 +411,7 @@ static int parts_make(struct collector *self, const struct tly_context *context,
         rc = tly_inventory_refresher(self->inventory, refresh, self);
     }
     if (rc == 0) {
+        tly_inventory_feeds(self->inventory, refresh, self, self->slot);
         rc = tly_inventory_meter(self->inventory, measure, self);
     }
     return rc;

@@ -293,6 +293,7 @@ static int make_parts(struct tly_logs *logs)
         rc = tly_inventory_refresher(context->inventory, refresh, logs);
     }
     if (rc == 0) {
+        tly_inventory_feeds(context->inventory, refresh, logs, logs->slot);
         rc = tly_inventory_meter(context->inventory, tly_logs_meter, logs);
     }
     return rc;

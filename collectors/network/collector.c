@@ -181,6 +181,7 @@ static int parts_make(struct collector *self, const struct tly_context *context)
         rc = tly_inventory_refresher(self->inventory, tly_rounds_ask, self->rounds);
     }
     if (rc == 0) {
+        tly_inventory_feeds(self->inventory, tly_rounds_ask, self->rounds, self->slot);
         rc = tly_inventory_meter(self->inventory, measure, self);
     }
     if (rc == 0) {

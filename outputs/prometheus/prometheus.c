@@ -29,6 +29,14 @@ static void meter(void *arg, struct tly_samples *samples)
                     (int64_t)prometheus->failed);
     tly_samples_add(samples, TLY_F_tallyman_scrapes_late_total, TLY_DIM_NONE,
                     (int64_t)prometheus->late);
+    for (unsigned slot = 0; slot < TLY_SLOTS_MAX; slot++) {
+        const char *name = tly_inventory_slot_name(prometheus->inventory, slot);
+        if (prometheus->late_of[slot] > 0) {
+            tly_samples_add(samples, TLY_F_tallyman_scrape_collector_late_total,
+                            tly_samples_dim1(samples, "collector", tly_text_of(name)),
+                            (int64_t)prometheus->late_of[slot]);
+        }
+    }
     tly_samples_add(samples, TLY_F_tallyman_scrape_duplicates_total, TLY_DIM_NONE,
                     (int64_t)prometheus->duplicates);
 }
@@ -103,6 +111,7 @@ static int prometheus_start(const struct tly_context *context, void **ret_self,
     }
     prometheus->loop = context->loop;
     prometheus->inventory = context->inventory;
+    prometheus->groups = context->groups;
     TAILQ_INIT(&prometheus->waiting);
     TAILQ_INIT(&prometheus->queued);
     int rc = tly_timer_new(context->loop, stop_due, prometheus, &prometheus->stop_timer);

@@ -1,8 +1,8 @@
 /*
  * A scrape: ask for fresh readings, wait for them as long as the scraper's patience allows, take a
- * snapshot, write it on a worker, answer. Scrapes may overlap; those that come while readings are
- * under way share them. The loop never waits: a slow collector costs the scrape's freshness, a slow
- * scraper only its own connection.
+ * snapshot, write it on a worker, answer. What is not read by then is left out and counted. Scrapes
+ * may overlap; those that come while readings are under way share them. The loop never waits: a
+ * slow collector costs its own samples, a slow scraper only its own connection.
  */
 #include "outputs/prometheus/scrape.h"
 
@@ -10,12 +10,15 @@
 #include "agent/base/clock.h"
 #include "agent/codec/accept.h"
 #include "agent/codec/gzip.h"
+#include "outputs/prometheus/selection.h"
 
 #include <errno.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #define HTTP_OK           200
+#define HTTP_BAD_REQUEST  400
 #define HTTP_SERVER_ERROR 500
 #define HTTP_UNAVAILABLE  503
 
@@ -38,12 +41,15 @@ struct tly_scrape {
     TAILQ_ENTRY(tly_scrape) link;
     struct tly_prometheus *prometheus; /* NULL: answered, only the refresh calls back yet */
     struct tly_http_request *request;
+    struct tly_selection selection;
     enum tly_exposition_format format;
     bool gzip;
     bool refreshing; /* the inventory will call back */
     bool waiting;    /* in the list of that name */
     int64_t start_ns;
     struct tly_timer *deadline;
+
+    uint32_t late; /* slots whose readings did not come in time, as bits */
 
     /* The worker's, while it renders. */
     struct tly_snapshot *snapshot;
@@ -73,12 +79,19 @@ static void scrape_end(struct tly_scrape *scrape)
 static void refuse(struct tly_http_request *request, unsigned status, const char *text)
 {
     struct tly_buf body;
-    tly_buf_init(&body, TLY_ERROR_TEXT_MAX);
+    tly_buf_init(&body, TLY_ERROR_TEXT_MAX + 2);
     if (tly_buf_append_text(&body, tly_text_of(text)) < 0) {
         tly_buf_clear(&body); /* the status alone has to do */
     }
     tly_http_answer(request, status, "text/plain; charset=utf-8", &body);
     tly_buf_done(&body);
+}
+
+static void refuse_error(struct tly_http_request *request, const struct tly_error *err)
+{
+    char text[TLY_ERROR_TEXT_MAX + 2];
+    (void)snprintf(text, sizeof(text), "%s\n", err->text); /* it fits */
+    refuse(request, HTTP_BAD_REQUEST, text);
 }
 
 static void scrape_fail(struct tly_scrape *scrape, unsigned status, const char *text)
@@ -110,6 +123,20 @@ static int render_gzip(struct tly_scrape *scrape, struct tly_exposition *exposit
     return rc;
 }
 
+/* Adds the row's sets, without those that are late: what they held is no reading of this scrape. */
+static int row_add(struct tly_exposition *exposition, const struct tly_snapshot_row *row,
+                   size_t slots, uint32_t late)
+{
+    if (late == 0) {
+        return tly_exposition_add(exposition, row->labels, row->sets, slots);
+    }
+    struct tly_sample_set *sets[TLY_SLOTS_MAX] = {NULL};
+    for (size_t i = 0; i < slots; i++) {
+        sets[i] = late >> i & 1 ? NULL : row->sets[i];
+    }
+    return tly_exposition_add(exposition, row->labels, sets, slots);
+}
+
 /* On a worker. */
 static void render(void *arg)
 {
@@ -118,10 +145,12 @@ static void render(void *arg)
     int64_t start_ns = tly_clock_monotonic_ns();
     struct tly_exposition exposition;
     tly_exposition_init(&exposition);
+    _Static_assert(sizeof(exposition.hidden) == sizeof(scrape->selection.hidden), "one per family");
+    memcpy(exposition.hidden, scrape->selection.hidden, sizeof(exposition.hidden));
     int rc = 0;
     for (size_t i = 0; i < snapshot->count && rc == 0; i++) {
         const struct tly_snapshot_row *row = &snapshot->rows[i];
-        rc = tly_exposition_add(&exposition, row->labels, row->sets, snapshot->slots);
+        rc = row_add(&exposition, row, snapshot->slots, scrape->late);
     }
     if (rc == 0) {
         rc = scrape->gzip
@@ -218,8 +247,13 @@ static void refreshed(void *arg)
 static void deadline_passed(void *arg)
 {
     struct tly_scrape *scrape = arg;
+    struct tly_prometheus *prometheus = scrape->prometheus;
     if (scrape->waiting) {
-        scrape->prometheus->late++;
+        prometheus->late++;
+        scrape->late = tly_inventory_late(prometheus->inventory);
+        for (unsigned slot = 0; slot < TLY_SLOTS_MAX; slot++) {
+            prometheus->late_of[slot] += scrape->late >> slot & 1;
+        }
         readings_done(scrape);
     }
 }
@@ -253,6 +287,13 @@ void tly_scrape_handle(void *self, struct tly_http_request *request)
                prometheus->stopping ? "the agent is stopping\n" : "too many scrapes at a time\n");
         return;
     }
+    struct tly_selection selection;
+    struct tly_error err;
+    if (tly_selection_read(request, prometheus->groups, &selection, &err) < 0) {
+        prometheus->failed++;
+        refuse_error(request, &err);
+        return;
+    }
     struct tly_scrape *scrape = calloc(1, sizeof(*scrape));
     if (scrape == NULL ||
         tly_timer_new(prometheus->loop, deadline_passed, scrape, &scrape->deadline) < 0) {
@@ -263,6 +304,7 @@ void tly_scrape_handle(void *self, struct tly_http_request *request)
     }
     scrape->prometheus = prometheus;
     scrape->request = request;
+    scrape->selection = selection;
     scrape->format = tly_accept_format(tly_http_header(request, "Accept"));
     scrape->gzip = tly_accept_gzip(tly_http_header(request, "Accept-Encoding"));
     scrape->start_ns = tly_clock_monotonic_ns();

@@ -8,6 +8,7 @@
 #include "agent/inventory/inventory.h"
 #include "agent/loop/log.h"
 #include "agent/loop/loop.h"
+#include "agent/model/group.h"
 #include "agent/web/route.h"
 
 #include <stdbool.h>
@@ -23,6 +24,7 @@ TAILQ_HEAD(tly_scrapes, tly_scrape);
 struct tly_prometheus {
     struct tly_loop *loop;
     struct tly_inventory *inventory;
+    const struct tly_group_choice *groups; /* what the configuration shows; NULL: all. Borrowed */
 
     struct tly_scrapes waiting; /* for fresh readings */
     struct tly_scrapes queued;  /* for their turn on a worker */
@@ -37,6 +39,7 @@ struct tly_prometheus {
     struct tly_defer *stopped_defer;
 
     uint64_t scrapes, failed, late, duplicates;
+    uint64_t late_of[TLY_SLOTS_MAX]; /* scrapes that went without that collector's readings */
     struct tly_exposition_stats last;
     int64_t last_duration_ns, last_render_ns;
     struct tly_log_limit failures;

@@ -85,6 +85,7 @@ static int setup(void **state)
     unsigned slot;
     assert_int_equal(tly_inventory_slot(fixture.inventory, "test", &slot), 0);
     assert_int_equal(tly_inventory_refresher(fixture.inventory, refresh, &fixture), 0);
+    tly_inventory_feeds(fixture.inventory, refresh, &fixture, slot);
     container_add("aaa", "plain", slot);
     container_add("bbb", "quote\" backslash\\ newline\n bytes\xff\xfe", slot);
 
@@ -244,6 +245,58 @@ static void test_formats(void **state)
     assert_int_equal(fixture.refreshes, 1);
 }
 
+/* ---- parts ---- */
+
+static const char *const part_queries[] = {
+    "?collect[]=process", "?collect[]=agent&collect%5B%5D=process",
+    "?exclude[]=agent",   "?collect[]=proces%0a\xff",
+    "?exclude[]=",        "?collect[]=process&exclude[]=agent",
+    "?collect[]=advtcp",  "?exclude[]=advtcp",
+};
+
+static void ask_parts(struct fixture *f)
+{
+    for (size_t i = 0; i < ROWS(part_queries); i++) {
+        char request[256];
+        (void)snprintf(request, sizeof(request), "GET /metrics%s HTTP/1.1\r\nHost: x\r\n" CLOSE,
+                       part_queries[i]);
+        (void)http_ask(f->port, request, &f->replies[i]);
+    }
+}
+
+static bool has(size_t reply, const char *part)
+{
+    return strstr(fixture.replies[reply].body, part) != NULL;
+}
+
+/* Families by group; a name that is none gets 400, with those that there are. */
+static void test_parts(void **state)
+{
+    (void)state;
+    struct tly_group_choice groups;
+    tly_group_choice_init(&groups);
+    output()->groups = &groups;
+    run(ask_parts);
+    static const struct {
+        int status;
+        bool container, agent;
+    } expected[] = {{200, true, false},  {200, true, true},   {200, true, false},
+                    {400, false, false}, {400, false, false}, {400, false, false},
+                    {400, false, false}, {200, true, true}};
+    for (size_t i = 0; i < ROWS(expected); i++) {
+        assert_int_equal(fixture.replies[i].status, expected[i].status);
+        assert_int_equal(has(i, "container_threads{"), expected[i].container);
+        assert_int_equal(has(i, "tallyman_scrapes_total "), expected[i].agent);
+    }
+    assert_says(3, "there is no group `proces??`; there are cpu, memory, ");
+    assert_says(3, ", container, machine, agent\n");
+    assert_says(4, "there is no group ``");
+    assert_says(5, "either collect[] or exclude[], not both");
+    assert_says(6, "the group `advtcp` is switched off; `groups: {enable: [advtcp]}`");
+    assert_int_equal(output()->failed, 4);
+    assert_int_equal(output()->count, 0);
+}
+
 /* ---- readings that are late ---- */
 
 static void ask_impatiently(struct fixture *f)
@@ -259,9 +312,13 @@ static void test_late_readings(void **state)
     fixture.hold = true;
     run(ask_impatiently);
     assert_int_equal(fixture.replies[0].status, 200);
-    assert_says(0, "name=\"plain\"} 7\n"); /* what was there */
+    /* what was read before is no reading of now: absent, and counted; the rest is there */
+    assert_false(has(0, "container_threads"));
+    assert_says(0, "\ntallyman_scrapes_total 0\n");
+    assert_says(0, "name=\"plain\"");
     assert_int_equal(fixture.replies[1].status, 200);
     assert_says(1, "\ntallyman_scrapes_late_total 2\n");
+    assert_says(1, "\ntallyman_scrape_collector_late_total{collector=\"test\"} 2\n");
     assert_int_equal(fixture.refreshes, 1);
     assert_int_equal(output()->refreshing, 2);
     refresh_release();
@@ -474,6 +531,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_formats, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_parts, setup, teardown),
         cmocka_unit_test_setup_teardown(test_late_readings, setup, teardown),
         cmocka_unit_test_setup_teardown(test_overlap, setup, teardown),
         cmocka_unit_test_setup_teardown(test_timeouts_that_are_none, setup, teardown),
