@@ -330,6 +330,11 @@ STEPS = [
     Step("peers", "the forward protocol against another implementation, both ways",
          lambda run: python_tests(run, python("tests/peers/run.py", "--agent", agent("gcc"))),
          ["build-gcc"]),
+    Step("outage", "receivers that are down, slow or silent, with many logs",
+         lambda run: python_tests(run, python(
+             "tests/outage/run.py", "--agent", agent("gcc"), "--flood",
+             os.path.join(ROOT, BUILDS, "gcc", "tests", "outage", "outage_flood"))),
+         ["build-gcc"]),
     Step("engine", "the whole chain on a real Docker engine and Prometheus",
          lambda run: python_tests(run, as_root(python(
              "tests/engine/run.py", "--agent", agent("gcc"), "--asan-agent", agent("clang")))),

@@ -36,9 +36,10 @@ def enter():
     os.execv("/bin/sh", ["sh", str(here / "enter.sh"), sys.executable, *sys.argv])
 
 
-def await_that(what, condition, seconds=AWAIT_SECONDS):
+def await_that(what, condition, seconds=AWAIT_SECONDS, pace=0.02):
     """Waits until `condition()` is true and returns its value; `what` says it for a person. An
-    exception counts as "not yet", and the last one is told when time is up."""
+    exception counts as "not yet", and the last one is told when time is up. `pace` is for
+    conditions that are dear to look at."""
     deadline = time.monotonic() + seconds
     problem = None
     while True:
@@ -51,7 +52,7 @@ def await_that(what, condition, seconds=AWAIT_SECONDS):
             problem = f"{type(error).__name__}: {error}"
         if time.monotonic() > deadline:
             raise AssertionError(f"waited {seconds} s in vain until {what} ({problem})")
-        time.sleep(0.02)  # the pace of looking, not a guess at a duration
+        time.sleep(pace)  # of looking, not a guess at a duration
 
 
 def free_port():
