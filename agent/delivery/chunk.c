@@ -14,8 +14,9 @@
 struct tly_cursor {
     struct tly_destination *destination;
     struct tly_span *first, *last; /* in the order of commits */
-    bool owned;                    /* the source still holds it */
-    bool ended;                    /* the source is gone: drop the key when all is acknowledged */
+    struct tly_cursor_counts counts;
+    bool owned; /* the source still holds it */
+    bool ended; /* the source is gone: drop the key when all is acknowledged */
     size_t key_len;
     char key[];
 };
@@ -92,20 +93,48 @@ void tly_cursor_end(struct tly_cursor *cursor)
     cursor_settle(cursor);
 }
 
-int tly_chunk_mark(struct tly_chunk *chunk, struct tly_cursor *cursor,
+/* Whether the chunk's last records of this cursor are the cursor's last. */
+static bool is_last_of(const struct tly_span *span, const struct tly_chunk *chunk)
+{
+    return span && span->chunk == chunk && !span->acked;
+}
+
+void tly_cursor_counts(const struct tly_cursor *cursor, struct tly_cursor_counts *ret_counts)
+{
+    const struct tly_span *span = cursor->first;
+    while (span && (span->acked || span->records == 0)) {
+        span = span->next;
+    }
+    *ret_counts = cursor->counts;
+    ret_counts->since_ms = span ? span->since_ms : 0;
+}
+
+int tly_chunk_mark(struct tly_chunk *chunk, struct tly_cursor *cursor, uint32_t records,
                    const struct tly_position *position)
 {
     struct tly_span *last = cursor->last;
-    if (last && last->chunk == chunk && !last->acked) {
+    if (is_last_of(last, chunk)) {
         last->position = *position;
+        if (last->records == 0) {
+            last->since_ms = tly_loop_now_ms(cursor->destination->loop);
+        }
+        last->records += records;
+        cursor->counts.appended += records;
+        cursor->counts.under_way += records;
         return 0;
     }
     struct tly_span *span = malloc(sizeof(*span));
     if (!span) {
         return -ENOMEM;
     }
-    *span = (struct tly_span){
-        .cursor = cursor, .chunk = chunk, .position = *position, .next_of_chunk = chunk->spans};
+    *span = (struct tly_span){.cursor = cursor,
+                              .chunk = chunk,
+                              .position = *position,
+                              .records = records,
+                              .since_ms = tly_loop_now_ms(cursor->destination->loop),
+                              .next_of_chunk = chunk->spans};
+    cursor->counts.appended += records;
+    cursor->counts.under_way += records;
     chunk->spans = span;
     if (last) {
         last->next = span;
@@ -137,7 +166,14 @@ static void cursor_progress(struct tly_cursor *cursor)
     cursor_settle(cursor);
 }
 
-void tly_chunk_delivered(struct tly_chunk *chunk)
+void tly_chunk_returned(const struct tly_chunk *chunk)
+{
+    for (const struct tly_span *span = chunk->spans; span; span = span->next_of_chunk) {
+        span->cursor->counts.returned += span->records;
+    }
+}
+
+void tly_chunk_delivered(struct tly_chunk *chunk, bool acked)
 {
     struct tly_span *span = chunk->spans;
     chunk->spans = NULL;
@@ -145,6 +181,9 @@ void tly_chunk_delivered(struct tly_chunk *chunk)
         struct tly_span *next = span->next_of_chunk;
         span->acked = true;
         span->chunk = NULL; /* the chunk's memory will be another chunk's */
+        struct tly_cursor_counts *counts = &span->cursor->counts;
+        *(acked ? &counts->acked : &counts->dropped) += span->records;
+        counts->under_way -= span->records;
         if (span->cursor->first == span) {
             cursor_progress(span->cursor); /* frees the span */
         }

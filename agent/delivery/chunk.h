@@ -80,6 +80,20 @@ struct tly_cursor;
 int tly_cursor_new(struct tly_destination *destination, struct tly_text key,
                    struct tly_cursor **ret_cursor) TLY_CHECK;
 
+/*
+ * What became of the records that were committed with a cursor, since it was made: appended = acked
+ * + dropped + under way, at every moment.
+ */
+struct tly_cursor_counts {
+    uint64_t appended;
+    uint64_t acked;
+    uint64_t dropped;   /* the receiver refuses them for ever */
+    uint64_t under_way; /* in chunks that are open, queued or sent */
+    uint64_t returned;  /* sent and not acknowledged, to be sent once more; each time anew */
+    int64_t since_ms; /* loop time at which the oldest of those under way was committed; 0: none */
+};
+void tly_cursor_counts(const struct tly_cursor *cursor, struct tly_cursor_counts *ret_counts);
+
 /* Nothing is under way: every record that was committed is acknowledged. */
 bool tly_cursor_idle(const struct tly_cursor *cursor);
 

@@ -231,7 +231,7 @@ struct tly_chunk *tly_destination_take(struct tly_destination *destination)
 }
 
 /* The chunk is out of the books' "queued" and its positions move. */
-static void chunk_finish(struct tly_destination *destination, struct tly_chunk *chunk)
+static void chunk_finish(struct tly_destination *destination, struct tly_chunk *chunk, bool acked)
 {
     assert(chunk->state == TLY_CHUNK_UNDER_WAY);
     struct tly_destination_counts *counts = &destination->counts;
@@ -239,7 +239,7 @@ static void chunk_finish(struct tly_destination *destination, struct tly_chunk *
     counts->queued_bytes -= chunk->payload.len;
     counts->queued_chunks--;
     tly_chunk_list_remove(&destination->under_way, chunk);
-    tly_chunk_delivered(chunk);
+    tly_chunk_delivered(chunk, acked);
     tly_destination_chunk_free(destination, chunk);
     if (destination->used_bytes == 0) {
         tly_destination_age(destination);
@@ -252,7 +252,7 @@ void tly_destination_ack(struct tly_destination *destination, struct tly_chunk *
     destination->counts.records_acked += chunk->records;
     destination->counts.bytes_acked += chunk->payload.len;
     destination->counts.chunks_acked++;
-    chunk_finish(destination, chunk);
+    chunk_finish(destination, chunk, true);
 }
 
 void tly_destination_give_back(struct tly_destination *destination, struct tly_chunk *chunk)
@@ -268,11 +268,12 @@ void tly_destination_give_back(struct tly_destination *destination, struct tly_c
     list_insert_behind(&destination->queue, before, chunk);
     chunk->state = TLY_CHUNK_QUEUED;
     destination->counts.chunks_returned++;
+    tly_chunk_returned(chunk);
 }
 
 void tly_destination_drop(struct tly_destination *destination, struct tly_chunk *chunk)
 {
     destination->counts.records_dropped += chunk->records;
     destination->counts.bytes_dropped += chunk->payload.len;
-    chunk_finish(destination, chunk);
+    chunk_finish(destination, chunk, false);
 }

@@ -124,7 +124,8 @@ static void seal(struct tly_destination *destination, struct tly_chunk *chunk, b
         enqueue(destination, chunk, by_size);
     } else {
         chunk->lane->open = NULL;
-        tly_chunk_delivered(chunk); /* of nothing: its cursors stand where they stood before it */
+        tly_chunk_delivered(chunk,
+                            true); /* of nothing: its cursors stand where they stood before it */
         tly_destination_chunk_free(destination, chunk);
     }
 }
@@ -312,7 +313,7 @@ int tly_destination_commit(struct tly_destination *destination, struct tly_chunk
 {
     size_t bytes = chunk->payload.len - chunk->committed;
     if (cursor) {
-        int rc = tly_chunk_mark(chunk, cursor, position);
+        int rc = tly_chunk_mark(chunk, cursor, records, position);
         if (rc < 0) {
             chunk->payload.len = chunk->committed;
             return rc;

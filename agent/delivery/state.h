@@ -17,6 +17,8 @@ struct tly_span {
     struct tly_cursor *cursor;
     const struct tly_chunk *chunk; /* for comparison only */
     struct tly_position position;
+    uint32_t records;
+    int64_t since_ms; /* loop time of the first of them */
     bool acked;
     struct tly_span *next;          /* in the cursor's queue */
     struct tly_span *next_of_chunk; /* while the chunk lives */
@@ -24,11 +26,14 @@ struct tly_span {
 
 /* ---- chunk.c ---- */
 
-/* Notes that with this chunk `cursor` reaches `position`. -ENOMEM. */
-int tly_chunk_mark(struct tly_chunk *chunk, struct tly_cursor *cursor,
+/* Notes that `records` more of this chunk are the cursor's, and that with it the cursor reaches
+ * `position`. -ENOMEM. */
+int tly_chunk_mark(struct tly_chunk *chunk, struct tly_cursor *cursor, uint32_t records,
                    const struct tly_position *position) TLY_CHECK;
-/* The chunk is acknowledged: its cursors move. It has no spans afterwards. */
-void tly_chunk_delivered(struct tly_chunk *chunk);
+/* The chunk is acknowledged, or refused for ever: its cursors move. It has no spans afterwards. */
+void tly_chunk_delivered(struct tly_chunk *chunk, bool acked);
+/* It was sent and will be once more. */
+void tly_chunk_returned(const struct tly_chunk *chunk);
 /* The chunk is given up: nothing moves. */
 void tly_chunk_forget(struct tly_chunk *chunk);
 

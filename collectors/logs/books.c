@@ -3,6 +3,7 @@
  * agent's own metrics. And the words for what went wrong, which a thousand containers may say at
  * once.
  */
+#include "agent/base/clock.h"
 #include "agent/base/file.h"
 #include "agent/loop/log.h"
 #include "collectors/logs/source.h"
@@ -39,6 +40,12 @@ void tly_logs_lost(struct tly_logs *logs, struct tly_log_target *target, enum tl
     }
 }
 
+void tly_log_reader_lost(struct tly_log_reader *reader, enum tly_log_lost reason, uint64_t bytes)
+{
+    reader->gaps[reason]++;
+    tly_logs_lost(reader->logs, reader->target, reason, bytes, reader->source->id);
+}
+
 void tly_logs_error(struct tly_logs *logs, const char *id, const char *what, int code)
 {
     uint64_t held;
@@ -61,6 +68,24 @@ void tly_logs_over_rate(struct tly_logs *logs, const struct tly_log_target *targ
 }
 
 /* ---- a container's figures ---- */
+
+void tly_log_reader_balance(const struct tly_log_reader *reader,
+                            struct tly_log_balance *ret_balance)
+{
+    struct tly_log_balance balance = {.taken = reader->parts + reader->malformed,
+                                      .joined = reader->joined};
+    for (int stream = 0; stream < TLY_LOG_STREAMS; stream++) {
+        balance.taken += reader->lines[stream];
+        balance.taken += reader->pieces[stream].sent > 0; /* counted as a line when it ends */
+        balance.waiting += reader->messages[stream].lines;
+    }
+    balance.taken += reader->split_ordinal > 0; /* likewise */
+    for (int reason = 0; reason < TLY_DROPPED_COUNT; reason++) {
+        balance.dropped += reader->dropped[reason];
+    }
+    tly_cursor_counts(reader->cursor, &balance.delivery);
+    *ret_balance = balance;
+}
 
 /* What stands in the files and was not read for this destination. Of a compressed file nobody knows
  * more than the compressed bytes. */
@@ -104,60 +129,185 @@ static uint16_t target_dim(struct tly_samples *samples, const struct tly_log_tar
                             tly_text_of(tly_destination_name(target->destination)));
 }
 
-/* In the order of the table of families: that saves the sorting. */
+/* The age, at most, of the oldest line that the destination does not have. Unread lines came after
+ * the last one that was read, and after the last moment at which nothing was left to read. */
+static int64_t lag_ms(const struct tly_log_reader *reader, const struct tly_log_balance *balance)
+{
+    int64_t now_ms = tly_loop_now_ms(reader->logs->context->loop);
+    int64_t under_way_ms = 0;
+    int64_t unread_ms = 0;
+    if (balance->delivery.under_way > 0) {
+        under_way_ms = now_ms - balance->delivery.since_ms;
+    }
+    if (lag_bytes(reader) > 0 && reader->last_time_ns > 0) {
+        unread_ms = (tly_clock_realtime_ns() - reader->last_time_ns) / TLY_NS_PER_MS;
+    }
+    if (reader->caught_up_ms > 0 && unread_ms > now_ms - reader->caught_up_ms) {
+        unread_ms = now_ms - reader->caught_up_ms;
+    }
+    int64_t most = under_way_ms > unread_ms ? under_way_ms : unread_ms;
+    return most > 0 ? most : 0;
+}
+
+/* One value for each destination. In the order of the table of families, like all here: that saves
+ * the sorting. */
+enum figure {
+    FIGURE_PARTS,
+    FIGURE_MALFORMED,
+    FIGURE_WAITING,
+    FIGURE_RECORDS,
+    FIGURE_ACKED,
+    FIGURE_REJECTED,
+    FIGURE_PENDING,
+    FIGURE_RESENT,
+    FIGURE_GAPS,
+    FIGURE_LAG_BYTES,
+    FIGURE_LAG_MS,
+    FIGURE_COUNT
+};
+
+static const enum tly_family_id figure_families[FIGURE_COUNT] = {
+    [FIGURE_PARTS] = TLY_F_container_log_partial_records_total,
+    [FIGURE_MALFORMED] = TLY_F_container_log_malformed_records_total,
+    [FIGURE_WAITING] = TLY_F_container_log_waiting_lines,
+    [FIGURE_RECORDS] = TLY_F_container_log_records_total,
+    [FIGURE_ACKED] = TLY_F_container_log_acknowledged_records_total,
+    [FIGURE_REJECTED] = TLY_F_container_log_rejected_records_total,
+    [FIGURE_PENDING] = TLY_F_container_log_pending_records,
+    [FIGURE_RESENT] = TLY_F_container_log_resent_records_total,
+    [FIGURE_GAPS] = TLY_F_container_log_gaps_total,
+    [FIGURE_LAG_BYTES] = TLY_F_container_log_lag_bytes,
+    [FIGURE_LAG_MS] = TLY_F_container_log_lag_seconds,
+};
+
+static int64_t figure(const struct tly_log_reader *reader, const struct tly_log_balance *balance,
+                      enum figure which)
+{
+    uint64_t gaps = 0;
+    switch (which) {
+    case FIGURE_PARTS:
+        return (int64_t)reader->parts;
+    case FIGURE_MALFORMED:
+        return (int64_t)reader->malformed;
+    case FIGURE_WAITING:
+        return (int64_t)balance->waiting;
+    case FIGURE_RECORDS:
+        return (int64_t)balance->delivery.appended;
+    case FIGURE_ACKED:
+        return (int64_t)balance->delivery.acked;
+    case FIGURE_REJECTED:
+        return (int64_t)balance->delivery.dropped;
+    case FIGURE_PENDING:
+        return (int64_t)balance->delivery.under_way;
+    case FIGURE_RESENT:
+        return (int64_t)balance->delivery.returned;
+    case FIGURE_GAPS:
+        for (int reason = 0; reason < TLY_LOST_COUNT; reason++) {
+            gaps += reader->gaps[reason];
+        }
+        return (int64_t)gaps;
+    case FIGURE_LAG_BYTES:
+        return (int64_t)lag_bytes(reader);
+    case FIGURE_LAG_MS:
+        return lag_ms(reader, balance);
+    case FIGURE_COUNT:
+        break;
+    }
+    return 0;
+}
+
+static void add_streams(struct tly_log_source *source, enum tly_family_id family)
+{
+    struct tly_logs *logs = source->logs;
+    for (size_t i = 0; i < logs->target_count; i++) {
+        const struct tly_log_reader *reader = source->readers[i];
+        for (int stream = 0; reader && stream < TLY_LOG_STREAMS; stream++) {
+            bool lines = family == TLY_F_container_log_lines_total;
+            tly_samples_add(&logs->samples, family,
+                            stream_dim(&logs->samples, &logs->targets[i], stream),
+                            (int64_t)(lines ? reader->lines : reader->text_bytes)[stream]);
+        }
+    }
+}
+
+static void add_dropped(struct tly_log_source *source)
+{
+    struct tly_logs *logs = source->logs;
+    for (size_t i = 0; i < logs->target_count; i++) {
+        const struct tly_log_reader *reader = source->readers[i];
+        for (int reason = 0; reader && source->shape_items && reason < TLY_DROPPED_COUNT;
+             reason++) {
+            tly_samples_add(&logs->samples, TLY_F_container_log_dropped_lines_total,
+                            dropped_dim(&logs->samples, &logs->targets[i], reason),
+                            (int64_t)reader->dropped[reason]);
+        }
+    }
+    for (size_t i = 0; source->multiline && i < logs->target_count; i++) {
+        if (source->readers[i]) {
+            tly_samples_add(&logs->samples, TLY_F_container_log_joined_lines_total,
+                            target_dim(&logs->samples, &logs->targets[i]),
+                            (int64_t)source->readers[i]->joined);
+        }
+    }
+}
+
 static struct tly_sample_set *source_samples(struct tly_log_source *source)
 {
     struct tly_logs *logs = source->logs;
-    struct tly_samples *samples = &logs->samples;
-    for (size_t i = 0; i < logs->target_count; i++) {
-        for (int stream = 0; source->readers[i] && stream < TLY_LOG_STREAMS; stream++) {
-            tly_samples_add(samples, TLY_F_container_log_lines_total,
-                            stream_dim(samples, &logs->targets[i], stream),
-                            (int64_t)source->readers[i]->lines[stream]);
+    add_streams(source, TLY_F_container_log_lines_total);
+    add_streams(source, TLY_F_container_log_bytes_total);
+    add_dropped(source);
+    for (enum figure which = 0; which < FIGURE_COUNT; which++) {
+        for (size_t i = 0; i < logs->target_count; i++) {
+            const struct tly_log_reader *reader = source->readers[i];
+            struct tly_log_balance balance;
+            if (reader && reader->cursor) {
+                tly_log_reader_balance(reader, &balance);
+                tly_samples_add(&logs->samples, figure_families[which],
+                                target_dim(&logs->samples, &logs->targets[i]),
+                                figure(reader, &balance, which));
+            }
         }
     }
-    for (size_t i = 0; i < logs->target_count; i++) {
-        for (int stream = 0; source->readers[i] && stream < TLY_LOG_STREAMS; stream++) {
-            tly_samples_add(samples, TLY_F_container_log_bytes_total,
-                            stream_dim(samples, &logs->targets[i], stream),
-                            (int64_t)source->readers[i]->text_bytes[stream]);
-        }
-    }
-    for (size_t i = 0; i < logs->target_count; i++) {
-        if (source->readers[i]) {
-            tly_samples_add(samples, TLY_F_container_log_lag_bytes,
-                            target_dim(samples, &logs->targets[i]),
-                            (int64_t)lag_bytes(source->readers[i]));
-        }
-    }
-    for (size_t i = 0; i < logs->target_count; i++) {
-        for (int reason = 0;
-             source->shape_items && source->readers[i] && reason < TLY_DROPPED_COUNT; reason++) {
-            tly_samples_add(samples, TLY_F_container_log_dropped_lines_total,
-                            dropped_dim(samples, &logs->targets[i], reason),
-                            (int64_t)source->readers[i]->dropped[reason]);
-        }
-    }
-    return tly_samples_take(samples);
+    return tly_samples_take(&logs->samples);
+}
+
+/* Changes with every line that is read, acknowledged or sent again, and with every gap. */
+static uint64_t movement(const struct tly_log_reader *reader)
+{
+    struct tly_log_balance balance;
+    tly_log_reader_balance(reader, &balance);
+    return balance.taken + balance.delivery.acked + balance.delivery.dropped +
+           balance.delivery.returned + (uint64_t)figure(reader, &balance, FIGURE_GAPS);
+}
+
+/* Nothing is left to read, wait for, or hear of. */
+static bool is_settled(const struct tly_log_reader *reader)
+{
+    return reader->state == TLY_READER_IDLE && !tly_log_reader_has_pieces(reader) &&
+           tly_cursor_idle(reader->cursor);
 }
 
 static void publish(struct tly_log_source *source)
 {
     struct tly_logs *logs = source->logs;
-    uint64_t lines = 0;
-    bool idle = true;
+    uint64_t moved = 0;
+    bool settled = true;
     if (!source->begun || source->pod) {
         return; /* no file was found yet, so nothing is known; or the inventory knows it not */
     }
     for (size_t i = 0; i < logs->target_count; i++) {
-        const struct tly_log_reader *reader = source->readers[i];
-        if (!reader) {
+        struct tly_log_reader *reader = source->readers[i];
+        if (!reader || !reader->cursor) {
             continue;
         }
-        lines += reader->lines[TLY_LOG_STDOUT] + reader->lines[TLY_LOG_STDERR];
-        idle = idle && (reader->state == TLY_READER_IDLE || reader->state == TLY_READER_ENDED);
+        if (lag_bytes(reader) == 0) {
+            reader->caught_up_ms = tly_loop_now_ms(logs->context->loop);
+        }
+        moved += movement(reader);
+        settled = settled && is_settled(reader);
     }
-    if (idle && source->published_idle && lines == source->published_lines) {
+    if (settled && source->published_settled && moved == source->published_movement) {
         return;
     }
     if (source->newest && source->newest->fd >= 0) {
@@ -169,8 +319,8 @@ static void publish(struct tly_log_source *source)
         return; /* the next time there may be memory */
     }
     tly_inventory_publish(logs->context->inventory, logs->slot, tly_text_of(source->id), 0, set);
-    source->published_lines = lines;
-    source->published_idle = idle;
+    source->published_movement = moved;
+    source->published_settled = settled;
 }
 
 void tly_logs_publish(struct tly_logs *logs)

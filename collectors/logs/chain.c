@@ -232,12 +232,12 @@ static void take_up(struct tly_log_source *source, struct tly_log_target *target
     if (!file) {
         /* Its file is gone, so all that are there are newer. What was in it, and maybe in others
          * between, nobody can know. */
-        tly_logs_lost(source->logs, target, TLY_LOST_ROTATED, 0, source->id);
+        tly_log_reader_lost(reader, TLY_LOST_ROTATED, 0);
         file = source->oldest;
         tly_log_file_position(file, 0, &position);
     } else if (!file->gzip && file->size < kept->offset) {
         target->truncations++;
-        tly_logs_lost(source->logs, target, TLY_LOST_TRUNCATED, 0, source->id);
+        tly_log_reader_lost(reader, TLY_LOST_TRUNCATED, 0);
         tly_log_file_position(file, 0, &position);
     }
     tly_log_reader_begin(reader, file, &position);
@@ -301,7 +301,7 @@ static void count_unseen(struct tly_log_source *source, uint64_t files)
     for (uint64_t n = 0; n < files; n++) {
         for (size_t i = 0; i < logs->target_count; i++) {
             if (source->readers[i]) {
-                tly_logs_lost(logs, &logs->targets[i], TLY_LOST_ROTATED, 0, source->id);
+                tly_log_reader_lost(source->readers[i], TLY_LOST_ROTATED, 0);
             }
         }
     }

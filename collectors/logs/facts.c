@@ -118,7 +118,7 @@ static int take_facts(struct tly_log_source *source, const struct tly_container 
     const struct tly_logs *logs = source->logs;
     const struct tly_logs_settings *settings = logs->settings;
     source->stopped = is_stopped(facts);
-    source->published_lines = UINT64_MAX; /* the inventory may know it only now */
+    source->published_movement = UINT64_MAX; /* the inventory may know it only now */
     int rc = tly_log_tag_expand(source->pod ? settings->pods_tag : settings->tag, facts,
                                 &source->tag);
     if (rc == 0) {

@@ -107,6 +107,8 @@ static int put(struct tly_log_reader *reader, const struct tly_log_record *recor
     char *to;
     int rc = tly_log_lines_room(reader, tly_log_record_room(template, record), &to);
     if (rc == 0) {
+        reader->parts += record->partial_ordinal > 1;
+        reader->malformed += record->malformed && record->partial_ordinal <= 1;
         tly_log_lines_wrote(reader, tly_log_record_put(template, record, to));
     }
     return rc;
@@ -199,6 +201,9 @@ static int emit(struct tly_log_reader *reader, uint64_t begin, const struct tly_
             return rc; /* it will be judged again: no state has moved */
         }
         reader->rate_until_ns = rate_until_ns;
+        uint32_t joined = record->lines > 1 ? record->lines - 1 : 0;
+        reader->joined += joined;
+        reader->target->joined += joined;
     } else {
         drop(reader, why, record->lines > 0 ? record->lines : 1);
     }
@@ -273,7 +278,6 @@ static int message_add(struct tly_log_reader *reader, int stream, const struct w
     if (message->waiting) {
         *to++ = '\n';
         message->text.len++;
-        reader->target->joined++;
     } else {
         message->waiting = true;
         message->time_ns = line->record->time_ns;

@@ -280,7 +280,7 @@ static bool give_up_file(struct tly_log_reader *reader, enum tly_log_lost reason
     struct tly_log_file *file = reader->file;
     uint64_t bytes = !file->gzip && file->size > reader->offset ? file->size - reader->offset : 0;
     if (reason != TLY_LOST_TRUNCATED || bytes > 0) {
-        tly_logs_lost(reader->logs, reader->target, reason, bytes, reader->source->id);
+        tly_log_reader_lost(reader, reason, bytes);
     }
     reader->walked += bytes;
     reader->given_up = true;

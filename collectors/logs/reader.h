@@ -13,6 +13,7 @@
 #include "agent/delivery/delivery.h"
 #include "collectors/logs/file.h"
 #include "collectors/logs/gzip.h"
+#include "collectors/logs/lost.h"
 #include "collectors/logs/shape.h"
 
 #include <stdbool.h>
@@ -115,9 +116,15 @@ struct tly_log_reader {
     bool part_dropped;     /* the first part of the line that is being split was */
     int64_t rate_until_ns; /* see tly_log_rate_pass */
 
+    /* The books: see tly_log_reader_balance. */
     uint64_t lines[TLY_LOG_STREAMS];
-    uint64_t dropped[TLY_DROPPED_COUNT]; /* of these lines */
     uint64_t text_bytes[TLY_LOG_STREAMS];
+    uint64_t dropped[TLY_DROPPED_COUNT]; /* of these lines */
+    uint64_t joined;                     /* of these lines, to the one before */
+    uint64_t parts;                      /* records that go on with a line, behind its first one */
+    uint64_t malformed;                  /* records of what is no line */
+    uint64_t gaps[TLY_LOST_COUNT];
+    int64_t caught_up_ms; /* loop time at which nothing was left to read; 0: never yet */
 };
 
 /* Starts at `offset` of `file`; `held` and `ahead` as in a kept position. -ENOMEM. */
@@ -136,6 +143,27 @@ void tly_log_blocks_settle(struct tly_logs *logs);
 
 /* Pieces of lines, or lines of messages, wait for more. */
 bool tly_log_reader_has_pieces(const struct tly_log_reader *reader);
+
+/*
+ * Where every line that was read is, in records. At every moment between two turns of the loop
+ *
+ *   taken = joined + dropped + waiting + appended
+ *
+ * and what was appended the cursor accounts for: see tly_cursor_counts.
+ */
+struct tly_log_balance {
+    uint64_t taken;   /* lines, the further parts of long ones, and what is no line */
+    uint64_t joined;  /* to the line before, as one message */
+    uint64_t dropped; /* by the options of `shape` */
+    uint64_t waiting; /* in messages that may go on */
+    struct tly_cursor_counts delivery;
+};
+/* Not of a reader that has ended. */
+void tly_log_reader_balance(const struct tly_log_reader *reader,
+                            struct tly_log_balance *ret_balance);
+
+/* Counts a gap before this reader and says so, not too often. `bytes`: 0 if nobody knows. */
+void tly_log_reader_lost(struct tly_log_reader *reader, enum tly_log_lost reason, uint64_t bytes);
 
 /* ---- lines.c ---- */
 

@@ -55,7 +55,7 @@ struct tly_log_source {
 
     bool *wanted;                    /* per target: it takes this container's records */
     struct tly_log_reader **readers; /* one per target that does, once a file was found, or NULL */
-    uint64_t published_lines;        /* as of the last publishing */
+    uint64_t published_movement;     /* as of the last publishing */
 
     int dir_fd;
     int files_fd;           /* the folder of the files: dir_fd itself, or one below it */
@@ -69,7 +69,7 @@ struct tly_log_source {
     bool description_stale; /* namely the engine's files in the directory */
     bool begun;             /* every reader has its place */
     bool found_lately;      /* a file was found since the last tick */
-    bool published_idle;    /* nothing was left to read at the last publishing */
+    bool published_settled; /* nothing was left to read or deliver at the last publishing */
     char id[TLY_CONTAINER_ID_MAX + 1];
     char key[TLY_LOG_KEY_MAX];
 };

@@ -11,23 +11,13 @@
 #include "agent/loop/log.h"
 #include "agent/model/sample.h"
 #include "agent/registry.h"
+#include "collectors/logs/lost.h"
 #include "collectors/logs/settings.h"
 #include "collectors/logs/shape.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-
-/* Why lines never came to a destination, although somebody wrote them. */
-enum tly_log_lost {
-    TLY_LOST_ROTATED,   /* Docker deleted the file before it was ever seen, or while we were away */
-    TLY_LOST_TRUNCATED, /* cut in place before its end was read */
-    TLY_LOST_UNREADABLE, /* I/O error, or a damaged compressed file */
-    TLY_LOST_HELD_MAX,   /* deleted, held open, and given up at the bound */
-    TLY_LOST_REMOVED,    /* the container's directory came and went unseen */
-    TLY_LOST_COUNT
-};
-extern const char *const tly_log_lost_names[TLY_LOST_COUNT];
 
 struct tly_log_reader;
 struct tly_log_source;
@@ -106,7 +96,8 @@ void tly_logs_forget(struct tly_logs *logs, struct tly_log_source *source);
 
 /* ---- books.c ---- */
 
-/* Counts a gap and says so, not too often. `bytes`: how many, 0 if nobody knows. */
+/* Counts a gap of a container that has no reader, and says so, not too often. `bytes`: how many, 0
+ * if nobody knows. */
 void tly_logs_lost(struct tly_logs *logs, struct tly_log_target *target, enum tly_log_lost reason,
                    uint64_t bytes, const char *id);
 

@@ -6,6 +6,7 @@
 #include "agent/loop/log.h"
 #include "agent/model/sample.h"
 #include "collectors/logs/collector.h"
+#include "collectors/logs/source.h"
 #include "collectors/logs/state.h"
 
 #include <fcntl.h>
@@ -121,6 +122,25 @@ void sink_release(struct sink *sink)
         tly_destination_ack(sink->destination, sink->held[i]);
     }
     sink->held_count = 0;
+    sink_ready(sink);
+}
+
+void sink_refuse(struct sink *sink)
+{
+    for (size_t i = 0; i < sink->held_count; i++) {
+        tly_destination_drop(sink->destination, sink->held[i]);
+    }
+    sink->held_count = 0;
+    sink_ready(sink);
+}
+
+void sink_lose(struct sink *sink, size_t count)
+{
+    for (size_t i = 0; i < sink->held_count; i++) {
+        tly_destination_give_back(sink->destination, sink->held[i]);
+    }
+    sink->held_count = 0;
+    sink_cut(sink, count);
     sink_ready(sink);
 }
 
@@ -291,6 +311,36 @@ static bool is_ready(void *arg)
     return tly_collector_logs.ready(house->collector) && !logs->stale && !logs->ready;
 }
 
+static void check_reader(const struct tly_log_reader *reader)
+{
+    struct tly_log_balance b;
+    tly_log_reader_balance(reader, &b);
+    assert_int_equal(b.taken, b.joined + b.dropped + b.waiting + b.delivery.appended);
+    assert_int_equal(b.delivery.appended,
+                     b.delivery.acked + b.delivery.dropped + b.delivery.under_way);
+    assert_int_equal(b.delivery.since_ms > 0, b.delivery.under_way > 0);
+}
+
+void house_check_books(const struct house *house)
+{
+    const struct tly_logs *logs = house->collector;
+    struct tly_map_entry at;
+    for (void *walk = NULL; tly_map_next(logs->sources, &walk, &at);) {
+        const struct tly_log_source *source = at.value;
+        for (size_t i = 0; i < logs->target_count; i++) {
+            if (source->readers[i] && source->readers[i]->cursor) {
+                check_reader(source->readers[i]);
+            }
+        }
+    }
+    for (size_t i = 0; i < house->sink_count; i++) {
+        struct tly_destination_counts c;
+        tly_destination_counts(house->sinks[i].destination, &c);
+        assert_int_equal(c.records_appended,
+                         c.records_acked + c.records_dropped + c.queued_records);
+    }
+}
+
 void house_settle(struct house *house)
 {
     /* Twice: what the kernel has to tell comes after a turn. */
@@ -300,12 +350,7 @@ void house_settle(struct house *house)
     }
     tly_delivery_flush(house->delivery);
     assert_true(turns_few(house->loop));
-    for (size_t i = 0; i < house->sink_count; i++) {
-        struct tly_destination_counts c;
-        tly_destination_counts(house->sinks[i].destination, &c);
-        assert_int_equal(c.records_appended,
-                         c.records_acked + c.records_dropped + c.queued_records);
-    }
+    house_check_books(house);
 }
 
 struct ticking {

@@ -74,6 +74,11 @@ void house_kill(struct house *house);
 
 /* Acknowledges what a sink holds. */
 void sink_release(struct sink *sink);
+/* The connection is lost: of what it holds, the sink keeps the first `count` records it ever took,
+ * and is sent the rest again. */
+void sink_lose(struct sink *sink, size_t count);
+/* The receiver refuses for ever what the sink holds. */
+void sink_refuse(struct sink *sink);
 /* Changes the mode; what is queued is taken then. */
 void sink_set(struct sink *sink, enum sink_mode mode);
 /* Forgets what was taken but for the first `count`; all of it. */
@@ -86,6 +91,9 @@ void sink_await(struct house *house, struct sink *sink, size_t count);
 void house_settle(struct house *house);
 /* Turns until so many seconds' ticks have passed. */
 void house_ticks(struct house *house, uint64_t ticks);
+
+/* Every line that any reader took is accounted for, and every record by its destination. */
+void house_check_books(const struct house *house);
 
 /* What the collector's meter shows for the sum over all labels that have `label` (NULL: all). */
 int64_t house_metric(const struct house *house, enum tly_family_id family, const char *label);

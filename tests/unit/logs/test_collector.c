@@ -403,6 +403,70 @@ static void figures_of_a_container(void **state)
     assert_int_equal(figure(house, TLY_F_container_log_lines_total, "stream"), -1);
 }
 
+static void the_books_of_a_container(void **state)
+{
+    struct house *house = *state;
+    struct sink *sink = &house->sinks[0];
+    struct docker docker;
+    (void)snprintf(house->options, sizeof(house->options),
+                   "from: beginning, shape: [{multiline_start: '^begin', drop: ['noise']}]");
+    docker_create(house, &docker, 1);
+    docker_write(&docker, "stdout", "begin 1");
+    docker_write(&docker, "stdout", " goes on");
+    docker_write(&docker, "stdout", "begin noise");
+    docker_write(&docker, "stdout", " goes on");
+    docker_raw(&docker, "no line\n", sizeof("no line\n") - 1);
+    docker_write(&docker, "stdout", "begin 2");
+    sink->mode = SINK_HOLDS;
+    house_start(house);
+    struct tly_container *container = tly_container_new(tly_text_of(docker.id));
+    assert_non_null(container);
+    assert_int_equal(tly_inventory_put(house->inventory, TLY_SOURCE_FILES, container, 1), 0);
+    house_settle(house);
+    const struct {
+        enum tly_family_id family;
+        int64_t value;
+    } rows[] = {
+        {TLY_F_container_log_lines_total, 5},
+        {TLY_F_container_log_joined_lines_total, 1},
+        {TLY_F_container_log_malformed_records_total, 1},
+        {TLY_F_container_log_partial_records_total, 0},
+        {TLY_F_container_log_waiting_lines, 1},
+        {TLY_F_container_log_records_total, 2},
+        {TLY_F_container_log_pending_records, 2},
+        {TLY_F_container_log_acknowledged_records_total, 0},
+        {TLY_F_container_log_resent_records_total, 0},
+        {TLY_F_container_log_gaps_total, 0},
+    };
+    for (size_t i = 0; i < ROWS(rows); i++) {
+        const char *label = i == 0 ? "stream=\"stdout\"" : "destination";
+        assert_int_equal(figure(house, rows[i].family, label), rows[i].value);
+    }
+    assert_int_equal(figure(house, TLY_F_container_log_dropped_lines_total, "\"drop\""), 2);
+    house_ticks(house, 3); /* the last message is no longer waited for */
+    assert_in_range(figure(house, TLY_F_container_log_lag_seconds, "destination"), 1000, 60000);
+    assert_int_equal(figure(house, TLY_F_container_log_pending_records, "destination"), 3);
+    sink_lose(sink, 0);
+    house_settle(house);
+    assert_int_equal(figure(house, TLY_F_container_log_resent_records_total, "destination"), 3);
+    assert_int_equal(figure(house, TLY_F_container_log_pending_records, "destination"), 3);
+    sink_refuse(sink);
+    house_settle(house);
+    assert_int_equal(figure(house, TLY_F_container_log_rejected_records_total, "destination"), 3);
+    docker_write(&docker, "stdout", "begin 3");
+    docker_write(&docker, "stdout", "begin 4");
+    sink_set(sink, SINK_ACKS);
+    house_settle(house);
+    assert_int_equal(figure(house, TLY_F_container_log_acknowledged_records_total, "destination"),
+                     1);
+    assert_int_equal(figure(house, TLY_F_container_log_pending_records, "destination"), 0);
+    house_ticks(house, 3);
+    assert_int_equal(figure(house, TLY_F_container_log_acknowledged_records_total, "destination"),
+                     2);
+    assert_int_equal(figure(house, TLY_F_container_log_lag_seconds, "destination"), 0);
+    docker_remove(&docker);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -422,6 +486,7 @@ int main(void)
         ROW(short_lived_containers),
         ROW(removed_without_a_line),
         ROW(figures_of_a_container),
+        ROW(the_books_of_a_container),
 #undef ROW
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -36,6 +36,7 @@ struct model {
     uint64_t random;
     struct box boxes[CONTAINERS];
     size_t acked[HOUSE_SINKS_MAX]; /* of what each sink took */
+    bool loses;                    /* receivers lose their connections */
     char *text;                    /* LINE_MAX bytes */
 };
 
@@ -217,6 +218,16 @@ static void remove_box(struct model *model, struct box *box)
     house_settle(model->house);
 }
 
+static void lose_connections(const struct model *model)
+{
+    for (size_t i = 0; i < model->house->sink_count; i++) {
+        struct sink *sink = &model->house->sinks[i];
+        if (sink->mode == SINK_HOLDS) {
+            sink_lose(sink, model->acked[i]);
+        }
+    }
+}
+
 static void step(struct model *model)
 {
     struct house *house = model->house;
@@ -233,6 +244,9 @@ static void step(struct model *model)
         change_sink(model, draw(model, (unsigned)house->sink_count),
                     (enum sink_mode)draw(model, SINK_RESTS + 1));
     } else if (what < 40 && is_up(model)) {
+        if (model->loses && what >= 36) {
+            lose_connections(model);
+        }
         house_settle(house);
     } else if (what < 42) {
         drain(model);
@@ -296,7 +310,8 @@ static void choose_way(struct house *house, uint64_t seed)
 static void run_model(struct house *house, uint64_t seed)
 {
     static const unsigned max_files[] = {1, 2, 3, 5, 0};
-    struct model model = {.house = house, .random = seed * 0x9e3779b97f4a7c15ULL + 1};
+    struct model model = {
+        .house = house, .random = seed * 0x9e3779b97f4a7c15ULL + 1, .loses = seed % 2 == 1};
     model.text = malloc(LINE_MAX + 16);
     assert_non_null(model.text);
     choose_way(house, seed);
@@ -310,6 +325,9 @@ static void run_model(struct house *house, uint64_t seed)
     house_start(house);
     for (unsigned i = 0; i < STEPS; i++) {
         step(&model);
+        if (is_up(&model)) {
+            house_check_books(house);
+        }
     }
     drain(&model);
     for (size_t i = 0; i < house->sink_count; i++) {
