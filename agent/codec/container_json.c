@@ -260,6 +260,8 @@ int tly_container_parse_inspect(struct tly_text json, struct tly_container **ret
     }
     rc = fill_common(container, root);
     rc = rc < 0 ? rc : fill_host_config(container, json_object_get(root, "HostConfig"));
+    rc = rc < 0 ? rc
+                : tly_container_fill_config(container, root, json_object_get(root, "HostConfig"));
     if (rc < 0) {
         tly_container_unref(container);
         return tly_error_set(err, rc, "out of memory for a container");
@@ -284,6 +286,7 @@ int tly_container_parse_files(struct tly_text config_v2, struct tly_text host_co
     }
     rc = fill_common(container, root);
     rc = rc < 0 ? rc : fill_host_config(container, host);
+    rc = rc < 0 ? rc : tly_container_fill_config(container, root, host);
     if (rc < 0) {
         tly_container_unref(container);
         return tly_error_set(err, rc, "out of memory for a container");

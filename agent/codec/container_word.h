@@ -26,4 +26,10 @@ int tly_container_start(const json_t *root, const char *id_key,
 /* Copies the string members of `labels` (may be NULL). -ENOMEM. */
 int tly_container_fill_labels(struct tly_container *container, json_t *labels) TLY_CHECK;
 
+/* The members of Config and HostConfig that tell how it is run: user, health command, restart
+ * policy, log rotation, published ports; and GraphDriver. `host` may be NULL. Sets desired_running
+ * as far as the state alone tells. -ENOMEM. */
+int tly_container_fill_config(struct tly_container *container, const json_t *root,
+                              const json_t *host) TLY_CHECK;
+
 #endif

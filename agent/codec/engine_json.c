@@ -108,3 +108,24 @@ int tly_engine_info_parse(struct tly_text json, struct tly_engine_info *ret_info
     copy_cut(data_root, ret_info->data_root, sizeof(ret_info->data_root));
     return 0;
 }
+
+int tly_engine_exec_parse(struct tly_text json, struct tly_engine_exec *ret_exec,
+                          struct tly_error *err)
+{
+    json_auto_t *root = NULL;
+    int rc = tly_json_parse(json, &root, err);
+    if (rc < 0) {
+        return rc;
+    }
+    const json_t *process = json_object_get(root, "ProcessConfig");
+    struct tly_text container = tly_json_text(root, "ContainerID");
+    if (!json_is_object(process) || container.len == 0 ||
+        container.len >= sizeof(ret_exec->container_id)) {
+        return tly_error_set(err, TLY_E_MALFORMED, "an exec without ProcessConfig or ContainerID");
+    }
+    ret_exec->tty = tly_json_true(process, "tty");
+    ret_exec->privileged = tly_json_true(process, "privileged");
+    copy_cut(container, ret_exec->container_id, sizeof(ret_exec->container_id));
+    copy_cut(tly_json_text(process, "user"), ret_exec->user, sizeof(ret_exec->user));
+    return 0;
+}

@@ -1,6 +1,6 @@
 /*
  * The rest of what the Docker engine says about itself: API versions and their negotiation, the
- * text of a refusal, and /info. Pure.
+ * text of a refusal, /info and execs. Pure.
  */
 #ifndef TLY_CODEC_ENGINE_JSON_H
 #define TLY_CODEC_ENGINE_JSON_H
@@ -45,6 +45,16 @@ struct tly_engine_info {
     char data_root[4096];
 };
 int tly_engine_info_parse(struct tly_text json, struct tly_engine_info *ret_info,
+                          struct tly_error *err) TLY_CHECK;
+
+/* What GET /exec/{id}/json tells of one `docker exec`. */
+struct tly_engine_exec {
+    char container_id[65];
+    bool tty, privileged;
+    char user[64]; /* as it was asked for, else the container's own; a longer one is cut */
+};
+/* TLY_E_MALFORMED without a ProcessConfig or a container, -ENOMEM. */
+int tly_engine_exec_parse(struct tly_text json, struct tly_engine_exec *ret_exec,
                           struct tly_error *err) TLY_CHECK;
 
 #endif

@@ -87,5 +87,8 @@ void tly_facts_write(const struct tly_container *container, struct tly_samples *
     number_write(samples, TLY_F_container_exit_code, container->exit_code);
     number_write(samples, TLY_F_container_oom_killed, container->oom_killed);
     number_write(samples, TLY_F_container_restarts_total, container->restarts);
+    number_write(samples, TLY_F_container_desired_running, container->desired_running);
+    number_write(samples, TLY_F_container_published_ports, container->published_ports);
+    number_write(samples, TLY_F_container_log_rotation_enabled, container->log_rotation);
     limits_write(container, samples);
 }

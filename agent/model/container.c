@@ -26,10 +26,12 @@ const char *const tly_container_health_names[TLY_HEALTH_COUNT] = {
 /* Every field that is a string or a number, so that comparing, merging and freeing cannot forget
  * one: where it lies is all that they need to know. */
 static const size_t string_fields[] = {
-    offsetof(struct tly_container, name),        offsetof(struct tly_container, image),
-    offsetof(struct tly_container, image_id),    offsetof(struct tly_container, cgroup_path),
-    offsetof(struct tly_container, log_driver),  offsetof(struct tly_container, log_path),
-    offsetof(struct tly_container, network_mode)};
+    offsetof(struct tly_container, name),         offsetof(struct tly_container, image),
+    offsetof(struct tly_container, image_id),     offsetof(struct tly_container, cgroup_path),
+    offsetof(struct tly_container, log_driver),   offsetof(struct tly_container, log_path),
+    offsetof(struct tly_container, network_mode), offsetof(struct tly_container, restart_policy),
+    offsetof(struct tly_container, user),         offsetof(struct tly_container, health_command),
+    offsetof(struct tly_container, upper_dir)};
 
 static const size_t number_fields[] = {
     offsetof(struct tly_container, failing_streak),
@@ -48,6 +50,9 @@ static const size_t number_fields[] = {
     offsetof(struct tly_container, cpu_period_us),
     offsetof(struct tly_container, cpu_shares),
     offsetof(struct tly_container, pids_limit),
+    offsetof(struct tly_container, published_ports),
+    offsetof(struct tly_container, log_rotation),
+    offsetof(struct tly_container, desired_running),
 };
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
@@ -187,6 +192,34 @@ const char *tly_container_label(const struct tly_container *container, const cha
     bool found = false;
     size_t place = label_place(container, key, &found);
     return found ? container->labels[place].value : NULL;
+}
+
+int64_t tly_container_desired(const struct tly_container *container, int64_t stopped)
+{
+    const char *policy = container->restart_policy == NULL ? "no" : container->restart_policy;
+    bool always = strcmp(policy, "always") == 0 || strcmp(policy, "unless-stopped") == 0;
+    switch (container->state) {
+    case TLY_STATE_UNKNOWN:
+    case TLY_STATE_COUNT:
+        return TLY_UNKNOWN;
+    case TLY_STATE_RUNNING:
+    case TLY_STATE_PAUSED:
+    case TLY_STATE_RESTARTING:
+        return 1;
+    case TLY_STATE_CREATED:
+    case TLY_STATE_REMOVING:
+    case TLY_STATE_DEAD:
+        return 0;
+    case TLY_STATE_EXITED:
+        break;
+    }
+    if (stopped == 1 || (!always && container->exit_code == 0)) {
+        return 0;
+    }
+    if (stopped == 0) {
+        return container->exit_code == TLY_UNKNOWN && !always ? TLY_UNKNOWN : 1;
+    }
+    return always ? 0 : TLY_UNKNOWN; /* the engine would have started it again, had nobody come */
 }
 
 static bool strings_equal(const char *a, const char *b)

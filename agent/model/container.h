@@ -69,6 +69,18 @@ struct tly_container {
     int64_t memory_limit_bytes, memory_reservation_bytes, memory_swap_limit_bytes;
     int64_t cpu_quota_us, cpu_period_us, cpu_shares, pids_limit;
     char *network_mode; /* "bridge", "host", "container:<id>", ... */
+    /* Container ports with at least one port of the host bound to them at present. */
+    int64_t published_ports;
+    /* 0 or 1: the log driver keeps its files below a bound. Unknown without files. */
+    int64_t log_rotation;
+    /* 0 or 1: somebody wants it to run, see tly_container_desired. */
+    int64_t desired_running;
+    char *restart_policy; /* "no", "always", "unless-stopped", "on-failure" */
+    char *user;           /* as the image or its user wrote it; "" is root */
+    /* What the engine runs as health check, in the words of its exec events: the program and its
+     * arguments with blanks between. NULL without a check. */
+    char *health_command;
+    char *upper_dir; /* where the writable layer lies on the host, by the engine's word */
 };
 
 /* One reference, everything unknown. NULL when memory is out. */
@@ -86,6 +98,14 @@ const char *tly_container_label(const struct tly_container *container, const cha
 
 /* Copies `text` over the owned string `*field`. -ENOMEM. */
 int tly_container_set(char **field, struct tly_text text) TLY_CHECK;
+
+/*
+ * Whether somebody wants the container to run: 1 while it runs or is about to be started again;
+ * after an end 0 if somebody stopped it (`stopped` is 1) or it did what it was for (exit code 0
+ * under a policy that leaves it so), else 1: it failed. `stopped` TLY_UNKNOWN: nobody saw the end;
+ * then the result is unknown unless the restart policy tells.
+ */
+int64_t tly_container_desired(const struct tly_container *container, int64_t stopped);
 
 bool tly_container_equal(const struct tly_container *a, const struct tly_container *b);
 

@@ -146,6 +146,7 @@ static int session_make(struct collector *self, const struct tly_context *contex
         .inventory = context->inventory,
         .docker = context->docker,
         .collect = context->collect,
+        .groups = context->groups,
         .counts = &self->counts,
     };
     if (!context->docker->host || context->docker->host[0] == '\0') {
@@ -167,8 +168,7 @@ static int parts_make(struct collector *self, const struct tly_context *context)
     };
     const char *data_root = context->docker->data_root ? context->docker->data_root
                                                        : DATA_ROOT_DEFAULT;
-    int rc = tly_docker_counts_init(&self->counts);
-    rc = rc < 0 ? rc : tly_docker_files_new(&config, data_root, &events, self, &self->files);
+    int rc = tly_docker_files_new(&config, data_root, &events, self, &self->files);
     return rc < 0 ? rc : tly_inventory_meter(self->inventory, measure, self);
 }
 
@@ -177,7 +177,6 @@ static void collector_free(void *arg)
     struct collector *self = arg;
     void (*stopped)(void *arg) = self->stopped;
     void *stopped_arg = self->stopped_arg;
-    tly_docker_counts_done(&self->counts);
     tly_buf_done(&self->record);
     free(self);
     if (stopped) {

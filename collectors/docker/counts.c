@@ -8,30 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Docker has about 80 pairs of type and action. */
-#define ACTIONS_MAX 200
-/* Longer or otherwise lettered words are none of Docker's. */
-#define WORD_MAX 32
-
 static const char *const api_names[TLY_DOCKER_API_COUNT] = {
     [TLY_DOCKER_PING] = "ping", [TLY_DOCKER_INFO] = "info",       [TLY_DOCKER_EVENTS] = "events",
-    [TLY_DOCKER_LIST] = "list", [TLY_DOCKER_INSPECT] = "inspect",
+    [TLY_DOCKER_LIST] = "list", [TLY_DOCKER_INSPECT] = "inspect", [TLY_DOCKER_EXEC] = "exec",
 };
-
-int tly_docker_counts_init(struct tly_docker_counts *counts)
-{
-    *counts = (struct tly_docker_counts){0};
-    counts->actions = tly_map_new();
-    return counts->actions ? 0 : -ENOMEM;
-}
-
-void tly_docker_counts_done(struct tly_docker_counts *counts)
-{
-    if (counts->actions) {
-        tly_map_free(counts->actions, free);
-        counts->actions = NULL;
-    }
-}
 
 /* Why there was no reply, in the words of the label `code`. */
 static const struct reason {
@@ -75,49 +55,11 @@ void tly_docker_counts_request(struct tly_docker_counts *counts, enum tly_docker
     counts->requests[api].codes[new] = (struct tly_docker_code_count){.code = code, .count = 1};
 }
 
-static bool is_word(struct tly_text text)
-{
-    if (text.len == 0 || text.len > WORD_MAX) {
-        return false;
-    }
-    for (size_t i = 0; i < text.len; i++) {
-        char c = text.at[i];
-        if (!(c >= 'a' && c <= 'z') && !(c >= '0' && c <= '9') && c != '_' && c != '-') {
-            return false;
-        }
-    }
-    return true;
-}
-
 void tly_docker_counts_event(struct tly_docker_counts *counts, struct tly_text type,
                              struct tly_text action)
 {
-    static const char other[] = "other,other";
-    char key[2 * WORD_MAX + 2];
     counts->events++;
-    if (is_word(type) && is_word(action)) {
-        (void)snprintf(key, sizeof(key), "%.*s,%.*s", (int)type.len, type.at, (int)action.len,
-                       action.at); /* fits: two words and a comma */
-    } else {
-        memcpy(key, other, sizeof(other));
-    }
-    uint64_t *count = tly_map_get(counts->actions, tly_text_of(key));
-    if (!count && tly_map_count(counts->actions) >= ACTIONS_MAX) {
-        memcpy(key, other, sizeof(other));
-        count = tly_map_get(counts->actions, tly_text_of(key));
-    }
-    if (count) {
-        (*count)++;
-        return;
-    }
-    count = malloc(sizeof(*count));
-    if (!count) {
-        return; /* this pair is counted from the next time on */
-    }
-    *count = 1;
-    if (tly_map_put(counts->actions, tly_text_of(key), count, NULL) < 0) {
-        free(count);
-    }
+    counts->actions[tly_docker_action_find(type, action)]++;
 }
 
 static void meter_request(struct tly_samples *samples, const char *endpoint, const char *code,
@@ -169,17 +111,15 @@ static void meter_events(const struct tly_docker_counts *counts, struct tly_samp
                     (int64_t)counts->queued_bytes);
 }
 
+/* All of them, those that never came at 0: increase() does not see a series that is born at 1. */
 static void meter_actions(const struct tly_docker_counts *counts, struct tly_samples *samples)
 {
     static const char *const names[] = {"type", "action"};
-    struct tly_map_entry entry;
-    for (void *at = NULL; tly_map_next(counts->actions, &at, &entry);) {
-        struct tly_text rest = entry.key;
-        struct tly_text type = tly_text_cut(&rest, ',');
-        struct tly_text values[] = {type, rest};
-        const uint64_t *count = entry.value;
+    for (size_t i = 0; i < TLY_DOCKER_ACTIONS; i++) {
+        struct tly_text values[] = {tly_text_of(tly_docker_actions[i].type),
+                                    tly_text_of(tly_docker_actions[i].action)};
         tly_samples_add(samples, TLY_F_docker_events_total,
-                        tly_samples_dim(samples, names, values, 2), (int64_t)*count);
+                        tly_samples_dim(samples, names, values, 2), (int64_t)counts->actions[i]);
     }
 }
 

@@ -1,14 +1,14 @@
 /*
  * What the Docker collector counts about itself and its engine, and the samples made of it. Owned
- * by the collector; the other parts add to it.
+ * by the collector; the other parts add to it. Zero-initialised means nothing was counted.
  */
 #ifndef TLY_COLLECTORS_DOCKER_COUNTS_H
 #define TLY_COLLECTORS_DOCKER_COUNTS_H
 
 #include "agent/base/error.h"
-#include "agent/base/map.h"
 #include "agent/base/text.h"
 #include "agent/model/sample.h"
+#include "collectors/docker/action.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -20,6 +20,7 @@ enum tly_docker_api {
     TLY_DOCKER_EVENTS,
     TLY_DOCKER_LIST,
     TLY_DOCKER_INSPECT,
+    TLY_DOCKER_EXEC,
     TLY_DOCKER_API_COUNT
 };
 
@@ -45,16 +46,12 @@ struct tly_docker_counts {
     uint64_t events, repeated, malformed, oversized, overflowed;
     uint64_t queued_bytes;
     uint64_t inspects_pending;
-    struct tly_map *actions; /* "type,action" to uint64_t * */
+    uint64_t actions[TLY_DOCKER_ACTIONS];
 };
-
-int tly_docker_counts_init(struct tly_docker_counts *counts) TLY_CHECK;
-void tly_docker_counts_done(struct tly_docker_counts *counts);
 
 /* `code`: the HTTP status, or the negative code of a request without a reply. */
 void tly_docker_counts_request(struct tly_docker_counts *counts, enum tly_docker_api api, int code);
-/* One event that was handled. Odd types and actions count as "other", and so does everything new
- * beyond a bound, so that no engine can make series without end. */
+/* One event that was handled. */
 void tly_docker_counts_event(struct tly_docker_counts *counts, struct tly_text type,
                              struct tly_text action);
 

@@ -264,6 +264,8 @@ static const struct {
                          "read"},
     [TLY_DOCKER_INSPECT] = {"/containers/{id}/json", "CONTAINERS=1",
                             "only what a list tells is known of containers"},
+    [TLY_DOCKER_EXEC] = {"/exec/{id}/json", "EXEC=1",
+                         "execs are counted without their user, terminal and privileges"},
 };
 
 static void say_denied(struct tly_docker_engine *engine, enum tly_docker_api api, const char *why)
@@ -291,6 +293,10 @@ static enum tly_docker_outcome outcome_of_status(struct tly_docker_get *get, lon
         /* Docker: "No such container: x"; Podman: "no container with name or ID "x" found". */
         if (api == TLY_DOCKER_INSPECT &&
             (contains(message, "no such container") || contains(message, "no container with"))) {
+            return TLY_DOCKER_GONE;
+        }
+        /* Docker: "No such exec instance: x"; Podman: "no such exec session". */
+        if (api == TLY_DOCKER_EXEC && contains(message, "no such exec")) {
             return TLY_DOCKER_GONE;
         }
         return TLY_DOCKER_DENIED;

@@ -175,6 +175,7 @@ static void take(struct tly_docker_roster *roster, struct tly_docker_entry *entr
                  struct tly_container *container)
 {
     carry_exit_code(entry, container);
+    tly_docker_entry_looked(entry, container);
     entry->looked_ms = entry->asked_ms;
     entry->known_ns = entry->asked_ns;
     entry->fails = 0;
@@ -187,6 +188,7 @@ static void take(struct tly_docker_roster *roster, struct tly_docker_entry *entr
     tly_container_unref(entry->partial);
     entry->partial = NULL;
     put(roster, container, entry->asked_ns);
+    tly_docker_entry_show(entry);
 }
 
 static void fail(struct tly_docker_roster *roster, struct tly_docker_entry *entry, const char *why)

@@ -51,7 +51,7 @@ static struct tly_docker_entry *entry_add(struct tly_docker_roster *roster, stru
     entry->due = entry->once_more = TLY_DOCKER_DUE_NOT;
     entry->known_ns = tly_clock_monotonic_ns();
     entry->health = TLY_HEALTH_UNKNOWN;
-    entry->exit_code = TLY_UNKNOWN;
+    entry->exit_code = entry->stopped = TLY_UNKNOWN;
     if (tly_map_put(roster->entries, id, entry, NULL) < 0) {
         roster->errors++;
         free(entry);
@@ -65,6 +65,7 @@ static void entry_free(void *value)
     struct tly_docker_entry *entry = value;
     tly_docker_engine_cancel(entry->get);
     tly_container_unref(entry->partial);
+    tly_docker_entry_forget_execs(entry);
     free(entry);
 }
 
@@ -161,6 +162,9 @@ void tly_docker_roster_event(struct tly_docker_roster *roster, const struct tly_
         tly_docker_roster_pump(roster); /* a place may be free now */
         return;
     }
+    if (entry) {
+        tly_docker_entry_told(entry, event);
+    }
     if (duty == DUTY_PROBE && entry) {
         note_probe(roster, entry, event);
     }
@@ -172,7 +176,9 @@ void tly_docker_roster_event(struct tly_docker_roster *roster, const struct tly_
         note_exit(entry, event);
     }
     bool urgent = died || !entry; /* soon gone, or not seen yet */
-    entry = entry ? entry : entry_add(roster, event->id);
+    if (!entry && (entry = entry_add(roster, event->id))) {
+        tly_docker_entry_told(entry, event);
+    }
     if (entry) {
         tly_docker_entry_queue(roster, entry, urgent ? TLY_DOCKER_DUE_NOW : TLY_DOCKER_DUE_EVENT);
     }
@@ -184,6 +190,7 @@ void tly_docker_roster_list_begin(struct tly_docker_roster *roster)
 {
     roster->list_number++;
     roster->denied = false; /* it may have been allowed since */
+    tly_docker_execs_hope(roster->execs);
     roster->list_began_ns = tly_clock_monotonic_ns();
 }
 
@@ -318,8 +325,13 @@ int tly_docker_roster_new(struct tly_loop *loop, struct tly_inventory *inventory
         .paused = true,
         .entries = tly_map_new(),
     };
+    tly_samples_init(&roster->samples);
     int rc = roster->entries ? tly_timer_new(loop, tly_docker_roster_due, roster, &roster->timer)
                              : -ENOMEM;
+    rc = rc < 0 ? rc : tly_inventory_slot(inventory, WHO, &roster->slot);
+    rc = rc < 0 ? rc
+                : tly_docker_execs_new(engine, limits->timeout_ms, tly_docker_roster_exec_told,
+                                       roster, &roster->execs);
     if (rc < 0) {
         tly_docker_roster_free(roster);
         return rc;
@@ -334,6 +346,8 @@ void tly_docker_roster_free(struct tly_docker_roster *roster)
         if (roster->entries) {
             tly_map_free(roster->entries, entry_free);
         }
+        tly_docker_execs_free(roster->execs);
+        tly_samples_done(&roster->samples);
         tly_timer_free(roster->timer);
         free(roster);
     }

@@ -38,6 +38,7 @@ struct tly_docker_roster_limits {
     size_t containers_max;
     int64_t timeout_ms; /* of one inspect */
     const struct tly_docker_pace *pace;
+    bool tally; /* ends and execs are counted for each container */
 };
 
 int tly_docker_roster_new(struct tly_loop *loop, struct tly_inventory *inventory,

@@ -524,6 +524,7 @@ static int make_parts(struct tly_docker_session *session,
         .containers_max = (size_t)config->collect->containers_max,
         .timeout_ms = session->timeout_ms,
         .pace = session->pace,
+        .tally = !config->groups || config->groups->on[TLY_G_events],
     };
     size_t bytes_max = config->events_bytes_max > 0 ? config->events_bytes_max
                                                     : TLY_DOCKER_STREAM_BYTES_MAX;

@@ -43,6 +43,7 @@ struct tly_docker_session_config {
     struct tly_inventory *inventory;
     const struct tly_docker_settings *docker; /* with a host */
     const struct tly_collect_settings *collect;
+    const struct tly_group_choice *groups; /* NULL: all are shown */
     struct tly_docker_counts *counts;
     const struct tly_docker_pace *pace; /* outlives the session; NULL: the default */
     size_t events_bytes_max;            /* of events that wait to be handled; 0: the default */

@@ -163,6 +163,8 @@ static void test_files(void **state)
         0);
     /* The same container, asked at the same moment. */
     struct tly_container *from_api = inspect("inspect-1.41-unhealthy.json");
+    free(from_api->upper_dir); /* which only the API tells */
+    from_api->upper_dir = NULL;
     assert_true(tly_container_equal(from_files, from_api));
     assert_int_equal(
         tly_container_parse_files(tly_buf_text(&config), (struct tly_text){NULL, 0}, &bare, NULL),
@@ -460,10 +462,110 @@ static void test_fingerprints(void **state)
     }
 }
 
+/* One container from the members of Config, of HostConfig and of the reply itself. */
+static struct tly_container *inspect_made(const char *config, const char *host, const char *more)
+{
+    char json[2048];
+    (void)snprintf(json, sizeof(json), "{\"Id\":\"ab\",\"Config\":{%s},\"HostConfig\":{%s}%s%s}",
+                   config, host, more[0] ? "," : "", more); /* fits */
+    struct tly_container *container = NULL;
+    assert_int_equal(tly_container_parse_inspect(tly_text_of(json), &container, NULL), 0);
+    return container;
+}
+
+static void test_health_commands(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *config, *command;
+    } rows[] = {
+        {"\"Healthcheck\":{\"Test\":[\"CMD-SHELL\",\"curl -f x || exit 1\"]}",
+         "/bin/sh -c curl -f x || exit 1"},
+        {"\"Shell\":[\"/bin/bash\",\"-ec\"],\"Healthcheck\":{\"Test\":[\"CMD-SHELL\",\"x\"]}",
+         "/bin/bash -ec x"},
+        {"\"Healthcheck\":{\"Test\":[\"CMD\",\"curl\",\"-f\",\"x\"]}", "curl -f x"},
+        {"\"Healthcheck\":{\"Test\":[\"CMD\"]}", NULL},
+        {"\"Healthcheck\":{\"Test\":[\"NONE\"]}", NULL},
+        {"\"Healthcheck\":{\"Test\":[]}", NULL},
+        {"\"Healthcheck\":{\"Test\":[7,8]}", NULL},
+        {"\"Healthcheck\":{\"Test\":\"CMD\"}", NULL},
+        {"", NULL},
+    };
+    for (size_t i = 0; i < ROWS(rows); i++) {
+        struct tly_container *c = inspect_made(rows[i].config, "", "");
+        if (rows[i].command) {
+            assert_string_equal(c->health_command, rows[i].command);
+        } else {
+            assert_null(c->health_command);
+        }
+        tly_container_unref(c);
+    }
+}
+
+static void test_log_rotation_and_ports(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *log, *ports;
+        int64_t rotation, published;
+    } rows[] = {
+        {"\"Type\":\"json-file\",\"Config\":{}", "{}", 0, 0},
+        {"\"Type\":\"json-file\",\"Config\":{\"max-size\":\"10m\"}",
+         "{\"80/tcp\":[{\"HostIp\":\"0.0.0.0\",\"HostPort\":\"80\"},{\"HostIp\":\"::\","
+         "\"HostPort\":\"80\"}],\"90/tcp\":null,\"53/udp\":[{\"HostPort\":\"53\"}]}",
+         1, 2},
+        {"\"Type\":\"json-file\",\"Config\":{\"max-size\":\"-1\"}", "null", 0, 0},
+        {"\"Type\":\"json-file\",\"Config\":{\"max-file\":\"3\"}", "[7]", 0, 0},
+        {"\"Type\":\"local\",\"Config\":null", "{\"80/tcp\":[]}", 1, 0},
+        {"\"Type\":\"local\",\"Config\":{\"max-size\":\"-1\"}", "{\"80/tcp\":7}", 0, 0},
+        {"\"Type\":\"journald\"", "{\"80/tcp\":[{\"HostPort\":\"\"}]}", TLY_UNKNOWN, 0},
+    };
+    for (size_t i = 0; i < ROWS(rows); i++) {
+        char host[512];
+        char more[512];
+        (void)snprintf(host, sizeof(host), "\"LogConfig\":{%s}", rows[i].log); /* fits */
+        (void)snprintf(more, sizeof(more), "\"NetworkSettings\":{\"Ports\":%s}", rows[i].ports);
+        struct tly_container *c = inspect_made("", host, more);
+        assert_int_equal(c->log_rotation, rows[i].rotation);
+        assert_int_equal(c->published_ports, rows[i].published);
+        tly_container_unref(c);
+    }
+    struct tly_container *c = inspect_made("", "", "");
+    assert_int_equal(c->published_ports, TLY_UNKNOWN);
+    assert_int_equal(c->log_rotation, TLY_UNKNOWN);
+    assert_null(c->user);
+    assert_null(c->restart_policy);
+    assert_null(c->upper_dir);
+    tly_container_unref(c);
+}
+
+static void test_upper_dir(void **state)
+{
+    (void)state;
+    struct tly_container *c = inspect("inspect-1.41-unhealthy.json");
+    assert_string_equal(c->upper_dir, "/var/lib/docker/overlay2/"
+                                      "8e47e93ec3d1a2268421d4fcff9bfa22376c56462251646a75d50ff637d0"
+                                      "1a11/diff");
+    assert_string_equal(c->restart_policy, "always");
+    assert_string_equal(c->user, "");
+    tly_container_unref(c);
+    static const char *const bad[] = {"\"relative/diff\"", "\"\"", "\"/\"", "7", "\"/a\\u0000b\""};
+    for (size_t i = 0; i < ROWS(bad); i++) {
+        char more[256];
+        (void)snprintf(more, sizeof(more), "\"GraphDriver\":{\"Data\":{\"UpperDir\":%s}}", bad[i]);
+        c = inspect_made("", "", more);
+        assert_null(c->upper_dir);
+        tly_container_unref(c);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_recorded_unhealthy),
+        cmocka_unit_test(test_health_commands),
+        cmocka_unit_test(test_log_rotation_and_ports),
+        cmocka_unit_test(test_upper_dir),
         cmocka_unit_test(test_recorded_exited),
         cmocka_unit_test(test_recorded_created),
         cmocka_unit_test(test_api_1_24),

@@ -104,13 +104,41 @@ static void test_info(void **state)
     assert_int_equal(tly_engine_info_parse(TLY_TEXT("<html>"), &info, NULL), TLY_E_MALFORMED);
 }
 
+static void test_execs(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *json;
+        int rc;
+        const char *user;
+        bool tty, privileged;
+    } rows[] = {
+        {"{\"ContainerID\":\"ab\",\"ProcessConfig\":{\"tty\":true,\"privileged\":false,"
+         "\"user\":\"app\"}}",
+         0, "app", true, false},
+        {"{\"ContainerID\":\"ab\",\"ProcessConfig\":{\"privileged\":true}}", 0, "", false, true},
+        {"{\"ContainerID\":\"ab\",\"ProcessConfig\":{\"user\":7,\"tty\":\"true\"}}", 0, "", false,
+         false},
+        {"{\"ContainerID\":\"ab\"}", TLY_E_MALFORMED, "", false, false},
+        {"{\"ProcessConfig\":{}}", TLY_E_MALFORMED, "", false, false},
+        {"[]", TLY_E_MALFORMED, "", false, false},
+    };
+    for (size_t i = 0; i < ROWS(rows); i++) {
+        struct tly_engine_exec exec = {0};
+        assert_int_equal(tly_engine_exec_parse(tly_text_of(rows[i].json), &exec, NULL), rows[i].rc);
+        assert_string_equal(exec.user, rows[i].user);
+        assert_int_equal(exec.tty, rows[i].tty);
+        assert_int_equal(exec.privileged, rows[i].privileged);
+        assert_string_equal(exec.container_id, rows[i].rc == 0 ? "ab" : "");
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_versions),
-        cmocka_unit_test(test_refusals),
-        cmocka_unit_test(test_messages),
-        cmocka_unit_test(test_info),
+        cmocka_unit_test(test_versions), cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_messages), cmocka_unit_test(test_info),
+        cmocka_unit_test(test_execs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

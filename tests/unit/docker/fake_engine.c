@@ -62,13 +62,16 @@ static void write_inspect(const struct fake_container *container, int minor, cha
         "\"Status\":\"%s\",\"Running\":%s,\"Paused\":%s,\"Restarting\":%s,\"OOMKilled\":false,"
         "\"Dead\":false,\"Pid\":%d,\"ExitCode\":%d,\"StartedAt\":\"%s\",\"FinishedAt\":\"%s\"%s},"
         "\"Image\":\"sha256:0123\",\"Name\":\"/%s\",\"RestartCount\":%d,\"HostConfig\":{"
-        "\"LogConfig\":{\"Type\":\"json-file\"},\"NetworkMode\":\"default\",\"Memory\":1048576},"
-        "\"Config\":{\"Image\":\"busybox:test\",\"Labels\":{%s}%s},\"NetworkSettings\":{%s"
+        "\"LogConfig\":{\"Type\":\"json-file\"},\"NetworkMode\":\"default\",\"Memory\":1048576,"
+        "\"RestartPolicy\":{\"Name\":\"%s\"}},"
+        "\"Config\":{\"Image\":\"busybox:test\",\"User\":\"%s\",\"Labels\":{%s}%s},"
+        "\"NetworkSettings\":{%s"
         "\"Networks\":{\"bridge\":{\"IPAddress\":\"172.17.0.2\"}}}}",
         container->foreign ? container->foreign : container->id, container->state, yes_no(running),
         yes_no(is(container, "paused")), yes_no(is(container, "restarting")), running ? 4711 : 0,
         running ? 0 : container->exit_code, started, finished, health, container->name,
-        container->restarts, container->labels ? container->labels : "",
+        container->restarts, container->policy ? container->policy : "no",
+        container->user ? container->user : "", container->labels ? container->labels : "",
         container->health ? ",\"Healthcheck\":{\"Test\":[\"CMD\",\"true\"]}" : "",
         minor < SLIM_MINOR ? "\"IPAddress\":\"172.17.0.2\",\"MacAddress\":\"02:42:ac:11:00:02\","
                            : "");
@@ -176,12 +179,15 @@ static bool answer_events(struct fake_engine *engine, struct http_talk *talk, co
                           int minor)
 {
     char json[1024];
-    bool sent = http_send_text(talk, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
-                                     "Transfer-Encoding: chunked\r\n\r\n");
+    /* From before the reply begins: who sees it begin misses nothing that comes after. */
     pthread_mutex_lock(&engine->lock);
     unsigned cuts = engine->cuts;
     size_t at = first_since(engine, target);
     engine->streams++;
+    pthread_mutex_unlock(&engine->lock);
+    bool sent = http_send_text(talk, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+                                     "Transfer-Encoding: chunked\r\n\r\n");
+    pthread_mutex_lock(&engine->lock);
     while (sent && !engine->stopping && engine->cuts == cuts) {
         if (at == engine->event_count) {
             pthread_cond_wait(&engine->changed, &engine->lock);
@@ -289,11 +295,16 @@ static bool answer_well(struct fake_engine *engine, struct http_talk *talk,
         write_list(engine, minor, body);
     } else if (endpoint == FAKE_INSPECT) {
         found = find(engine, target, minor, body);
+    } else if (endpoint == FAKE_EXEC) {
+        found = engine->exec[0] != '\0';
+        (void)snprintf(body, BODY_MAX, "%s", engine->exec); /* fits */
     }
     pthread_mutex_unlock(&engine->lock);
     hold(engine, endpoint);
     kept = found ? reply_json(talk, manner, body)
-                 : http_reply(talk, 404, "", "{\"message\":\"No such container: x\"}");
+                 : http_reply(talk, 404, "",
+                              endpoint == FAKE_EXEC ? "{\"message\":\"No such exec instance: x\"}"
+                                                    : "{\"message\":\"No such container: x\"}");
     free(body);
     return kept;
 }
@@ -311,6 +322,9 @@ static enum fake_endpoint endpoint_of(const char *path)
     }
     if (strcmp(path, "/containers/json?all=1") == 0) {
         return FAKE_LIST;
+    }
+    if (strncmp(path, "/exec/", strlen("/exec/")) == 0) {
+        return FAKE_EXEC;
     }
     return strncmp(path, "/containers/", strlen("/containers/")) == 0 ? FAKE_INSPECT : FAKE_OTHER;
 }

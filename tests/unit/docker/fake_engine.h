@@ -22,6 +22,7 @@ enum fake_endpoint {
     FAKE_EVENTS,
     FAKE_LIST,
     FAKE_INSPECT,
+    FAKE_EXEC,
     FAKE_OTHER,
     FAKE_ENDPOINTS
 };
@@ -45,6 +46,8 @@ struct fake_container {
     const char *health;  /* Docker's word; NULL: no health check */
     const char *since;   /* the age in a list; NULL: "2 hours" */
     const char *labels;  /* members of a JSON object, or NULL */
+    const char *policy;  /* of restarts; NULL: "no" */
+    const char *user;    /* NULL: none */
     const char *foreign; /* the id that an inspect tells instead of its own, or NULL */
     int failing_streak, exit_code, restarts;
     int64_t started_ns, finished_ns; /* realtime; 0: never */
@@ -70,6 +73,7 @@ struct fake_engine {
     struct fake_event events[FAKE_EVENTS_MAX];
     size_t event_count, event_first; /* those before `event_first` are forgotten */
     int64_t now_ns;                  /* of the next event */
+    char exec[512];                  /* the reply about any exec; empty: 404 */
     unsigned cuts;                   /* streams that began before the last one end */
     bool stopping;
     size_t streams; /* that stand */

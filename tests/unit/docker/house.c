@@ -76,7 +76,6 @@ int house_set_up(void **state)
     house.pace = quick;
     assert_int_equal(tly_loop_new(&house.loop), 0);
     assert_int_equal(tly_inventory_new(&limits, NULL, 0, &house.inventory), 0);
-    assert_int_equal(tly_docker_counts_init(&house.counts), 0);
     *state = &house;
     return 0;
 }
@@ -92,7 +91,6 @@ int house_tear_down(void **state)
     struct house *house = *state;
     house_stop(house);
     fake_engine_done(&house->engine);
-    tly_docker_counts_done(&house->counts);
     tly_inventory_free(house->inventory);
     tly_loop_free(house->loop);
     temp_dir_remove(house->dir);

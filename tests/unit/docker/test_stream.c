@@ -58,7 +58,6 @@ static int set_up(void **state)
     static struct taken taken;
     memset(&taken, 0, sizeof(taken));
     assert_int_equal(tly_loop_new(&taken.loop), 0);
-    assert_int_equal(tly_docker_counts_init(&taken.counts), 0);
     tly_buf_init(&taken.events, FIXTURE_MAX);
     make(&taken, TLY_DOCKER_STREAM_BYTES_MAX);
     *state = &taken;
@@ -69,7 +68,6 @@ static int tear_down(void **state)
 {
     struct taken *taken = *state;
     tly_docker_stream_free(taken->stream);
-    tly_docker_counts_done(&taken->counts);
     tly_buf_done(&taken->events);
     tly_loop_free(taken->loop);
     return 0;
