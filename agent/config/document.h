@@ -44,6 +44,11 @@ int tly_document_parse(struct tly_text text, struct tly_complaints *complaints,
 /* Frees all nodes, and wipes their texts, which may be secrets. */
 void tly_document_done(struct tly_document *document);
 
+/* Where the byte `offset` of a scalar's value was written in the text, both from 1, the column in
+ * characters: for faults inside of long texts, over folded lines, block scalars and escapes. */
+void tly_yaml_locate(struct tly_text text, const struct tly_yaml_node *node, size_t offset,
+                     size_t *ret_line, size_t *ret_column);
+
 /* Whether the node stands for "no value": nothing, `~` or `null`, without quotes. */
 bool tly_yaml_null(const struct tly_yaml_node *node);
 
