@@ -80,7 +80,8 @@ static enum shape shape_of(struct tly_text pattern, struct tly_text *ret_body)
 
 /* ---- compiling ---- */
 
-static int compile(struct tly_regex *regex, struct tly_text plain, struct tly_error *err)
+static int compile(struct tly_regex *regex, struct tly_text plain, uint32_t anchors,
+                   struct tly_error *err)
 {
     int code = 0;
     PCRE2_SIZE at = 0;
@@ -91,9 +92,9 @@ static int compile(struct tly_regex *regex, struct tly_text plain, struct tly_er
     /* These settings can't fail on these values. */
     (void)pcre2_set_newline(context, PCRE2_NEWLINE_LF);
     regex->code = pcre2_compile((PCRE2_SPTR)plain.at, plain.len,
-                                PCRE2_ANCHORED | PCRE2_ENDANCHORED | PCRE2_DOTALL | PCRE2_UTF |
-                                    PCRE2_DOLLAR_ENDONLY | PCRE2_ALT_CIRCUMFLEX |
-                                    PCRE2_MATCH_INVALID_UTF | PCRE2_NEVER_BACKSLASH_C,
+                                anchors | PCRE2_DOTALL | PCRE2_UTF | PCRE2_DOLLAR_ENDONLY |
+                                    PCRE2_ALT_CIRCUMFLEX | PCRE2_MATCH_INVALID_UTF |
+                                    PCRE2_NEVER_BACKSLASH_C,
                                 &code, &at, context);
     pcre2_compile_context_free(context);
     if (!regex->code) {
@@ -116,8 +117,8 @@ static int compile(struct tly_regex *regex, struct tly_text plain, struct tly_er
     return 0;
 }
 
-static int build(struct tly_regex *regex, struct tly_text pattern, size_t *fault_at,
-                 struct tly_error *err)
+static int build(struct tly_regex *regex, struct tly_text pattern, uint32_t anchors,
+                 size_t *fault_at, struct tly_error *err)
 {
     regex->pattern = tly_text_dup(pattern);
     if (!regex->pattern) {
@@ -133,10 +134,27 @@ static int build(struct tly_regex *regex, struct tly_text pattern, size_t *fault
         memcpy(regex->names, syntax.names, sizeof(syntax.names));
         regex->shape = shape_of(own, &regex->body);
         struct tly_text plain = syntax.plain.at ? tly_buf_text(&syntax.plain) : TLY_TEXT("");
-        rc = compile(regex, plain, err);
+        rc = compile(regex, plain, anchors, err);
     }
     tly_buf_done(&syntax.plain);
     return rc;
+}
+
+static int regex_new(struct tly_text pattern, uint32_t anchors, struct tly_regex **ret_regex,
+                     size_t *fault_at, struct tly_error *err)
+{
+    if (pattern.len > TLY_REGEX_LEN_MAX) {
+        return tly_error_set(err, TLY_E_LIMIT, "the pattern is longer than %d bytes",
+                             TLY_REGEX_LEN_MAX);
+    }
+    struct tly_regex *regex = calloc(1, sizeof(*regex));
+    int rc = regex ? build(regex, pattern, anchors, fault_at, err) : -ENOMEM;
+    if (rc < 0) {
+        tly_regex_free(regex);
+        return rc == -ENOMEM ? tly_error_set(err, rc, "out of memory") : rc;
+    }
+    *ret_regex = regex;
+    return 0;
 }
 
 int tly_regex_new(struct tly_text pattern, struct tly_regex **ret_regex, size_t *fault_at,
@@ -145,18 +163,14 @@ int tly_regex_new(struct tly_text pattern, struct tly_regex **ret_regex, size_t 
     size_t ignored;
     fault_at = fault_at ? fault_at : &ignored;
     *fault_at = 0;
-    if (pattern.len > TLY_REGEX_LEN_MAX) {
-        return tly_error_set(err, TLY_E_LIMIT, "the pattern is longer than %d bytes",
-                             TLY_REGEX_LEN_MAX);
-    }
-    struct tly_regex *regex = calloc(1, sizeof(*regex));
-    int rc = regex ? build(regex, pattern, fault_at, err) : -ENOMEM;
-    if (rc < 0) {
-        tly_regex_free(regex);
-        return rc == -ENOMEM ? tly_error_set(err, rc, "out of memory") : rc;
-    }
-    *ret_regex = regex;
-    return 0;
+    return regex_new(pattern, PCRE2_ANCHORED | PCRE2_ENDANCHORED, ret_regex, fault_at, err);
+}
+
+int tly_regex_new_search(struct tly_text pattern, struct tly_regex **ret_regex,
+                         struct tly_error *err)
+{
+    size_t ignored = 0;
+    return regex_new(pattern, 0, ret_regex, &ignored, err);
 }
 
 void tly_regex_free(struct tly_regex *regex)
@@ -188,19 +202,25 @@ void tly_regex_list_free(struct tly_regex **list)
 
 /* ---- matching ---- */
 
-static bool general_match(const struct tly_regex *regex, struct tly_text text)
+static bool match_from(const struct tly_regex *regex, struct tly_text text, size_t from)
 {
     PCRE2_SPTR at = (PCRE2_SPTR)(text.at ? text.at : "");
     uint64_t steps = MATCH_STEPS + (uint64_t)text.len * MATCH_STEPS_PER_BYTE;
     uint32_t limit = steps < UINT32_MAX ? (uint32_t)steps : UINT32_MAX;
     (void)pcre2_set_match_limit(regex->context, limit);
     (void)pcre2_set_depth_limit(regex->context, limit);
-    int rc = pcre2_match(regex->code, at, text.len, 0, 0, regex->match, regex->context);
+    int rc = pcre2_match(regex->code, at, text.len, from, 0, regex->match, regex->context);
     if (rc == PCRE2_ERROR_JIT_STACKLIMIT) {
         /* The compiled form has a small stack; the interpreter takes its memory from the heap. */
-        rc = pcre2_match(regex->code, at, text.len, 0, PCRE2_NO_JIT, regex->match, regex->context);
+        rc = pcre2_match(regex->code, at, text.len, from, PCRE2_NO_JIT, regex->match,
+                         regex->context);
     }
     return rc > 0;
+}
+
+static bool general_match(const struct tly_regex *regex, struct tly_text text)
+{
+    return match_from(regex, text, 0);
 }
 
 static bool words_match(struct tly_text words, struct tly_text text)
@@ -311,4 +331,39 @@ int tly_regex_expand(const struct tly_regex *regex, struct tly_text text,
     }
     int rc = expand(regex, text, replacement, buf);
     return rc < 0 ? rc : 1;
+}
+
+bool tly_regex_found(const struct tly_regex *regex, struct tly_text text)
+{
+    return general_match(regex, text);
+}
+
+int tly_regex_replace_all(const struct tly_regex *regex, struct tly_text text,
+                          struct tly_text replacement, struct tly_buf *buf)
+{
+    const PCRE2_SIZE *places = pcre2_get_ovector_pointer(regex->match);
+    size_t copied = 0; /* of the text */
+    size_t from = 0;
+    text.at = text.at ? text.at : "";
+    while (from <= text.len && match_from(regex, text, from)) {
+        size_t start = places[0];
+        size_t end = places[1];
+        int rc = tly_buf_append(buf, text.at + copied, start - copied);
+        /* An empty match right behind a match counts as none, as in Go. */
+        if (rc == 0 && (end > copied || start == 0)) {
+            rc = expand(regex, text, replacement, buf);
+        }
+        if (rc < 0) {
+            return rc;
+        }
+        copied = end;
+        from = end;
+        if (end == start) {
+            from++;
+            while (from < text.len && ((unsigned char)text.at[from] & 0xc0) == 0x80) {
+                from++;
+            }
+        }
+    }
+    return tly_buf_append(buf, text.at + copied, text.len - copied);
 }

@@ -34,6 +34,16 @@ bool tly_regex_matches(const struct tly_regex *regex, struct tly_text text);
 int tly_regex_expand(const struct tly_regex *regex, struct tly_text text,
                      struct tly_text replacement, struct tly_buf *buf) TLY_CHECK;
 
+/* The same language for patterns that are looked for anywhere in a text: only for the two functions
+ * that follow. */
+int tly_regex_new_search(struct tly_text pattern, struct tly_regex **ret_regex,
+                         struct tly_error *err) TLY_CHECK;
+bool tly_regex_found(const struct tly_regex *regex, struct tly_text text);
+/* Appends the text with every match replaced, as Go's ReplaceAllString does. TLY_E_LIMIT, -ENOMEM.
+ */
+int tly_regex_replace_all(const struct tly_regex *regex, struct tly_text text,
+                          struct tly_text replacement, struct tly_buf *buf) TLY_CHECK;
+
 /* A list through the regular expressions of one owner. */
 void tly_regex_push(struct tly_regex **list, struct tly_regex *regex);
 void tly_regex_list_free(struct tly_regex **list);
