@@ -1,13 +1,16 @@
 /*
- * `tallyman check`: whether configuration files are right, and the documents that come from the
- * same tables.
+ * `tallyman check`: whether configuration files and rule files are right, and the documents that
+ * come from the same tables. What a file is shows in its top-level keys.
  */
+#include "agent/base/file.h"
 #include "agent/command/command.h"
 #include "agent/command/family_reference.h"
 #include "agent/config/nearest.h"
 #include "agent/config/reference.h"
 #include "agent/registry.h"
+#include "agent/rules/rule_file.h"
 
+#include <fcntl.h>
 #include <getopt.h>
 #include <string.h>
 
@@ -66,7 +69,42 @@ static int print_document(const struct tly_command *command, const char *name)
 
 /* ---- files ---- */
 
-static int check_file(const struct tly_command *command, const char *path)
+static int check_rules(const struct tly_command *command, const char *path)
+{
+    struct tly_complaints complaints;
+    struct tly_rule_file *file = NULL;
+    struct tly_error err = {0};
+    int rc = tly_rule_file_load(path, &complaints, &file, &err);
+    if (rc == TLY_E_MALFORMED) {
+        tly_command_complain(stdout, path, &complaints);
+        return TLY_EXIT_NO;
+    }
+    if (rc < 0) {
+        return tly_command_fail(command, "%s", err.text);
+    }
+    size_t rules = 0;
+    for (size_t i = 0; i < file->count; i++) {
+        rules += file->groups[i].count;
+    }
+    (void)printf("%s: valid, %zu rule%s\n", path, rules, rules == 1 ? "" : "s");
+    tly_rule_file_free(file);
+    return TLY_EXIT_DONE;
+}
+
+/* A file that can't be read is none of the shapes; whoever reads it next says why. */
+static enum tly_shape shape_of(const char *path)
+{
+    struct tly_buf buf;
+    tly_buf_init(&buf, TLY_RULE_FILE_BYTES_MAX);
+    enum tly_shape shape = TLY_SHAPE_OTHER;
+    if (tly_file_read(AT_FDCWD, path, &buf) == 0) {
+        shape = tly_shape_of(tly_buf_text(&buf));
+    }
+    tly_buf_done(&buf);
+    return shape;
+}
+
+static int check_config(const struct tly_command *command, const char *path)
 {
     size_t count = 0;
     const struct tly_section *const *sections = tly_sections(&count);
@@ -84,6 +122,21 @@ static int check_file(const struct tly_command *command, const char *path)
     tly_config_free(config);
     (void)printf("%s: valid\n", path);
     return TLY_EXIT_DONE;
+}
+
+static int check_file(const struct tly_command *command, const char *path)
+{
+    switch (shape_of(path)) {
+    case TLY_SHAPE_RULES:
+        return check_rules(command, path);
+    case TLY_SHAPE_RULE_TESTS:
+        return tly_command_fail(command,
+                                "%s holds unit tests of rules; `tallyman rules test %s` runs them",
+                                path, path);
+    case TLY_SHAPE_OTHER:
+        break;
+    }
+    return check_config(command, path);
 }
 
 static const struct tly_argument arguments[] = {
@@ -125,10 +178,12 @@ static int run(const struct tly_command *command, int argc, char **argv)
 
 const struct tly_command tly_command_check = {
     .name = "check",
-    .summary = "Say whether configuration files are right",
+    .summary = "Say whether configuration and rule files are right",
     .operands = "FILE...",
-    .help = "Reads configuration files as `tallyman run` would, and prints each mistake as\n"
-            "file:line:column: what is wrong, and what to write instead.",
+    .help =
+        "Reads configuration files and Prometheus rule files as `tallyman run` would, and prints\n"
+        "each mistake as file:line:column: what is wrong, and what to write instead. A file with\n"
+        "a list of `groups:` is a rule file.",
     .arguments = arguments,
     .run = run,
 };

@@ -1,0 +1,715 @@
+/*
+ * The functions of templates: Go's own (pkg.go.dev/text/template) and Prometheus's. Those on
+ * numbers and times are in template_humanize.c.
+ */
+#include "agent/rules/template_functions.h"
+#include "agent/rules/number.h"
+#include "agent/rules/regex.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#define CALL(function)                                                                             \
+    static int call_##function(struct tly_template_run *run,                                       \
+                               const struct tly_template_value *args, size_t count,                \
+                               struct tly_template_value *ret_value)
+
+int tly_template_want_text(struct tly_template_run *run, const char *function,
+                           const struct tly_template_value *value, struct tly_text *ret_text)
+{
+    if (value->kind != TLY_VALUE_STRING) {
+        return tly_template_fail(run, TLY_E_REFUSED, "%s: wants a string, not a %s", function,
+                                 tly_template_type(value));
+    }
+    *ret_text = value->string;
+    return 0;
+}
+
+/* ---- logic and comparison ---- */
+
+CALL(and)
+{
+    (void)run;
+    *ret_value = args[count - 1]; /* an earlier one would have decided */
+    for (size_t i = 0; i < count; i++) {
+        if (!tly_template_truth(&args[i])) {
+            *ret_value = args[i];
+            break;
+        }
+    }
+    return 0;
+}
+
+CALL(or)
+{
+    (void)run;
+    *ret_value = args[count - 1];
+    for (size_t i = 0; i < count; i++) {
+        if (tly_template_truth(&args[i])) {
+            *ret_value = args[i];
+            break;
+        }
+    }
+    return 0;
+}
+
+static struct tly_template_value boolean(bool value)
+{
+    return (struct tly_template_value){.kind = TLY_VALUE_BOOL, .boolean = value};
+}
+
+CALL(not )
+{
+    (void)run;
+    (void)count;
+    *ret_value = boolean(!tly_template_truth(&args[0]));
+    return 0;
+}
+
+static int text_compare(struct tly_text a, struct tly_text b)
+{
+    size_t least = a.len < b.len ? a.len : b.len;
+    int order = least > 0 ? memcmp(a.at, b.at, least) : 0;
+    return order != 0 ? order : (a.len > b.len) - (a.len < b.len);
+}
+
+/* -1, 0, 1; 2 where a NaN makes them neither. Numbers of two types can't be compared in Go. */
+static int compare(struct tly_template_run *run, const struct tly_template_value *a,
+                   const struct tly_template_value *b, bool orders, int *ret_order)
+{
+    if (a->kind > TLY_VALUE_STRING || b->kind > TLY_VALUE_STRING ||
+        (orders && (a->kind == TLY_VALUE_BOOL || a->kind == TLY_VALUE_NIL))) {
+        return tly_template_fail(run, TLY_E_REFUSED, "invalid type for comparison: %s",
+                                 tly_template_type(a));
+    }
+    if (a->kind != b->kind) {
+        return tly_template_fail(run, TLY_E_REFUSED, "incompatible types for comparison: %s and %s",
+                                 tly_template_type(a), tly_template_type(b));
+    }
+    switch (a->kind) {
+    case TLY_VALUE_INT:
+        *ret_order = (a->integer > b->integer) - (a->integer < b->integer);
+        break;
+    case TLY_VALUE_FLOAT:
+        *ret_order = isnan(a->number) || isnan(b->number)
+                         ? 2
+                         : (a->number > b->number) - (a->number < b->number);
+        break;
+    case TLY_VALUE_STRING:
+        *ret_order = text_compare(a->string, b->string);
+        *ret_order = (*ret_order > 0) - (*ret_order < 0);
+        break;
+    case TLY_VALUE_BOOL:
+        *ret_order = a->boolean == b->boolean ? 0 : 1;
+        break;
+    default:
+        *ret_order = 0;
+        break;
+    }
+    return 0;
+}
+
+CALL(eq)
+{
+    bool equal = false;
+    for (size_t i = 1; i < count && !equal; i++) {
+        int order = 0;
+        int rc = compare(run, &args[0], &args[i], false, &order);
+        if (rc < 0) {
+            return rc;
+        }
+        equal = order == 0;
+    }
+    *ret_value = boolean(equal);
+    return 0;
+}
+
+CALL(ne)
+{
+    int order = 0;
+    (void)count;
+    int rc = compare(run, &args[0], &args[1], false, &order);
+    *ret_value = boolean(order != 0);
+    return rc;
+}
+
+#define ORDER(function, test)                                                                      \
+    CALL(function)                                                                                 \
+    {                                                                                              \
+        int order = 0;                                                                             \
+        (void)count;                                                                               \
+        int rc = compare(run, &args[0], &args[1], true, &order);                                   \
+        *ret_value = boolean(order != 2 && order test 0);                                          \
+        return rc;                                                                                 \
+    }
+ORDER(lt, <)
+ORDER(le, <=)
+ORDER(gt, >)
+ORDER(ge, >=)
+
+/* ---- collections ---- */
+
+CALL(len)
+{
+    (void)count;
+    size_t len = args[0].kind == TLY_VALUE_STRING   ? args[0].string.len
+                 : args[0].kind == TLY_VALUE_LABELS ? args[0].labels.count
+                 : args[0].kind == TLY_VALUE_VECTOR ? args[0].vector.count
+                                                    : SIZE_MAX;
+    if (len == SIZE_MAX) {
+        return tly_template_fail(run, TLY_E_REFUSED, "len of type %s", tly_template_type(&args[0]));
+    }
+    *ret_value = (struct tly_template_value){.kind = TLY_VALUE_INT, .integer = (int64_t)len};
+    return 0;
+}
+
+static int index_one(struct tly_template_run *run, struct tly_template_value *value,
+                     const struct tly_template_value *key)
+{
+    if (value->kind == TLY_VALUE_LABELS && key->kind == TLY_VALUE_STRING) {
+        struct tly_text found = TLY_TEXT("");
+        for (size_t i = 0; i < value->labels.count; i++) {
+            if (tly_text_equal(value->labels.at[i].name, key->string)) {
+                found = value->labels.at[i].value;
+            }
+        }
+        *value = tly_template_string(found);
+        return 0;
+    }
+    if (value->kind == TLY_VALUE_VECTOR && key->kind == TLY_VALUE_INT) {
+        if (key->integer < 0 || (size_t)key->integer >= value->vector.count) {
+            return tly_template_fail(run, TLY_E_REFUSED, "index out of range: %lld",
+                                     (long long)key->integer);
+        }
+        const struct tly_template_sample *sample = &value->vector.at[key->integer];
+        *value = (struct tly_template_value){.kind = TLY_VALUE_SAMPLE, .sample = sample};
+        return 0;
+    }
+    return tly_template_fail(run, TLY_E_REFUSED, "can't index a %s by a %s",
+                             tly_template_type(value), tly_template_type(key));
+}
+
+CALL(index)
+{
+    struct tly_template_value value = args[0];
+    int rc = 0;
+    for (size_t i = 1; rc == 0 && i < count; i++) {
+        rc = index_one(run, &value, &args[i]);
+    }
+    *ret_value = value;
+    return rc;
+}
+
+CALL(args)
+{
+    struct tly_template_value *copy = tly_arena_alloc(&run->arena, (count + 1) * sizeof(*copy));
+    if (!copy) {
+        return tly_template_no_memory(run);
+    }
+    memcpy(copy, args, count * sizeof(*copy));
+    *ret_value = (struct tly_template_value){.kind = TLY_VALUE_ARGS};
+    ret_value->args.at = copy;
+    ret_value->args.count = count;
+    return 0;
+}
+
+/* ---- texts ---- */
+
+/* Go's Sprint puts blanks between operands where neither is a string, Sprintln everywhere. */
+static int print_all(struct tly_template_run *run, const struct tly_template_value *args,
+                     size_t count, bool line, struct tly_template_value *ret_value)
+{
+    struct tly_buf buf;
+    tly_buf_init(&buf, TLY_TEMPLATE_OUT_MAX);
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < count; i++) {
+        bool texts = i > 0 &&
+                     (args[i].kind == TLY_VALUE_STRING || args[i - 1].kind == TLY_VALUE_STRING);
+        rc = i > 0 && (line || !texts) ? tly_buf_append(&buf, " ", 1) : 0;
+        rc = rc < 0 ? rc : tly_template_print(&buf, &args[i]);
+    }
+    rc = rc < 0 || !line ? rc : tly_buf_append(&buf, "\n", 1);
+    return tly_template_take(run, &buf, rc, ret_value);
+}
+
+CALL(print)
+{
+    return print_all(run, args, count, false, ret_value);
+}
+
+CALL(println)
+{
+    return print_all(run, args, count, true, ret_value);
+}
+
+CALL(printf)
+{
+    struct tly_text format;
+    int rc = tly_template_want_text(run, "printf", &args[0], &format);
+    if (rc < 0) {
+        return rc;
+    }
+    struct tly_buf buf;
+    tly_buf_init(&buf, TLY_TEMPLATE_OUT_MAX);
+    rc = tly_template_printf(run, format, args + 1, count - 1, &buf);
+    if (rc < 0) {
+        tly_buf_done(&buf);
+        return rc;
+    }
+    return tly_template_take(run, &buf, 0, ret_value);
+}
+
+static bool word_char(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
+           (unsigned char)c >= 0x80;
+}
+
+/* ASCII letters only: rules speak of names, and nothing else depends on a locale here. */
+static char upper(char c)
+{
+    return c >= 'a' && c <= 'z' ? (char)(c - 'a' + 'A') : c;
+}
+
+static char lower(char c)
+{
+    return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
+}
+
+static int change_case(struct tly_template_run *run, const char *function,
+                       const struct tly_template_value *arg, struct tly_template_value *ret_value)
+{
+    struct tly_text text;
+    int rc = tly_template_want_text(run, function, arg, &text);
+    char *to = rc < 0 ? NULL : tly_arena_alloc_raw(&run->arena, text.len + 1);
+    if (!to) {
+        return rc < 0 ? rc : tly_template_no_memory(run);
+    }
+    for (size_t i = 0; i < text.len; i++) {
+        bool begins = i == 0 || !word_char(text.at[i - 1]);
+        to[i] = *function == 't' && function[2] == 'L'   ? lower(text.at[i])
+                : *function == 't' && function[1] == 'i' ? begins ? upper(text.at[i]) : text.at[i]
+                                                         : upper(text.at[i]);
+    }
+    *ret_value = tly_template_string((struct tly_text){to, text.len});
+    return 0;
+}
+
+CALL(title)
+{
+    (void)count;
+    return change_case(run, "title", &args[0], ret_value);
+}
+
+CALL(to_upper)
+{
+    (void)count;
+    return change_case(run, "toUpper", &args[0], ret_value);
+}
+
+CALL(to_lower)
+{
+    (void)count;
+    return change_case(run, "toLower", &args[0], ret_value);
+}
+
+static int compile(struct tly_template_run *run, const char *function,
+                   const struct tly_template_value *pattern, struct tly_regex **ret_regex)
+{
+    struct tly_text text;
+    struct tly_error err = {0};
+    int rc = tly_template_want_text(run, function, pattern, &text);
+    if (rc == 0 && tly_regex_new_search(text, ret_regex, &err) < 0) {
+        rc = tly_template_fail(run, TLY_E_MALFORMED, "%s: the pattern `%.*s`: %s", function,
+                               (int)(text.len < 60 ? text.len : 60), text.at, err.text);
+    }
+    return rc;
+}
+
+CALL(match)
+{
+    struct tly_regex *regex = NULL;
+    struct tly_text text;
+    (void)count;
+    int rc = tly_template_want_text(run, "match", &args[1], &text);
+    rc = rc < 0 ? rc : compile(run, "match", &args[0], &regex);
+    if (rc == 0) {
+        *ret_value = boolean(tly_regex_found(regex, text));
+    }
+    tly_regex_free(regex);
+    return rc;
+}
+
+CALL(replace_all)
+{
+    struct tly_regex *regex = NULL;
+    struct tly_text replacement;
+    struct tly_text text;
+    (void)count;
+    int rc = tly_template_want_text(run, "reReplaceAll", &args[1], &replacement);
+    rc = rc < 0 ? rc : tly_template_want_text(run, "reReplaceAll", &args[2], &text);
+    rc = rc < 0 ? rc : compile(run, "reReplaceAll", &args[0], &regex);
+    if (rc == 0) {
+        struct tly_buf buf;
+        tly_buf_init(&buf, TLY_TEMPLATE_OUT_MAX);
+        rc = tly_regex_replace_all(regex, text, replacement, &buf);
+        rc = tly_template_take(run, &buf, rc, ret_value);
+    }
+    tly_regex_free(regex);
+    return rc;
+}
+
+/* The port of `host:port` and `[v6]:port`; none where there is no such form. */
+static struct tly_text host_of(struct tly_text text, struct tly_text *ret_port)
+{
+    const char *colon = text.len > 0 ? memrchr(text.at, ':', text.len) : NULL;
+    *ret_port = (struct tly_text){NULL, 0};
+    if (!colon) {
+        return text;
+    }
+    struct tly_text host = {text.at, (size_t)(colon - text.at)};
+    bool brackets = host.len >= 2 && host.at[0] == '[' && host.at[host.len - 1] == ']';
+    if (brackets) {
+        host = (struct tly_text){host.at + 1, host.len - 2};
+    } else if (host.len > 0 && memchr(host.at, ':', host.len)) {
+        return text;
+    }
+    *ret_port = (struct tly_text){colon + 1, text.len - (size_t)(colon + 1 - text.at)};
+    return host;
+}
+
+CALL(strip_port)
+{
+    struct tly_text text;
+    struct tly_text port;
+    (void)count;
+    int rc = tly_template_want_text(run, "stripPort", &args[0], &text);
+    if (rc == 0) {
+        *ret_value = tly_template_string(host_of(text, &port));
+    }
+    return rc;
+}
+
+static bool is_address(struct tly_text host)
+{
+    bool digits = host.len > 0;
+    for (size_t i = 0; i < host.len; i++) {
+        digits = digits && ((host.at[i] >= '0' && host.at[i] <= '9') || host.at[i] == '.');
+    }
+    return digits || (host.len > 0 && memchr(host.at, ':', host.len));
+}
+
+CALL(strip_domain)
+{
+    struct tly_text text;
+    struct tly_text port;
+    (void)count;
+    int rc = tly_template_want_text(run, "stripDomain", &args[0], &text);
+    if (rc < 0) {
+        return rc;
+    }
+    struct tly_text host = host_of(text, &port);
+    if (is_address(host)) {
+        *ret_value = args[0];
+        return 0;
+    }
+    host = tly_text_cut(&host, '.');
+    struct tly_buf buf;
+    tly_buf_init(&buf, TLY_TEMPLATE_OUT_MAX);
+    rc = tly_buf_append_text(&buf, host);
+    if (rc == 0 && port.at) {
+        rc = tly_buf_printf(&buf, ":%.*s", (int)port.len, port.at);
+    }
+    return tly_template_take(run, &buf, rc, ret_value);
+}
+
+CALL(same)
+{
+    (void)run;
+    (void)count;
+    *ret_value = args[0];
+    return 0;
+}
+
+CALL(html)
+{
+    struct tly_template_value plain;
+    int rc = print_all(run, args, count, false, &plain);
+    if (rc < 0) {
+        return rc;
+    }
+    struct tly_buf buf;
+    tly_buf_init(&buf, TLY_TEMPLATE_OUT_MAX);
+    for (size_t i = 0; rc == 0 && i < plain.string.len; i++) {
+        char c = plain.string.at[i];
+        const char *entity = c == '&'    ? "&amp;"
+                             : c == '<'  ? "&lt;"
+                             : c == '>'  ? "&gt;"
+                             : c == '"'  ? "&#34;"
+                             : c == '\'' ? "&#39;"
+                                         : NULL;
+        rc = entity ? tly_buf_append_text(&buf, tly_text_of(entity)) : tly_buf_append(&buf, &c, 1);
+    }
+    return tly_template_take(run, &buf, rc, ret_value);
+}
+
+int tly_query_escape(struct tly_buf *buf, struct tly_text text)
+{
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < text.len; i++) {
+        char c = text.at[i];
+        bool plain = (word_char(c) && (unsigned char)c < 0x80) || c == '-' || c == '.' || c == '~';
+        rc = plain      ? tly_buf_append(buf, &c, 1)
+             : c == ' ' ? tly_buf_append(buf, "+", 1)
+                        : tly_buf_printf(buf, "%%%02X", (unsigned char)c);
+    }
+    return rc;
+}
+
+static int escaped(struct tly_template_run *run, const char *before, struct tly_text text,
+                   const char *behind, struct tly_template_value *ret_value)
+{
+    struct tly_buf buf;
+    tly_buf_init(&buf, TLY_TEMPLATE_OUT_MAX);
+    int rc = tly_buf_append_text(&buf, tly_text_of(before));
+    rc = rc < 0 ? rc : tly_query_escape(&buf, text);
+    rc = rc < 0 ? rc : tly_buf_append_text(&buf, tly_text_of(behind));
+    return tly_template_take(run, &buf, rc, ret_value);
+}
+
+CALL(urlquery)
+{
+    struct tly_template_value plain;
+    int rc = print_all(run, args, count, false, &plain);
+    return rc < 0 ? rc : escaped(run, "", plain.string, "", ret_value);
+}
+
+CALL(graph_link)
+{
+    struct tly_text text;
+    (void)count;
+    int rc = tly_template_want_text(run, "graphLink", &args[0], &text);
+    return rc < 0 ? rc : escaped(run, "/graph?g0.expr=", text, "&g0.tab=0", ret_value);
+}
+
+CALL(table_link)
+{
+    struct tly_text text;
+    (void)count;
+    int rc = tly_template_want_text(run, "tableLink", &args[0], &text);
+    return rc < 0 ? rc : escaped(run, "/graph?g0.expr=", text, "&g0.tab=1", ret_value);
+}
+
+CALL(external_url)
+{
+    (void)args;
+    (void)count;
+    *ret_value = tly_template_string(run->data->external_url.at ? run->data->external_url
+                                                                : TLY_TEXT(""));
+    return 0;
+}
+
+CALL(path_prefix)
+{
+    struct tly_text url = run->data->external_url.at ? run->data->external_url : TLY_TEXT("");
+    (void)args;
+    (void)count;
+    const char *scheme = url.len > 0 ? memmem(url.at, url.len, "://", 3) : NULL;
+    size_t host = scheme ? (size_t)(scheme - url.at) + 3 : 0;
+    const char *path = url.len > host ? memchr(url.at + host, '/', url.len - host) : NULL;
+    *ret_value = tly_template_string(
+        path ? (struct tly_text){path, url.len - (size_t)(path - url.at)} : TLY_TEXT(""));
+    return 0;
+}
+
+/* ---- queries ---- */
+
+CALL(query)
+{
+    struct tly_text text;
+    (void)count;
+    int rc = tly_template_want_text(run, "query", &args[0], &text);
+    if (rc < 0) {
+        return rc;
+    }
+    if (!run->data->query) {
+        return tly_template_fail(run, TLY_E_REFUSED, "there is nothing to query here");
+    }
+    struct tly_template_sample *samples = NULL;
+    size_t found = 0;
+    rc = run->data->query(run->data->query_arg, text, &run->arena, &samples, &found, run->err);
+    if (rc < 0) {
+        tly_error_prefix(run->err, "query");
+        return rc;
+    }
+    *ret_value = (struct tly_template_value){.kind = TLY_VALUE_VECTOR};
+    ret_value->vector.at = samples;
+    ret_value->vector.count = found;
+    return 0;
+}
+
+CALL(first)
+{
+    (void)count;
+    if (args[0].kind != TLY_VALUE_VECTOR) {
+        return tly_template_fail(run, TLY_E_REFUSED, "first: wants what query returns, not a %s",
+                                 tly_template_type(&args[0]));
+    }
+    if (args[0].vector.count == 0) {
+        return tly_template_fail(run, TLY_E_REFUSED, "first() called on vector with no elements");
+    }
+    *ret_value = (struct tly_template_value){.kind = TLY_VALUE_SAMPLE, .sample = args[0].vector.at};
+    return 0;
+}
+
+static int want_sample(struct tly_template_run *run, const char *function,
+                       const struct tly_template_value *value)
+{
+    if (value->kind != TLY_VALUE_SAMPLE) {
+        return tly_template_fail(run, TLY_E_REFUSED, "%s: wants one sample, not a %s", function,
+                                 tly_template_type(value));
+    }
+    return 0;
+}
+
+CALL(value)
+{
+    (void)count;
+    int rc = want_sample(run, "value", &args[0]);
+    if (rc == 0) {
+        *ret_value = (struct tly_template_value){.kind = TLY_VALUE_FLOAT,
+                                                 .number = args[0].sample->value};
+    }
+    return rc;
+}
+
+static int sample_label(struct tly_template_run *run, const struct tly_template_value *sample,
+                        const struct tly_template_value *name, struct tly_template_value *ret_value)
+{
+    struct tly_template_value labels = {.kind = TLY_VALUE_LABELS};
+    labels.labels.at = sample->sample->labels;
+    labels.labels.count = sample->sample->label_count;
+    int rc = index_one(run, &labels, name);
+    *ret_value = labels;
+    return rc;
+}
+
+CALL(label)
+{
+    (void)count;
+    int rc = want_sample(run, "label", &args[1]);
+    return rc < 0 ? rc : sample_label(run, &args[1], &args[0], ret_value);
+}
+
+CALL(strvalue)
+{
+    const struct tly_template_value name = tly_template_string(TLY_TEXT("__value__"));
+    (void)count;
+    int rc = want_sample(run, "strvalue", &args[0]);
+    return rc < 0 ? rc : sample_label(run, &args[0], &name, ret_value);
+}
+
+static struct tly_text value_of(const struct tly_template_sample *sample, struct tly_text name)
+{
+    for (size_t i = 0; i < sample->label_count; i++) {
+        if (tly_text_equal(sample->labels[i].name, name)) {
+            return sample->labels[i].value;
+        }
+    }
+    return TLY_TEXT("");
+}
+
+static int sample_order(const void *a, const void *b, void *arg)
+{
+    const struct tly_text *name = arg;
+    return text_compare(value_of(a, *name), value_of(b, *name));
+}
+
+CALL(sort_by_label)
+{
+    struct tly_text name;
+    (void)count;
+    int rc = tly_template_want_text(run, "sortByLabel", &args[0], &name);
+    if (rc < 0) {
+        return rc;
+    }
+    if (args[1].kind != TLY_VALUE_VECTOR) {
+        return tly_template_fail(run, TLY_E_REFUSED, "sortByLabel: wants what query returns");
+    }
+    size_t bytes = args[1].vector.count * sizeof(struct tly_template_sample);
+    struct tly_template_sample *copy = tly_arena_alloc(&run->arena, bytes + 1);
+    if (!copy) {
+        return tly_template_no_memory(run);
+    }
+    if (bytes > 0) {
+        memcpy(copy, args[1].vector.at, bytes);
+        qsort_r(copy, args[1].vector.count, sizeof(*copy), sample_order, &name);
+    }
+    *ret_value = args[1];
+    ret_value->vector.at = copy;
+    return 0;
+}
+
+/* ---- the table ---- */
+
+#define GO_TYPES "it returns one of Go's own types, whose methods are left out"
+static const struct tly_template_function functions[] = {
+    {"and", 1, -1, call_and, NULL},
+    {"or", 1, -1, call_or, NULL},
+    {"not", 1, 1, call_not, NULL},
+    {"eq", 2, -1, call_eq, NULL},
+    {"ne", 2, 2, call_ne, NULL},
+    {"lt", 2, 2, call_lt, NULL},
+    {"le", 2, 2, call_le, NULL},
+    {"gt", 2, 2, call_gt, NULL},
+    {"ge", 2, 2, call_ge, NULL},
+    {"len", 1, 1, call_len, NULL},
+    {"index", 1, -1, call_index, NULL},
+    {"print", 0, -1, call_print, NULL},
+    {"println", 0, -1, call_println, NULL},
+    {"printf", 1, -1, call_printf, NULL},
+    {"html", 0, -1, call_html, NULL},
+    {"urlquery", 0, -1, call_urlquery, NULL},
+    {"args", 0, -1, call_args, NULL},
+    {"title", 1, 1, call_title, NULL},
+    {"toUpper", 1, 1, call_to_upper, NULL},
+    {"toLower", 1, 1, call_to_lower, NULL},
+    {"match", 2, 2, call_match, NULL},
+    {"reReplaceAll", 3, 3, call_replace_all, NULL},
+    {"stripPort", 1, 1, call_strip_port, NULL},
+    {"stripDomain", 1, 1, call_strip_domain, NULL},
+    {"safeHtml", 1, 1, call_same, NULL},
+    {"graphLink", 1, 1, call_graph_link, NULL},
+    {"tableLink", 1, 1, call_table_link, NULL},
+    {"externalURL", 0, 0, call_external_url, NULL},
+    {"pathPrefix", 0, 0, call_path_prefix, NULL},
+    {"query", 1, 1, call_query, NULL},
+    {"first", 1, 1, call_first, NULL},
+    {"value", 1, 1, call_value, NULL},
+    {"label", 2, 2, call_label, NULL},
+    {"strvalue", 1, 1, call_strvalue, NULL},
+    {"sortByLabel", 2, 2, call_sort_by_label, NULL},
+    {"humanize", 1, 1, tly_template_humanize, NULL},
+    {"humanize1024", 1, 1, tly_template_humanize1024, NULL},
+    {"humanizeDuration", 1, 1, tly_template_humanize_duration, NULL},
+    {"humanizePercentage", 1, 1, tly_template_humanize_percentage, NULL},
+    {"humanizeTimestamp", 1, 1, tly_template_humanize_timestamp, NULL},
+    {"parseDuration", 1, 1, tly_template_parse_duration, NULL},
+    {"now", 0, 0, tly_template_now, NULL},
+    {"toTime", 1, 1, NULL, GO_TYPES},
+    {"toDuration", 1, 1, NULL, GO_TYPES},
+    {"slice", 1, -1, NULL, "no rule needs it; use reReplaceAll"},
+    {"call", 1, -1, NULL, "there are no functions as values here"},
+    {"js", 0, -1, NULL, "alerts are no scripts"},
+    {"tmpl", 2, 2, NULL, "rules share no templates"},
+};
+
+const struct tly_template_function *tly_template_function_find(struct tly_text name)
+{
+    for (size_t i = 0; i < sizeof(functions) / sizeof(functions[0]); i++) {
+        if (tly_text_equal(name, tly_text_of(functions[i].name))) {
+            return &functions[i];
+        }
+    }
+    return NULL;
+}
