@@ -20,6 +20,30 @@
  */
 int tly_json_parse(struct tly_text text, json_t **ret_root, struct tly_error *err) TLY_CHECK;
 
+/* The same for a text whose outermost value may be an array, too. */
+int tly_json_parse_any(struct tly_text text, json_t **ret_root, struct tly_error *err) TLY_CHECK;
+void tly_json_free(json_t *root); /* NULL is fine */
+
+/* The value at a path of names with points between them ("HostConfig.Memory"), borrowed; NULL when
+ * it is absent or null. Names that hold a point themselves can't be reached so. */
+const json_t *tly_json_at(const json_t *root, const char *path);
+/* The same, as text; {NULL, 0} when it is no string. */
+struct tly_text tly_json_text_at(const json_t *root, const char *path);
+/* 1 for true, 0 for false, -1 for all else. */
+int tly_json_truth_at(const json_t *root, const char *path);
+/* False when there is no integer that fits. */
+bool tly_json_int_at(const json_t *root, const char *path, int64_t *ret_value);
+
+/* Elements of an array or members of an object; 0 for all else, NULL too. */
+size_t tly_json_count(const json_t *value);
+/* An element of an array; NULL behind its end. */
+const json_t *tly_json_item(const json_t *array, size_t index);
+/* Walks the members of an object in the text's order: `void *at = NULL; while
+ * (tly_json_next(object, &at, &key, &value))`. Anything but an object has none. */
+bool tly_json_next(const json_t *object, void **at, const char **ret_key, const json_t **ret_value);
+bool tly_json_is_array(const json_t *value);
+bool tly_json_is_object(const json_t *value);
+
 /* The string member, borrowed from the tree; {NULL, 0} when there is none. May hold NUL bytes. */
 struct tly_text tly_json_text(const json_t *object, const char *key);
 struct tly_text tly_json_string(const json_t *value);
