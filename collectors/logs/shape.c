@@ -7,6 +7,7 @@
 #include "agent/codec/json_fields.h"
 #include "agent/codec/pattern.h"
 #include "agent/codec/record.h"
+#include "agent/codec/token_shape.h"
 #include "agent/terms.h"
 
 #include <errno.h>
@@ -24,27 +25,6 @@ const char *const tly_log_dropped_names[TLY_DROPPED_COUNT] = {
 
 /* Room for packing the longest line that the options allow. */
 #define FIELDS_BYTES_MAX ((size_t)32 << 20)
-
-/* Credentials that can be told by their form alone, as their issuers document them. Where there is
- * a group, the rest is only what stands around the secret. */
-static const char token_shapes[] =
-    "(?|\\b(?:AKIA|ASIA)[0-9A-Z]{16}\\b"                     /* Amazon: key id */
-    "|(?i:aws_secret_access_key)\\W{1,4}([0-9A-Za-z/+]{40})" /* Amazon: secret key */
-    "|\\bgh[oprsu]_[0-9A-Za-z]{36,255}"                      /* GitHub */
-    "|\\bgithub_pat_[0-9A-Za-z_]{22,255}"
-    "|\\bglpat-[0-9A-Za-z_-]{20,255}"    /* GitLab */
-    "|\\bdckr_pat_[0-9A-Za-z_-]{20,255}" /* Docker Hub */
-    "|\\bnpm_[0-9A-Za-z]{36}\\b"
-    "|\\bpypi-AgEI[0-9A-Za-z_-]{32,255}"
-    "|\\bxox[abeoprs]-[0-9A-Za-z-]{10,255}"       /* Slack */
-    "|\\bAIza[0-9A-Za-z_-]{35}"                   /* Google */
-    "|\\b[rs]k_(?:live|test)_[0-9A-Za-z]{16,255}" /* Stripe */
-    "|\\bSG\\.[0-9A-Za-z_-]{22}\\.[0-9A-Za-z_-]{43}"
-    "|\\bsk-[0-9A-Za-z_-]{20,255}"
-    "|\\beyJ[0-9A-Za-z_-]{8,}\\.eyJ[0-9A-Za-z_-]{8,}\\.[0-9A-Za-z_-]+" /* RFC 7519 */
-    "|(?i:\\bauthorization\"?\\s*[:=]\\s*\"?(?:bearer|basic)\\s+)([0-9A-Za-z._~+/=-]{8,})"
-    "|://[^\\s:/@]{1,64}:([^\\s/@]{1,256})@" /* a password in a URL */
-    "|-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----([^-]{16,}))";
 
 struct patterns {
     struct tly_pattern **at;
@@ -114,7 +94,7 @@ static int item_compile(struct item *item, const struct tly_log_shape_settings *
         rc = patterns_compile(&item->redact, &settings->redact, err);
     }
     if (rc == 0 && settings->redact_tokens) {
-        rc = patterns_add(&item->redact, token_shapes, err);
+        rc = patterns_add(&item->redact, tly_token_shapes_pattern, err);
     }
     if (rc == 0 && (settings->multiline_start || settings->traces.count > 0)) {
         rc = tly_log_multiline_new(settings->multiline_start, &settings->traces,
