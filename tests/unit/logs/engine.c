@@ -5,8 +5,11 @@
 #include "tests/unit/local_entry.h"
 #include "tests/unit/logs/house.h"
 
+#include "agent/base/clock.h"
+
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #define START_NS 1700000000000000000LL
@@ -104,26 +107,37 @@ static size_t put_local(struct docker *docker, char *to, const char *stream, str
     return local_entry_write(to, &entry);
 }
 
+/* RFC 3339, as Docker writes it but for the zeros at its end. */
+static void format_time(int64_t ns, char *to, size_t size)
+{
+    time_t second = (time_t)(ns / TLY_NS_PER_S);
+    struct tm utc;
+    assert_non_null(gmtime_r(&second, &utc));
+    size_t len = strftime(to, size, "%Y-%m-%dT%H:%M:%S", &utc);
+    assert_true(len > 0);
+    (void)snprintf(to + len, size - len, ".%09lldZ", (long long)(ns % TLY_NS_PER_S));
+}
+
 void docker_entry(struct docker *docker, const char *stream, struct tly_text text, bool whole)
 {
     size_t cap = text.len + 256;
-    long long fraction = (long long)(docker->now_ns - START_NS);
+    char time[48];
+    format_time(docker->now_ns, time, sizeof(time));
     char *line = malloc(cap);
     assert_non_null(line);
     size_t len;
     if (docker->driver == DRIVER_LOCAL) {
         len = put_local(docker, line, stream, text, whole);
     } else if (docker->driver == DRIVER_POD) {
-        int head = snprintf(line, cap, "2023-11-14T22:13:20.%09lldZ %s %c ", fraction, stream,
-                            whole ? 'F' : 'P');
+        int head = snprintf(line, cap, "%s %s %c ", time, stream, whole ? 'F' : 'P');
         memcpy(line + head, text.at, text.len);
         len = (size_t)head + text.len;
         line[len++] = '\n';
     } else {
         len = (size_t)snprintf(line, cap,
                                "{\"log\":\"%.*s%s\",\"stream\":\"%s\",\"time\":"
-                               "\"2023-11-14T22:13:20.%09lldZ\"}\n",
-                               (int)text.len, text.at, whole ? "\\n" : "", stream, fraction);
+                               "\"%s\"}\n",
+                               (int)text.len, text.at, whole ? "\\n" : "", stream, time);
     }
     docker_raw(docker, line, len);
     free(line);

@@ -37,6 +37,7 @@ enum sink_mode {
 struct sink {
     struct tly_destination *destination;
     enum sink_mode mode;
+    bool drops_repeats;  /* by their record_id */
     struct taken *taken; /* of all that was acknowledged or held, in order of coming */
     size_t count, cap;
     struct tly_chunk *held[256];

@@ -1,11 +1,19 @@
 /*
  * Random histories: containers write, rotate, compress, truncate and vanish, the agent is killed at
- * any moment, receivers rest and stall; as long as the engine itself destroys nothing that nobody
- * could have read. At the end every line is there, unaltered, in the order of its stream, and none
- * that was acknowledged has come again. The seed of a failure is printed: TLY_SEED replays it, and
- * TLY_RUNS makes a soak of it.
+ * any moment, receivers rest, stall and lose connections, the agent's disk fills up, clocks step
+ * back; as long as the engine itself destroys nothing that nobody could have read. At the end every
+ * line is there, unaltered, in the order of its stream, and none that was acknowledged has come
+ * again. The seed of a failure is printed: TLY_SEED replays it, and TLY_RUNS makes a soak of it.
  */
 #include "tests/unit/logs/house.h"
+
+#include "agent/base/clock.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <sys/mount.h>
+#include <unistd.h>
 
 #define RUNS_DEFAULT 30
 #define STEPS        80
@@ -37,6 +45,9 @@ struct model {
     struct box boxes[CONTAINERS];
     size_t acked[HOUSE_SINKS_MAX]; /* of what each sink took */
     bool loses;                    /* receivers lose their connections */
+    bool steps_back;               /* the clock that gives the lines their time */
+    bool small_disk;               /* the state directory is on a disk that can fill up; records
+                                    * have ids then */
     char *text;                    /* LINE_MAX bytes */
 };
 
@@ -64,6 +75,9 @@ static struct tly_text line_text(struct model *model, unsigned stream, unsigned 
 
 static void write_some(struct model *model, struct box *box)
 {
+    if (model->steps_back && (model->random & 15) == 0) {
+        box->docker.now_ns -= 3600 * TLY_NS_PER_S;
+    }
     for (unsigned left = 1 + draw(model, 40); left > 0; left--) {
         unsigned which = draw(model, STREAMS);
         struct stream *stream = &box->streams[which];
@@ -218,6 +232,50 @@ static void remove_box(struct model *model, struct box *box)
     house_settle(model->house);
 }
 
+/* ---- a disk that fills up ---- */
+
+#define FILLER "filler"
+
+/* The state directory on a file system of its own, which only this process sees. */
+static bool mount_small_disk(struct house *house)
+{
+    char path[TEMP_DIR_MAX + 32];
+    (void)snprintf(path, sizeof(path), "%s/state", house->dir);
+    if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+        mount("tmpfs", path, "tmpfs", MS_NOSUID | MS_NODEV, "size=64k") < 0) {
+        return false;
+    }
+    close(house->state_fd);
+    house->state_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    assert_true(house->state_fd >= 0);
+    return true;
+}
+
+static void unmount_small_disk(const struct house *house)
+{
+    char path[TEMP_DIR_MAX + 32];
+    (void)snprintf(path, sizeof(path), "%s/state", house->dir);
+    assert_int_equal(umount2(path, MNT_DETACH), 0);
+}
+
+static void free_disk(const struct house *house)
+{
+    assert_true(unlinkat(house->state_fd, FILLER, 0) == 0 || errno == ENOENT);
+}
+
+static void fill_disk(const struct house *house)
+{
+    static const char block[1024];
+    int fd = openat(house->state_fd, FILLER, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    assert_true(fd >= 0 || errno == ENOSPC);
+    while (fd >= 0 && write(fd, block, sizeof(block)) > 0) {
+    }
+    assert_true(fd < 0 || errno == ENOSPC);
+    if (fd >= 0) {
+        close(fd);
+    }
+}
+
 static void lose_connections(const struct model *model)
 {
     for (size_t i = 0; i < model->house->sink_count; i++) {
@@ -246,6 +304,9 @@ static void step(struct model *model)
     } else if (what < 40 && is_up(model)) {
         if (model->loses && what >= 36) {
             lose_connections(model);
+        }
+        if (model->small_disk && what >= 36) {
+            (what % 2 == 0 ? fill_disk : free_disk)(house);
         }
         house_settle(house);
     } else if (what < 42) {
@@ -310,8 +371,11 @@ static void choose_way(struct house *house, uint64_t seed)
 static void run_model(struct house *house, uint64_t seed)
 {
     static const unsigned max_files[] = {1, 2, 3, 5, 0};
-    struct model model = {
-        .house = house, .random = seed * 0x9e3779b97f4a7c15ULL + 1, .loses = seed % 2 == 1};
+    struct model model = {.house = house,
+                          .random = seed * 0x9e3779b97f4a7c15ULL + 1,
+                          .loses = seed % 2 == 1,
+                          .steps_back = seed % 5 == 0,
+                          .small_disk = seed % 12 == 4 && seed % 10 != 2 && geteuid() == 0};
     model.text = malloc(LINE_MAX + 16);
     assert_non_null(model.text);
     choose_way(house, seed);
@@ -322,12 +386,20 @@ static void run_model(struct house *house, uint64_t seed)
         model.boxes[i].max_file = max_files[draw(&model, ROWS(max_files))];
         model.boxes[i].driver = (enum driver)draw(&model, DRIVERS);
     }
+    model.small_disk = model.small_disk && mount_small_disk(house);
+    for (size_t i = 0; i < house->sink_count; i++) {
+        /* What is acknowledged and can't be written down comes again after a kill. */
+        house->sinks[i].drops_repeats = model.small_disk;
+    }
     house_start(house);
     for (unsigned i = 0; i < STEPS; i++) {
         step(&model);
         if (is_up(&model)) {
             house_check_books(house);
         }
+    }
+    if (model.small_disk) {
+        free_disk(house);
     }
     drain(&model);
     for (size_t i = 0; i < house->sink_count; i++) {
@@ -337,6 +409,10 @@ static void run_model(struct house *house, uint64_t seed)
         if (model.boxes[i].created && !model.boxes[i].removed) {
             docker_remove(&model.boxes[i].docker);
         }
+    }
+    if (model.small_disk) {
+        house_kill(house);
+        unmount_small_disk(house);
     }
     free(model.text);
 }
