@@ -1,10 +1,12 @@
 /*
- * Writes docs/metrics.md: a part for each scope, in it a table for each group. The families stand
- * in the order of the exposition, which mixes scopes within a group.
+ * Writes docs/metrics.md: the groups, a part for each scope with a table for each group, and what
+ * cAdvisor has beyond that. The families stand in the order of the exposition, which mixes scopes
+ * within a group.
  */
 #include "agent/command/family_reference.h"
 
 #include "agent/model/family.h"
+#include "agent/model/group.h"
 
 #include <string.h>
 
@@ -31,6 +33,22 @@ static const char *const scope_titles[] = {
 
 static const char *const type_names[] = {
     [TLY_COUNTER] = "counter", [TLY_GAUGE] = "gauge", [TLY_INFO] = "info"};
+
+static const char others[] =
+    "\n## Other differences from cAdvisor\n"
+    "\n"
+    "- No sample has a timestamp: a series ends with its container, and Prometheus goes on with no "
+    "value of it for five minutes.\n"
+    "- A series has the labels that its own container has; cAdvisor gives every series the labels "
+    "of "
+    "all containers, most of them empty.\n"
+    "- Of two container labels with the same name as metric labels the first in byte order is "
+    "shown, and the other one counted; in cAdvisor they take turns.\n"
+    "- A container in the host's network, or in that of another container, has no network series, "
+    "instead of a copy.\n"
+    "- Numbers of disks and partitions of the host stand under `id=\"/\"` only.\n"
+    "- A total goes on over restarts of the container, under the same series.\n"
+    "- Cgroups that are no containers are shown with `cgroup.scope: all` only.\n";
 
 static int put(struct tly_buf *buf, const char *text)
 {
@@ -104,12 +122,44 @@ static int put_scope(struct tly_buf *buf, enum tly_family_scope scope)
     return rc;
 }
 
+static int put_groups(struct tly_buf *buf)
+{
+    int rc = put(buf,
+                 "\n## Groups\n"
+                 "\n"
+                 "`groups.enable` and `groups.disable` switch these. What only a group that is "
+                 "off needs is not read.\n"
+                 "\n| group | on by default | what it has |\n| --- | --- | --- |\n");
+    for (size_t i = 0; i < TLY_GROUP_COUNT && rc == 0; i++) {
+        rc = tly_buf_printf(buf, "| `%s` | %s | ", tly_groups[i].name,
+                            tly_groups[i].on ? "yes" : "no");
+        rc = rc < 0 ? rc : put_cell(buf, tly_groups[i].help);
+        rc = rc < 0 ? rc : put(buf, ". |\n");
+    }
+    return rc;
+}
+
+static int put_absent(struct tly_buf *buf)
+{
+    int rc = put(buf, "\n## What cAdvisor has and the agent does not\n"
+                      "\n| name | why |\n| --- | --- |\n");
+    for (const struct tly_absent_family *absent = tly_absent_families;
+         absent->pattern != NULL && rc == 0; absent++) {
+        rc = tly_buf_printf(buf, "| `%s` | ", absent->pattern);
+        rc = rc < 0 ? rc : put_cell(buf, absent->reason);
+        rc = rc < 0 ? rc : put(buf, ". |\n");
+    }
+    return rc;
+}
+
 int tly_family_reference(struct tly_buf *buf)
 {
     int rc = put(buf, preamble);
+    rc = rc < 0 ? rc : put_groups(buf);
     for (enum tly_family_scope scope = TLY_PER_CONTAINER; scope <= TLY_PER_AGENT && rc == 0;
          scope++) {
         rc = put_scope(buf, scope);
     }
-    return rc;
+    rc = rc < 0 ? rc : put_absent(buf);
+    return rc < 0 ? rc : put(buf, others);
 }

@@ -1,7 +1,10 @@
 /*
- * The table of families, expanded from families.def. It is constant and owned by nobody.
+ * The tables of families, expanded from families.def and absent.def. They are constant and owned by
+ * nobody.
  */
 #include "agent/model/family.h"
+
+#include <stddef.h>
 
 #define TLY_FAMILY(family_name, family_type, family_scope, family_exponent, family_flags,          \
                    family_group, family_labels, family_source, family_help, family_note)           \
@@ -18,4 +21,11 @@
 
 const struct tly_family tly_families[TLY_FAMILY_COUNT] = {
 #include "agent/model/families.def"
+};
+
+const struct tly_absent_family tly_absent_families[] = {
+#define TLY_ABSENT(pattern, reason) {(pattern), (reason)},
+#include "agent/model/absent.def"
+#undef TLY_ABSENT
+    {NULL, NULL},
 };

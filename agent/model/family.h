@@ -52,4 +52,13 @@ enum tly_family_id {
 
 extern const struct tly_family tly_families[TLY_FAMILY_COUNT];
 
+/* cAdvisor's families that the agent does not have. */
+struct tly_absent_family {
+    const char *pattern; /* the name, or names: `*` is any run of letters */
+    const char *reason;  /* without a full stop */
+};
+
+/* Ends in a row with pattern NULL. */
+extern const struct tly_absent_family tly_absent_families[];
+
 #endif
