@@ -218,6 +218,44 @@ static struct tly_text word_cut(struct tly_text *rest)
     return word;
 }
 
+/* "N1=4096" */
+static bool node_parse(struct tly_text word, int64_t *ret_node, int64_t *ret_bytes)
+{
+    if (word.len < 2 || word.at[0] != 'N') {
+        return false;
+    }
+    struct tly_text rest = skip(word, 1);
+    size_t used = digits_parse(rest, ret_node);
+    if (used == 0 || used + 1 >= rest.len || rest.at[used] != '=') {
+        return false;
+    }
+    rest = skip(rest, used + 1);
+    return digits_parse(rest, ret_bytes) == rest.len;
+}
+
+size_t tly_cgroup_numa_parse(struct tly_text text, struct tly_text key, int64_t *to, size_t cap)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < cap; i++) {
+        to[i] = TLY_CGROUP_ABSENT;
+    }
+    while (text.at != NULL && count == 0) {
+        struct tly_text line = tly_text_cut(&text, '\n');
+        if (!tly_text_equal(tly_text_cut(&line, ' '), key)) {
+            continue;
+        }
+        while (line.at != NULL) {
+            int64_t node = 0;
+            int64_t bytes = 0;
+            if (node_parse(tly_text_cut(&line, ' '), &node, &bytes) && node < (int64_t)cap) {
+                to[node] = bytes;
+                count = (size_t)node >= count ? (size_t)node + 1 : count;
+            }
+        }
+    }
+    return count;
+}
+
 /* "8:16" */
 static bool device_parse(struct tly_text word, struct tly_cgroup_io *io)
 {

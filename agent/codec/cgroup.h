@@ -68,6 +68,15 @@ struct tly_cgroup_pressure {
 int tly_cgroup_pressure_parse(struct tly_text text,
                               struct tly_cgroup_pressure *ret_pressure) TLY_CHECK;
 
+/* ---- memory.numa_stat ---- */
+
+/*
+ * The bytes of `key` on each node, from its line "key N0=4096 N1=0"; nodes that the line does not
+ * name stay TLY_CGROUP_ABSENT. Returns one more than the highest node found, at most `cap`; nodes
+ * from there on are left out.
+ */
+size_t tly_cgroup_numa_parse(struct tly_text text, struct tly_text key, int64_t *to, size_t cap);
+
 /* ---- io.stat ---- */
 
 struct tly_cgroup_io {

@@ -62,6 +62,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (tly_cgroup_cpu_max_parse(text, &a, &b) == 0 && (a < 0 || b < 0)) {
         abort();
     }
+    int64_t nodes[4];
+    if (tly_cgroup_numa_parse(text, TLY_TEXT("anon"), nodes, 4) > 4 ||
+        nodes[3] < TLY_CGROUP_ABSENT) {
+        abort();
+    }
     if (tly_cgroup_pressure_parse(text, &pressure) > 0) {
         abort();
     }

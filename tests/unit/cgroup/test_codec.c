@@ -191,12 +191,37 @@ static void test_io(void **state)
     }
 }
 
+static void test_numa(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        size_t count;
+        int64_t nodes[3];
+    } rows[] = {
+        {"file N0=1\nanon N0=4096 N1=8192\n", 2, {4096, 8192, -1}},
+        {"anon N2=5", 3, {-1, -1, 5}},
+        {"anon N3=5 N1=6\n", 2, {-1, 6, -1}}, /* more nodes than there is room for */
+        {"anon N0=x N=1 1=1 N1= N2\n", 0, {-1, -1, -1}},
+        {"anonymous N0=1\nanon\n", 0, {-1, -1, -1}},
+        {"", 0, {-1, -1, -1}},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        int64_t nodes[3];
+        assert_int_equal(
+            tly_cgroup_numa_parse(tly_text_of(rows[i].text), TLY_TEXT("anon"), nodes, 3),
+            rows[i].count);
+        assert_memory_equal(nodes, rows[i].nodes, sizeof(nodes));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_flat),     cmocka_unit_test(test_value),
         cmocka_unit_test(test_cpu_max),  cmocka_unit_test(test_shares),
         cmocka_unit_test(test_pressure), cmocka_unit_test(test_io),
+        cmocka_unit_test(test_numa),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
