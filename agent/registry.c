@@ -9,14 +9,18 @@
 extern const struct tly_collector tly_collector_cgroup;
 extern const struct tly_collector tly_collector_docker;
 extern const struct tly_collector tly_collector_logs;
+extern const struct tly_collector tly_collector_machine;
 extern const struct tly_collector tly_collector_network;
+extern const struct tly_collector tly_collector_processes;
 extern const struct tly_collector tly_collector_receiver;
 extern const struct tly_output tly_output_prometheus;
 extern const struct tly_output tly_output_forward;
 
 const struct tly_collector *const tly_collectors[] = {
-    &tly_collector_cgroup, &tly_collector_docker,   &tly_collector_network,
-    &tly_collector_logs,   &tly_collector_receiver, NULL,
+    &tly_collector_cgroup,    &tly_collector_docker,
+    &tly_collector_network,   &tly_collector_machine,
+    &tly_collector_processes, &tly_collector_logs,
+    &tly_collector_receiver,  NULL,
 };
 
 const struct tly_output *const tly_outputs[] = {

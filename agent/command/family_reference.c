@@ -37,8 +37,8 @@ static const char *const type_names[] = {
 static const char others[] =
     "\n## Other differences from cAdvisor\n"
     "\n"
-    "- No sample has a timestamp: a series ends with its container, and Prometheus goes on with no "
-    "value of it for five minutes.\n"
+    "- No sample has a timestamp, so that Prometheus sees a series end with its container; "
+    "cAdvisor's it takes to go on for five minutes more.\n"
     "- A series has the labels that its own container has; cAdvisor gives every series the labels "
     "of "
     "all containers, most of them empty.\n"

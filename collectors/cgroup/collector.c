@@ -7,6 +7,7 @@
 
 #include "agent/base/clock.h"
 #include "agent/loop/log.h"
+#include "collectors/cgroup/settings.h"
 #include "collectors/cgroup/tree.h"
 #include "collectors/cgroup/watching.h"
 
@@ -26,48 +27,6 @@
 /* The collector's part of the descriptors that the process may have: sockets and logs need theirs.
  */
 #define DESCRIPTORS_SHARE 2
-
-enum scope { SCOPE_CONTAINERS, SCOPE_ALL };
-
-struct settings {
-    char *root;
-    int scope;
-    int64_t descriptors_max;
-};
-
-static const char *const scope_names[] = {
-    [SCOPE_CONTAINERS] = "containers", [SCOPE_ALL] = "all", NULL};
-
-static const struct tly_option rows[] = {
-    {.key = "root",
-     .type = TLY_OPTION_PATH,
-     .offset = offsetof(struct settings, root),
-     .help = "The cgroup v2 tree. Default: where cgroup2 is mounted, by /proc/self/mountinfo."},
-    {.key = "scope",
-     .type = TLY_OPTION_ENUM,
-     .offset = offsetof(struct settings, scope),
-     .fallback = "containers",
-     .choices = scope_names,
-     .help = "Which cgroups are shown: those of containers, or all of them, services of the host "
-             "too. What runs inside of a container is always part of that container alone."},
-    {.key = "descriptors_max",
-     .type = TLY_OPTION_INT,
-     .offset = offsetof(struct settings, descriptors_max),
-     .fallback = "16384",
-     .max = 1 << 24,
-     .help = "Most descriptors of cgroup files that are held open, 16 for each container. Each "
-             "saves 5 µs of CPU time per reading and costs 5 KiB of kernel memory. Never more "
-             "than half of the process's own limit."},
-    {.key = NULL},
-};
-
-static const struct tly_section section = {
-    .key = "cgroup",
-    .type = TLY_OPTION_SECTION,
-    .options = rows,
-    .size = sizeof(struct settings),
-    .help = "What the kernel counts for each container.",
-};
 
 struct waiter {
     void (*done)(void *token);
@@ -372,7 +331,7 @@ static void measure(void *arg, struct tly_samples *samples)
 
 /* ---- life ---- */
 
-static size_t descriptors_allowed(const struct settings *settings)
+static size_t descriptors_allowed(const struct tly_cgroup_settings *settings)
 {
     struct rlimit limit;
     size_t max = (size_t)settings->descriptors_max;
@@ -384,14 +343,14 @@ static size_t descriptors_allowed(const struct settings *settings)
 }
 
 static int parts_make(struct collector *self, const struct tly_context *context,
-                      const struct settings *settings)
+                      const struct tly_cgroup_settings *settings)
 {
     const struct tly_cgroup_config config = {
         .root = settings->root,
         .proc = "/proc",
         .sys = "/sys",
-        .etc = "/etc",
-        .all = settings->scope == SCOPE_ALL,
+        .all = settings->scope == TLY_CGROUP_SCOPE_ALL,
+        .groups = *context->groups,
         .descriptors_max = descriptors_allowed(settings),
     };
     int rc = tly_cgroup_tree_new(&config, &self->tree);
@@ -420,7 +379,8 @@ static int parts_make(struct collector *self, const struct tly_context *context,
 static int collector_start(const struct tly_context *context, void **ret_self,
                            struct tly_error *err)
 {
-    const struct settings *settings = tly_config_section(context->config, &section);
+    const struct tly_cgroup_settings *settings = tly_config_section(context->config,
+                                                                    &tly_cgroup_section);
     struct collector *self = calloc(1, sizeof(*self));
     int rc = self == NULL ? -ENOMEM : 0;
     if (rc == 0) {
@@ -470,7 +430,7 @@ static bool collector_ready(const void *arg)
 const struct tly_collector tly_collector_cgroup = {
     .name = WHO,
     .summary = "CPU, memory, I/O, pressure and tasks of containers, from cgroup v2",
-    .section = &section,
+    .section = &tly_cgroup_section,
     .start = collector_start,
     .stop = collector_stop,
     .stats = collector_stats,

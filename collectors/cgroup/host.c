@@ -1,5 +1,5 @@
 /*
- * The host's row. Owned by the cgroup tree and used on its worker only.
+ * The host's row, as far as cgroups tell. Owned by the cgroup tree and used on its worker only.
  */
 #include "collectors/cgroup/host.h"
 
@@ -28,24 +28,10 @@ static struct tly_text file_text(struct tly_buf *buf, const char *prefix, const 
     return tly_text_trim(tly_buf_text(buf));
 }
 
-static void id_read(struct tly_cgroup_host *host, const char *prefix, const char *name, char to[64])
+void tly_cgroup_host_init(struct tly_cgroup_host *host, const char *proc)
 {
-    struct tly_text text = file_text(&host->buf, prefix, name);
-    size_t len = text.len < 63 ? text.len : 63;
-    if (len > 0) {
-        memcpy(to, text.at, len);
-    }
-    to[len] = '\0';
-}
-
-void tly_cgroup_host_init(struct tly_cgroup_host *host, const char *proc, const char *sys,
-                          const char *etc)
-{
-    *host = (struct tly_cgroup_host){.proc = proc, .sys = sys};
+    *host = (struct tly_cgroup_host){.proc = proc};
     tly_buf_init(&host->buf, FILE_BYTES_MAX);
-    id_read(host, etc, "machine-id", host->machine_id);
-    id_read(host, sys, "class/dmi/id/product_uuid", host->system_uuid);
-    id_read(host, proc, "sys/kernel/random/boot_id", host->boot_id);
 }
 
 void tly_cgroup_host_done(struct tly_cgroup_host *host)
@@ -66,34 +52,6 @@ static struct memory memory_read(struct tly_cgroup_host *host)
         .swap_total = tly_meminfo_bytes(text, TLY_TEXT("SwapTotal")),
         .swap_free = tly_meminfo_bytes(text, TLY_TEXT("SwapFree")),
     };
-}
-
-static void machine_write(struct tly_cgroup_host *host, const struct memory *memory,
-                          struct tly_samples *samples)
-{
-    const char *names[3];
-    struct tly_text values[3];
-    size_t count = 0;
-    const char *const all_names[] = {"machine_id", "system_uuid", "boot_id"};
-    const char *const all_values[] = {host->machine_id, host->system_uuid, host->boot_id};
-    for (size_t i = 0; i < 3; i++) {
-        if (all_values[i][0] != '\0') {
-            names[count] = all_names[i];
-            values[count++] = tly_text_of(all_values[i]);
-        }
-    }
-    uint16_t dim = count == 0 ? TLY_DIM_NONE : tly_samples_dim(samples, names, values, count);
-    int64_t cores = 0;
-    if (tly_cpu_list_count(file_text(&host->buf, host->sys, "devices/system/cpu/online"), &cores) ==
-        0) {
-        tly_samples_add(samples, TLY_F_machine_cpu_cores, dim, cores);
-    }
-    if (memory->total != TLY_CGROUP_ABSENT) {
-        tly_samples_add(samples, TLY_F_machine_memory_bytes, dim, memory->total);
-    }
-    if (memory->swap_total != TLY_CGROUP_ABSENT) {
-        tly_samples_add(samples, TLY_F_machine_swap_bytes, dim, memory->swap_total);
-    }
 }
 
 /* The root cgroup has no pressure files on older kernels; /proc/pressure says the same. */
@@ -123,11 +81,13 @@ static void root_fill(struct tly_cgroup_host *host, const struct memory *memory,
     pressure_fill(host, &numbers->cpu_pressure, "pressure/cpu");
     pressure_fill(host, &numbers->memory_pressure, "pressure/memory");
     pressure_fill(host, &numbers->io_pressure, "pressure/io");
+    /* The kernel writes 0: that all tasks of the host wait for the CPU means nothing. */
+    numbers->cpu_pressure.full_us = TLY_CGROUP_ABSENT;
 }
 
-static int root_write(struct tly_cgroup_host *host, struct tly_cgroup_reader *reader,
-                      struct tly_cgroup_files *root, struct tly_devices *devices,
-                      const struct memory *memory, struct tly_samples *samples)
+int tly_cgroup_host_write(struct tly_cgroup_host *host, struct tly_cgroup_reader *reader,
+                          struct tly_cgroup_files *root, struct tly_devices *devices,
+                          struct tly_samples *samples)
 {
     struct tly_cgroup_limits limits;
     memset(&limits, 0xff, sizeof(limits)); /* all absent */
@@ -135,27 +95,18 @@ static int root_write(struct tly_cgroup_host *host, struct tly_cgroup_reader *re
     if (rc < 0) {
         return rc;
     }
-    root_fill(host, memory, &reader->numbers);
+    const struct memory memory = memory_read(host);
+    root_fill(host, &memory, &reader->numbers);
     const struct tly_cgroup_subject subject = {
         .root = true, .seen_ms = tly_clock_realtime_ns() / TLY_NS_PER_MS, .limits = &limits};
     tly_cgroup_samples_write(samples, &subject, &reader->numbers, devices);
     uint16_t dim = tly_samples_dim1(samples, "id", TLY_TEXT("/"));
-    if (dim != TLY_DIM_NONE && memory->total != TLY_CGROUP_ABSENT) {
-        tly_samples_add(samples, TLY_F_container_spec_memory_limit_bytes, dim, memory->total);
+    if (dim != TLY_DIM_NONE && memory.total != TLY_CGROUP_ABSENT) {
+        tly_samples_add(samples, TLY_F_container_spec_memory_limit_bytes, dim, memory.total);
     }
-    if (dim != TLY_DIM_NONE && memory->swap_total != TLY_CGROUP_ABSENT) {
+    if (dim != TLY_DIM_NONE && memory.swap_total != TLY_CGROUP_ABSENT) {
         tly_samples_add(samples, TLY_F_container_spec_memory_swap_limit_bytes, dim,
-                        memory->swap_total);
+                        memory.swap_total);
     }
     return 0;
-}
-
-int tly_cgroup_host_write(struct tly_cgroup_host *host, struct tly_cgroup_reader *reader,
-                          struct tly_cgroup_files *root, struct tly_devices *devices,
-                          struct tly_samples *samples)
-{
-    const struct memory memory = memory_read(host);
-    int rc = root == NULL ? 0 : root_write(host, reader, root, devices, &memory, samples);
-    machine_write(host, &memory, samples);
-    return rc;
 }

@@ -35,6 +35,29 @@ struct tly_cgroup_memory {
 struct tly_cgroup_limits {
     int64_t cpu_quota_us, cpu_period_us, cpu_weight;
     int64_t memory_max, memory_high, memory_low, memory_min, swap_max, pids_max;
+    int64_t cpus, memory_nodes; /* how many the cpuset leaves */
+    int64_t effective_cores_u;  /* millionths of a CPU that can be used at most */
+};
+
+/* Of groups that are off by default; read only where they are on. */
+#define TLY_CGROUP_NODES_MAX      128 /* NUMA nodes */
+#define TLY_CGROUP_HUGE_SIZES_MAX 8   /* no processor has more sizes of huge pages */
+
+enum tly_cgroup_numa_type {
+    TLY_CGROUP_NUMA_FILE,
+    TLY_CGROUP_NUMA_ANON,
+    TLY_CGROUP_NUMA_UNEVICTABLE,
+    TLY_CGROUP_NUMA_TYPES
+};
+
+struct tly_cgroup_extras {
+    size_t node_count;
+    int64_t numa_bytes[TLY_CGROUP_NUMA_TYPES][TLY_CGROUP_NODES_MAX];
+    size_t huge_count;
+    struct {
+        const char *size; /* "2MB"; borrowed of the reader of extras */
+        int64_t used_bytes, refused;
+    } huge[TLY_CGROUP_HUGE_SIZES_MAX];
 };
 
 struct tly_cgroup_numbers {

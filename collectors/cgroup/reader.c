@@ -84,9 +84,15 @@ static const struct tly_cgroup_key cgroup_events_keys[] = {
 
 enum form { FLAT, VALUE, PRESSURE, IO };
 
+/* The groups that a file is for; ALWAYS for what more depends on than what is shown. */
+#define ALWAYS   UINT32_MAX
+#define FOR(one) (1U << TLY_G_##one)
+_Static_assert(TLY_GROUP_COUNT < 32, "groups are bits of 32");
+
 /* How a file's text becomes numbers; `offset` is that of the member it fills. */
 struct file {
     const char *name;
+    uint32_t groups;
     enum form form;
     size_t offset;
     const struct tly_cgroup_key *keys;
@@ -102,30 +108,39 @@ struct file {
 enum { FILE_EVENTS, FILE_CPU };
 
 static const struct file files_read[TLY_CGROUP_FILES] = {
-    [FILE_EVENTS] = {"cgroup.events", FLAT_FILE(cgroup_events_keys, 0)},
-    [FILE_CPU] = {"cpu.stat", FLAT_FILE(cpu_keys, AT(cpu))},
-    {"memory.current", VALUE_FILE(AT(memory.current))},
-    {"memory.peak", VALUE_FILE(AT(memory.peak))},
-    {"memory.stat", FLAT_FILE(memory_stat_keys, AT(memory))},
-    {"memory.events", FLAT_FILE(memory_events_keys, AT(memory))},
-    {"memory.swap.current", VALUE_FILE(AT(memory.swap_current))},
-    {"memory.swap.peak", VALUE_FILE(AT(memory.swap_peak))},
-    {"memory.swap.events", FLAT_FILE(swap_events_keys, AT(memory))},
-    {"cpu.pressure", PRESSURE_FILE(AT(cpu_pressure))},
-    {"memory.pressure", PRESSURE_FILE(AT(memory_pressure))},
-    {"io.pressure", PRESSURE_FILE(AT(io_pressure))},
-    {"io.stat", IO, 0, NULL, 0},
-    {"pids.current", VALUE_FILE(AT(pids_current))},
-    {"pids.events", FLAT_FILE(pids_events_keys, 0)},
-    {"cgroup.stat", FLAT_FILE(cgroup_stat_keys, 0)},
+    [FILE_EVENTS] = {"cgroup.events", ALWAYS, FLAT_FILE(cgroup_events_keys, 0)},
+    [FILE_CPU] = {"cpu.stat", ALWAYS, FLAT_FILE(cpu_keys, AT(cpu))},
+    {"memory.current", FOR(memory), VALUE_FILE(AT(memory.current))},
+    {"memory.peak", FOR(memory), VALUE_FILE(AT(memory.peak))},
+    {"memory.stat", FOR(memory), FLAT_FILE(memory_stat_keys, AT(memory))},
+    {"memory.events", FOR(memory) | FOR(oom_event), FLAT_FILE(memory_events_keys, AT(memory))},
+    {"memory.swap.current", FOR(memory), VALUE_FILE(AT(memory.swap_current))},
+    {"memory.swap.peak", FOR(memory), VALUE_FILE(AT(memory.swap_peak))},
+    {"memory.swap.events", FOR(memory), FLAT_FILE(swap_events_keys, AT(memory))},
+    {"cpu.pressure", FOR(pressure), PRESSURE_FILE(AT(cpu_pressure))},
+    {"memory.pressure", FOR(pressure), PRESSURE_FILE(AT(memory_pressure))},
+    {"io.pressure", FOR(pressure), PRESSURE_FILE(AT(io_pressure))},
+    {"io.stat", FOR(diskIO), IO, 0, NULL, 0},
+    {"pids.current", FOR(pids), VALUE_FILE(AT(pids_current))},
+    {"pids.events", FOR(pids), FLAT_FILE(pids_events_keys, 0)},
+    {"cgroup.stat", FOR(cgroup), FLAT_FILE(cgroup_stat_keys, 0)},
 };
 
 /* Where a descriptor stands. */
 enum { FD_CLOSED = -1 };
 
-int tly_cgroup_reader_init(struct tly_cgroup_reader *reader, size_t descriptors_max)
+int tly_cgroup_reader_init(struct tly_cgroup_reader *reader, const struct tly_group_choice *groups,
+                           size_t descriptors_max)
 {
+    uint32_t on = 0;
+    for (unsigned group = 0; group < TLY_GROUP_COUNT; group++) {
+        on |= (uint32_t)groups->on[group] << group;
+    }
     *reader = (struct tly_cgroup_reader){.budget.max = descriptors_max, .cap = BUFFER_FIRST};
+    for (size_t i = 0; i < TLY_CGROUP_FILES; i++) {
+        bool needed = files_read[i].groups == ALWAYS || (files_read[i].groups & on) != 0;
+        reader->skipped |= (uint32_t)!needed << i;
+    }
     reader->buffer = malloc(BUFFER_FIRST);
     return reader->buffer == NULL ? -ENOMEM : 0;
 }
@@ -295,7 +310,7 @@ int tly_cgroup_files_read(struct tly_cgroup_reader *reader, struct tly_cgroup_fi
     numbers->io_count = 0;
     numbers->io_skipped = 0;
     for (size_t i = 0; i < TLY_CGROUP_FILES; i++) {
-        if ((files->missing & (1U << i)) != 0) {
+        if (((files->missing | reader->skipped) & (1U << i)) != 0) {
             continue;
         }
         int rc = file_read(reader, files, i, &dir_fd);
@@ -313,24 +328,8 @@ int tly_cgroup_files_read(struct tly_cgroup_reader *reader, struct tly_cgroup_fi
     return (files->missing & both) == both ? -ENODEV : 0;
 }
 
-struct limit_file {
-    const char *name;
-    size_t offset;
-};
-
-static const struct limit_file limit_files[] = {
-    {"cpu.weight", offsetof(struct tly_cgroup_limits, cpu_weight)},
-    {"memory.max", offsetof(struct tly_cgroup_limits, memory_max)},
-    {"memory.high", offsetof(struct tly_cgroup_limits, memory_high)},
-    {"memory.low", offsetof(struct tly_cgroup_limits, memory_low)},
-    {"memory.min", offsetof(struct tly_cgroup_limits, memory_min)},
-    {"memory.swap.max", offsetof(struct tly_cgroup_limits, swap_max)},
-    {"pids.max", offsetof(struct tly_cgroup_limits, pids_max)},
-};
-
-/* Reads a limit's file into the buffer; an empty text where there is none. */
-static int limit_read(struct tly_cgroup_reader *reader, int dir_fd, const char *name,
-                      struct tly_text *ret_text)
+int tly_cgroup_file_once(struct tly_cgroup_reader *reader, int dir_fd, const char *name,
+                         struct tly_text *ret_text)
 {
     ssize_t got = fresh_read(reader, dir_fd, name, NULL);
     if (got == -ENODEV) {
@@ -341,32 +340,4 @@ static int limit_read(struct tly_cgroup_reader *reader, int dir_fd, const char *
     }
     *ret_text = (struct tly_text){reader->buffer, got < 0 ? 0 : (size_t)got};
     return 0;
-}
-
-int tly_cgroup_limits_read(struct tly_cgroup_reader *reader, const struct tly_cgroup_files *files,
-                           struct tly_cgroup_limits *ret_limits)
-{
-    TLY_AUTO_FD dir_fd = -1;
-    struct tly_cgroup_limits limits;
-    struct tly_text text = {NULL, 0};
-    memset(&limits, 0xff, sizeof(limits));
-    int rc = tly_cgroup_files_open(files, &dir_fd);
-    if (rc == 0) {
-        rc = limit_read(reader, dir_fd, "cpu.max", &text);
-    }
-    if (rc == 0 && text.len > 0 &&
-        tly_cgroup_cpu_max_parse(text, &limits.cpu_quota_us, &limits.cpu_period_us) < 0) {
-        reader->errors++;
-    }
-    for (size_t i = 0; rc == 0 && i < sizeof(limit_files) / sizeof(limit_files[0]); i++) {
-        rc = limit_read(reader, dir_fd, limit_files[i].name, &text);
-        int64_t *to = (int64_t *)(void *)((char *)&limits + limit_files[i].offset);
-        if (rc == 0 && text.len > 0 && tly_cgroup_value_parse(text, to) < 0) {
-            reader->errors++;
-        }
-    }
-    if (rc == 0) {
-        *ret_limits = limits;
-    }
-    return rc;
 }

@@ -6,6 +6,7 @@
 #define TLY_COLLECTORS_CGROUP_READER_H
 
 #include "agent/base/error.h"
+#include "agent/model/group.h"
 #include "collectors/cgroup/numbers.h"
 
 #include <stdbool.h>
@@ -23,7 +24,8 @@ struct tly_cgroup_reader {
     struct tly_cgroup_budget budget;
     char *buffer; /* owned, `cap` bytes */
     size_t cap;
-    uint64_t errors; /* files that are there and could not be read or understood */
+    uint32_t skipped; /* a bit for each file that no group needs */
+    uint64_t errors;  /* files that are there and could not be read or understood */
     struct tly_cgroup_numbers numbers; /* of the cgroup that was read last */
 };
 
@@ -36,7 +38,8 @@ struct tly_cgroup_files {
     uint32_t missing; /* a bit for each file that this cgroup does not have */
 };
 
-int tly_cgroup_reader_init(struct tly_cgroup_reader *reader, size_t descriptors_max) TLY_CHECK;
+int tly_cgroup_reader_init(struct tly_cgroup_reader *reader, const struct tly_group_choice *groups,
+                           size_t descriptors_max) TLY_CHECK;
 void tly_cgroup_reader_done(struct tly_cgroup_reader *reader);
 
 void tly_cgroup_files_init(struct tly_cgroup_files *files, int root_fd, const char *path,
@@ -54,8 +57,10 @@ int tly_cgroup_files_open(const struct tly_cgroup_files *files, int *ret_dir_fd)
 int tly_cgroup_files_read(struct tly_cgroup_reader *reader,
                           struct tly_cgroup_files *files) TLY_CHECK;
 
-/* The limits; files that are missing leave TLY_CGROUP_ABSENT. -ENODEV. */
-int tly_cgroup_limits_read(struct tly_cgroup_reader *reader, const struct tly_cgroup_files *files,
-                           struct tly_cgroup_limits *ret_limits) TLY_CHECK;
+/* Reads a file once into the reader's buffer: its text, or an empty one where there is none, or
+ * none that can be read, which is counted. Borrowed until the next reading. -ENODEV when the cgroup
+ * is gone. */
+int tly_cgroup_file_once(struct tly_cgroup_reader *reader, int dir_fd, const char *name,
+                         struct tly_text *ret_text) TLY_CHECK;
 
 #endif

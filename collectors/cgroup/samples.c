@@ -4,6 +4,7 @@
 #include "collectors/cgroup/samples.h"
 
 #include <stdio.h>
+#include <unistd.h>
 
 struct writer {
     struct tly_samples *samples;
@@ -144,6 +145,48 @@ static void memory_events_write(const struct writer *writer, const struct tly_cg
     plain(writer, TLY_F_container_oom_events_total, memory->oom_kill);
 }
 
+/* ---- extras ---- */
+
+static void numa_write(const struct writer *writer, const struct tly_cgroup_extras *extras)
+{
+    static const char *const names[] = {"type", "scope", "node"};
+    static const char *const scopes[] = {"container", "hierarchy"};
+    static const char *const types[TLY_CGROUP_NUMA_TYPES] = {
+        [TLY_CGROUP_NUMA_FILE] = "file",
+        [TLY_CGROUP_NUMA_ANON] = "anon",
+        [TLY_CGROUP_NUMA_UNEVICTABLE] = "unevictable",
+    };
+    const int64_t page_bytes = sysconf(_SC_PAGESIZE);
+    for (size_t at = 0; at < extras->node_count * TLY_CGROUP_NUMA_TYPES; at++) {
+        size_t type = at % TLY_CGROUP_NUMA_TYPES;
+        size_t node = at / TLY_CGROUP_NUMA_TYPES;
+        int64_t bytes = extras->numa_bytes[type][node];
+        char number[24];
+        (void)snprintf(number, sizeof(number), "%zu", node); /* 20 digits at most */
+        for (size_t i = 0; i < sizeof(scopes) / sizeof(scopes[0]) && bytes >= 0; i++) {
+            const struct tly_text values[] = {tly_text_of(types[type]), tly_text_of(scopes[i]),
+                                              tly_text_of(number)};
+            labelled(writer, TLY_F_container_memory_numa_pages, dimension(writer, names, values, 3),
+                     bytes / page_bytes);
+        }
+    }
+}
+
+static void huge_write(const struct writer *writer, const struct tly_cgroup_extras *extras)
+{
+    static const char *const names[] = {"pagesize"};
+    for (size_t i = 0; i < extras->huge_count; i++) {
+        if (extras->huge[i].used_bytes == TLY_CGROUP_ABSENT &&
+            extras->huge[i].refused == TLY_CGROUP_ABSENT) {
+            continue; /* the controller is off */
+        }
+        const struct tly_text size = tly_text_of(extras->huge[i].size);
+        uint16_t dim = dimension(writer, names, &size, 1);
+        labelled(writer, TLY_F_container_hugetlb_usage_bytes, dim, extras->huge[i].used_bytes);
+        labelled(writer, TLY_F_container_hugetlb_failcnt, dim, extras->huge[i].refused);
+    }
+}
+
 static void pressure_write(const struct writer *writer, const struct tly_cgroup_numbers *numbers)
 {
     plain(writer, TLY_F_container_pressure_cpu_waiting_seconds_total,
@@ -231,9 +274,16 @@ void tly_cgroup_samples_write(struct tly_samples *samples, const struct tly_cgro
     plain(&writer, TLY_F_container_last_seen, subject->seen_ms);
     plain(&writer, TLY_F_container_spec_memory_min_bytes, limits->memory_min);
     limit(&writer, TLY_F_container_spec_memory_high_bytes, limits->memory_high);
+    plain(&writer, TLY_F_container_cpu_effective_cores, limits->effective_cores_u);
+    plain(&writer, TLY_F_container_cpuset_cpus, limits->cpus);
+    plain(&writer, TLY_F_container_cpuset_memory_nodes, limits->memory_nodes);
     cpu_write(&writer, &numbers->cpu, limits);
     memory_use_write(&writer, &numbers->memory);
     memory_events_write(&writer, &numbers->memory);
+    if (subject->extras != NULL) {
+        numa_write(&writer, subject->extras);
+        huge_write(&writer, subject->extras);
+    }
     pressure_write(&writer, numbers);
     disk_write(&writer, numbers, devices);
     plain(&writer, TLY_F_container_threads, numbers->pids_current);

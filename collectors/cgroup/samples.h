@@ -16,6 +16,7 @@ struct tly_cgroup_subject {
     bool root;
     int64_t seen_ms;                        /* realtime, of the reading */
     const struct tly_cgroup_limits *limits; /* all absent for the root */
+    const struct tly_cgroup_extras *extras; /* NULL: none */
 };
 
 /* Adds what is there, in the order of families.def. */

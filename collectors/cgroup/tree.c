@@ -6,8 +6,9 @@
 
 #include "agent/base/clock.h"
 #include "agent/base/file.h"
-#include "agent/codec/cgroup_path.h"
+#include "collectors/cgroup/limit.h"
 #include "collectors/cgroup/process.h"
+#include "collectors/cgroup/root.h"
 #include "collectors/cgroup/samples.h"
 
 #include <errno.h>
@@ -45,11 +46,12 @@ int tly_cgroup_tree_new(const struct tly_cgroup_config *config, struct tly_cgrou
     tly_buf_init(&tree->buf, TEXT_MAX);
     tly_samples_init(&tree->samples);
     tly_cgroup_walk_init(&tree->walk);
-    tly_cgroup_host_init(&tree->host, config->proc, config->sys, config->etc);
+    tly_cgroup_host_init(&tree->host, config->proc);
+    tly_cgroup_extras_init(&tree->extras, &tree->config.groups, config->sys);
     tly_cgroup_files_init(&tree->root_files, -1, ".", 0);
     tree->nodes = tly_map_new();
     if (tree->nodes == NULL || tly_devices_new(config->sys, &tree->devices) < 0 ||
-        tly_cgroup_reader_init(&tree->reader, config->descriptors_max) < 0) {
+        tly_cgroup_reader_init(&tree->reader, &tree->config.groups, config->descriptors_max) < 0) {
         tly_cgroup_tree_free(tree);
         return -ENOMEM;
     }
@@ -97,36 +99,15 @@ void tly_cgroup_tree_free(struct tly_cgroup_tree *tree)
 
 /* ---- the root ---- */
 
-static int root_find(struct tly_cgroup_tree *tree)
-{
-    char path[PATH_MAX];
-    if (tree->config.root != NULL) {
-        tree->root = tly_text_dup(tly_text_of(tree->config.root));
-        return tree->root == NULL ? -ENOMEM : 0;
-    }
-    int len = snprintf(path, sizeof(path), "%s/self/mountinfo", tree->config.proc);
-    if (len >= (int)sizeof(path)) {
-        return -ENAMETOOLONG;
-    }
-    tly_buf_clear(&tree->buf);
-    int rc = tly_file_read(AT_FDCWD, path, &tree->buf);
-    if (rc == 0) {
-        rc = tly_cgroup_mount_find(tly_buf_text(&tree->buf), path, sizeof(path));
-    }
-    if (rc == 0) {
-        tree->root = tly_text_dup(tly_text_of(path));
-        rc = tree->root == NULL ? -ENOMEM : 0;
-    }
-    return rc;
-}
-
 /* Opens the root if it is not open; cgroup2 may be mounted after the agent started. */
 static int root_open(struct tly_cgroup_tree *tree)
 {
     if (tree->root_fd >= 0) {
         return 0;
     }
-    int rc = tree->root == NULL ? root_find(tree) : 0;
+    int rc = tree->root == NULL ? tly_cgroup_root_find(tree->config.root, tree->config.proc,
+                                                       &tree->buf, &tree->root)
+                                : 0;
     if (rc < 0) {
         return rc;
     }
@@ -338,14 +319,16 @@ static int node_numbers_read(struct tly_cgroup_tree *tree, struct tly_cgroup_nod
 {
     if (node->limits_ns == INT64_MIN || tree->run_ns - node->limits_ns >= LIMITS_AGE_NS) {
         tly_cgroup_files_retry(&node->files);
-        int rc = tly_cgroup_limits_read(&tree->reader, &node->files, &node->limits);
+        int rc = tly_cgroup_limits_read(&tree->reader, &node->files, tree->config.sys,
+                                        &node->limits);
         if (rc == -ENODEV) {
             return rc;
         }
         tree->reader.errors += rc < 0;
         node->limits_ns = tree->run_ns;
     }
-    return tly_cgroup_files_read(&tree->reader, &node->files);
+    int rc = tly_cgroup_files_read(&tree->reader, &node->files);
+    return rc < 0 ? rc : tly_cgroup_extras_read(&tree->extras, &tree->reader, &node->files);
 }
 
 static void node_read(struct tly_cgroup_tree *tree, struct tly_cgroup_node *node)
@@ -364,7 +347,8 @@ static void node_read(struct tly_cgroup_tree *tree, struct tly_cgroup_node *node
     process_look(tree, node);
     facts_update(tree, node);
     const struct tly_cgroup_subject subject = {.seen_ms = tly_clock_realtime_ns() / TLY_NS_PER_MS,
-                                               .limits = &node->limits};
+                                               .limits = &node->limits,
+                                               .extras = &tree->extras.extras};
     tly_cgroup_samples_write(&tree->samples, &subject, numbers, tree->devices);
     node->set = tly_samples_take(&tree->samples);
     tree->errors += node->set == NULL;
@@ -372,9 +356,8 @@ static void node_read(struct tly_cgroup_tree *tree, struct tly_cgroup_node *node
 
 static void host_read(struct tly_cgroup_tree *tree)
 {
-    struct tly_cgroup_files *root = tree->root_fd < 0 ? NULL : &tree->root_files;
-    if (tly_cgroup_host_write(&tree->host, &tree->reader, root, tree->devices, &tree->samples) <
-        0) {
+    if (tree->root_fd >= 0 && tly_cgroup_host_write(&tree->host, &tree->reader, &tree->root_files,
+                                                    tree->devices, &tree->samples) < 0) {
         tree->errors++;
     }
     tly_samples_add(&tree->samples, TLY_F_container_scrape_error, TLY_DIM_NONE, tree->failure != 0);

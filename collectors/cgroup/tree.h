@@ -10,6 +10,7 @@
 #include "agent/base/map.h"
 #include "agent/model/container.h"
 #include "agent/model/sample.h"
+#include "collectors/cgroup/extras.h"
 #include "collectors/cgroup/host.h"
 #include "collectors/cgroup/process.h"
 #include "collectors/cgroup/reader.h"
@@ -22,8 +23,9 @@
 /* Where things are; strings are borrowed for the life of the tree. */
 struct tly_cgroup_config {
     const char *root; /* of the cgroup tree; NULL: where cgroup2 is mounted */
-    const char *proc, *sys, *etc;
+    const char *proc, *sys;
     bool all; /* plain cgroups are shown too */
+    struct tly_group_choice groups;
     size_t descriptors_max;
 };
 
@@ -67,6 +69,7 @@ struct tly_cgroup_tree {
     struct tly_cgroup_walk walk;
     uint64_t walks;
     struct tly_cgroup_reader reader;
+    struct tly_cgroup_extras_reader extras;
     struct tly_cgroup_host host;
     struct tly_cgroup_files root_files;
     struct tly_devices *devices;

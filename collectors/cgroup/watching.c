@@ -89,12 +89,14 @@ static void plain_seen(void *arg, unsigned events, struct tly_text name)
     watching->changed(watching->arg, true);
 }
 
-/* Files by which limits are set: cpu.max, memory.high and their like. */
+/* Files by which limits are set: cpu.max, memory.high, cpuset.cpus and their like. */
 static bool limit_name(struct tly_text name)
 {
     return tly_text_ends(name, TLY_TEXT(".max")) || tly_text_ends(name, TLY_TEXT(".high")) ||
            tly_text_ends(name, TLY_TEXT(".low")) || tly_text_ends(name, TLY_TEXT(".min")) ||
-           tly_text_equal(name, TLY_TEXT("cpu.weight"));
+           tly_text_equal(name, TLY_TEXT("cpu.weight")) ||
+           tly_text_equal(name, TLY_TEXT("cpuset.cpus")) ||
+           tly_text_equal(name, TLY_TEXT("cpuset.mems"));
 }
 
 static void container_seen(void *arg, unsigned events, struct tly_text name)

@@ -1,0 +1,235 @@
+/*
+ * The census of processes on real processes: children of the test, in cgroups made of plain files
+ * that list them.
+ */
+#include "collectors/cgroup/census.h"
+#include "tests/unit/cgroup/tree_fixture.h"
+
+#include "agent/base/clock.h"
+
+#include <signal.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define ID_A "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+#define ID_B "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
+
+#define CHILDREN_MAX 8
+
+static char root[TEMP_DIR_MAX];
+static struct tly_census *census;
+static pid_t children[CHILDREN_MAX];
+static size_t child_count;
+static size_t gone;
+
+static int make_root(void **state)
+{
+    (void)state;
+    temp_dir_make(root);
+    child_count = 0;
+    gone = 0;
+    return 0;
+}
+
+static int remove_root(void **state)
+{
+    (void)state;
+    tly_census_free(census);
+    census = NULL;
+    for (size_t i = 0; i < child_count; i++) {
+        (void)kill(children[i], SIGKILL); /* it may have ended */
+        (void)waitpid(children[i], NULL, 0);
+    }
+    temp_dir_remove(root);
+    return 0;
+}
+
+static void new_census(int64_t budget_ns)
+{
+    struct tly_census_config config = {.root = root, .proc = "/proc", .budget_ns = budget_ns};
+    config.groups.on[TLY_G_process] = true;
+    config.groups.on[TLY_G_sched] = true;
+    config.groups.on[TLY_G_cpuLoad] = true;
+    assert_int_equal(tly_census_new(&config, &census), 0);
+}
+
+/* In the child: what it has, and a word that it has it. */
+static void child_live(int ready, size_t sockets, bool zombie)
+{
+    for (size_t i = 0; i < sockets; i++) {
+        if (socket(AF_UNIX, SOCK_STREAM, 0) < 0) {
+            _exit(1);
+        }
+    }
+    if (zombie) {
+        pid_t pid = fork();
+        siginfo_t info;
+        if (pid == 0) {
+            _exit(0);
+        }
+        /* Until it has ended, and without taking its last word. */
+        if (pid < 0 || waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT) < 0) {
+            _exit(1);
+        }
+    }
+    if (write(ready, "", 1) != 1) {
+        _exit(1);
+    }
+    while (true) {
+        (void)pause();
+    }
+}
+
+static pid_t child_start(size_t sockets, bool zombie)
+{
+    int ready[2];
+    char byte;
+    assert_true(child_count < CHILDREN_MAX);
+    assert_int_equal(pipe(ready), 0);
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        child_live(ready[1], sockets, zombie);
+    }
+    children[child_count++] = pid;
+    (void)close(ready[1]);
+    assert_int_equal(read(ready[0], &byte, 1), 1);
+    (void)close(ready[0]);
+    return pid;
+}
+
+static void cgroup_make(const char *path, const pid_t *pids, size_t count)
+{
+    char text[256] = "";
+    for (size_t i = 0; i < count; i++) {
+        size_t len = strlen(text);
+        (void)snprintf(text + len, sizeof(text) - len, "%d\n", pids[i]);
+    }
+    fixture_folder(root, path);
+    fixture_write(root, path, "cgroup.procs", text);
+}
+
+static void see(const char *id, const char *path, enum tly_container_state state)
+{
+    struct tly_container *container = tly_container_new(tly_text_of(id));
+    assert_non_null(container);
+    container->state = state;
+    assert_int_equal(tly_container_set(&container->cgroup_path, tly_text_of(path)), 0);
+    assert_int_equal(tly_census_see(census, container), 0);
+    tly_container_unref(container);
+}
+
+static void node_gone(void *arg, const struct tly_census_node *node)
+{
+    (void)arg;
+    (void)node;
+    gone++;
+}
+
+static const struct tly_census_node *node_of(const char *id)
+{
+    return tly_map_get(census->nodes, tly_text_of(id));
+}
+
+static int64_t value(const char *id, enum tly_family_id family, const char *labels)
+{
+    return fixture_value(node_of(id)->set, family, labels);
+}
+
+static void what_processes_have(void **state)
+{
+    (void)state;
+    const pid_t outer = child_start(3, true);
+    const pid_t inner = child_start(1, false);
+    cgroup_make("docker/a", &outer, 1);
+    cgroup_make("docker/a/nested", &inner, 1);
+    new_census(60 * TLY_NS_PER_S);
+    see(ID_A, "/docker/a", TLY_STATE_RUNNING);
+    tly_census_run(census);
+    assert_int_equal(value(ID_A, TLY_F_container_processes, ""), 2);
+    assert_int_equal(value(ID_A, TLY_F_container_zombies, ""), 1);
+    assert_int_equal(value(ID_A, TLY_F_container_sockets, ""), 4);
+    assert_true(value(ID_A, TLY_F_container_file_descriptors, "") >= 4);
+    assert_int_equal(value(ID_A, TLY_F_container_tasks_state, "state=\"stopped\""), 0);
+    assert_true(value(ID_A, TLY_F_container_ulimits_soft, "ulimit=\"max_open_files\"") > 0);
+    assert_true(value(ID_A, TLY_F_container_cpu_schedstat_run_seconds_total, "") > 0);
+    assert_true(value(ID_A, TLY_F_container_cpu_schedstat_run_periods_total, "") > 0);
+    assert_int_equal(census->errors, 0);
+}
+
+/* A stopped process is no running one, and one that ended is none. */
+static void states_and_ends(void **state)
+{
+    (void)state;
+    const pid_t pids[] = {child_start(0, false), child_start(0, false)};
+    siginfo_t info;
+    cgroup_make("a", pids, 2);
+    new_census(60 * TLY_NS_PER_S);
+    see(ID_A, "/a", TLY_STATE_RUNNING);
+    assert_int_equal(kill(pids[0], SIGSTOP), 0);
+    assert_int_equal(waitid(P_PID, (id_t)pids[0], &info, WSTOPPED | WNOWAIT), 0);
+    tly_census_run(census);
+    assert_int_equal(value(ID_A, TLY_F_container_tasks_state, "state=\"stopped\""), 1);
+    int64_t before_ns = value(ID_A, TLY_F_container_cpu_schedstat_run_seconds_total, "");
+    assert_int_equal(kill(pids[1], SIGKILL), 0);
+    assert_int_equal(waitpid(pids[1], NULL, 0), pids[1]);
+    tly_census_run(census);
+    assert_int_equal(value(ID_A, TLY_F_container_tasks_state, "state=\"stopped\""), 1);
+    /* What it used is not taken back. */
+    assert_true(value(ID_A, TLY_F_container_cpu_schedstat_run_seconds_total, "") >= before_ns);
+    assert_int_equal(census->errors, 0);
+}
+
+static void a_budget_that_is_too_small(void **state)
+{
+    (void)state;
+    const pid_t pids[] = {child_start(0, false), child_start(0, false)};
+    cgroup_make("a", &pids[0], 1);
+    cgroup_make("b", &pids[1], 1);
+    new_census(0);
+    see(ID_A, "/a", TLY_STATE_RUNNING);
+    see(ID_B, "/b", TLY_STATE_RUNNING);
+    /* One each round, and only the number of its processes. */
+    tly_census_run(census);
+    assert_int_equal(value(ID_A, TLY_F_container_processes, ""), 1);
+    assert_int_equal(value(ID_A, TLY_F_container_zombies, ""), INT64_MIN);
+    assert_int_equal(census->over, 1);
+    assert_false(node_of(ID_B)->fresh);
+    tly_census_run(census);
+    assert_int_equal(value(ID_B, TLY_F_container_processes, ""), 1);
+    assert_int_equal(census->over, 2);
+}
+
+static void containers_that_end(void **state)
+{
+    (void)state;
+    const pid_t pid = child_start(0, false);
+    cgroup_make("a", &pid, 1);
+    new_census(60 * TLY_NS_PER_S);
+    see(ID_A, "/a", TLY_STATE_RUNNING);
+    see(ID_B, "/never/there", TLY_STATE_RUNNING);
+    tly_census_run(census);
+    assert_true(node_of(ID_B)->fresh);
+    assert_null(node_of(ID_B)->set);
+    assert_int_equal(census->errors, 0); /* that is ordinary */
+    tly_census_look_begin(census);
+    see(ID_A, "/a", TLY_STATE_EXITED);
+    tly_census_look_end(census, node_gone, NULL);
+    assert_int_equal(gone, 2);
+    assert_null(node_of(ID_A));
+    tly_census_run(census);
+}
+
+int main(void)
+{
+#define IN_ROOT(test) cmocka_unit_test_setup_teardown(test, make_root, remove_root)
+    const struct CMUnitTest tests[] = {
+        IN_ROOT(what_processes_have),
+        IN_ROOT(states_and_ends),
+        IN_ROOT(a_budget_that_is_too_small),
+        IN_ROOT(containers_that_end),
+    };
+    return cmocka_run_group_tests_name("census", tests, NULL, NULL);
+}
