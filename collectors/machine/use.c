@@ -120,14 +120,14 @@ static void cpu_write(struct tly_machine *machine, const struct tly_group_choice
     struct tly_text text = tly_machine_text(machine, machine->proc, "stat");
     struct tly_cpu_times times;
     for (struct tly_text rest = text; tly_cpu_times_next(&rest, &times);) {
-        if (groups->on[times.cpu < 0 ? TLY_G_machine : TLY_G_percpu]) {
+        if (groups->on[times.cpu < 0 ? TLY_G_host : TLY_G_percpu]) {
             times_write(machine, &times, samples);
         }
         if (!groups->on[TLY_G_percpu]) {
             break; /* the sum stands first */
         }
     }
-    if (!groups->on[TLY_G_machine]) {
+    if (!groups->on[TLY_G_host]) {
         return;
     }
     (void)tly_cgroup_flat_parse(text, keys, sizeof(keys) / sizeof(keys[0]), &scheduler);
@@ -224,7 +224,7 @@ static void disks_write(struct tly_machine *machine, struct tly_samples *samples
 int tly_machine_use_write(struct tly_machine *machine, const struct tly_group_choice *groups,
                           struct tly_samples *samples)
 {
-    bool all = groups->on[TLY_G_machine];
+    bool all = groups->on[TLY_G_host];
     int rc = memory_write(machine, all, samples);
     if (all || groups->on[TLY_G_percpu]) {
         cpu_write(machine, groups, samples);

@@ -204,7 +204,7 @@ static void use(void **state)
 static void groups_that_are_off(void **state)
 {
     (void)state;
-    groups.on[TLY_G_machine] = false;
+    groups.on[TLY_G_host] = false;
     taken(tly_machine_use_write(&machine, &groups, &samples));
     expect(TLY_F_machine_memory_bytes, "", 8192);
     expect(TLY_F_machine_memory_available_bytes, "", ABSENT);

@@ -248,10 +248,10 @@ static void test_formats(void **state)
 /* ---- parts ---- */
 
 static const char *const part_queries[] = {
-    "?collect[]=process", "?collect[]=agent&collect%5B%5D=process",
-    "?exclude[]=agent",   "?collect[]=proces%0a\xff",
-    "?exclude[]=",        "?collect[]=process&exclude[]=agent",
-    "?collect[]=advtcp",  "?exclude[]=advtcp",
+    "?collect[]=pids",   "?collect[]=agent&collect%5B%5D=pids",
+    "?exclude[]=agent",  "?collect[]=pid%0a\xff",
+    "?exclude[]=",       "?collect[]=pids&exclude[]=agent",
+    "?collect[]=advtcp", "?exclude[]=advtcp",
 };
 
 static void ask_parts(struct fixture *f)
@@ -288,7 +288,7 @@ static void test_parts(void **state)
         assert_int_equal(has(i, "container_threads{"), expected[i].container);
         assert_int_equal(has(i, "tallyman_scrapes_total "), expected[i].agent);
     }
-    assert_says(3, "there is no group `proces??`; there are cpu, memory, ");
+    assert_says(3, "there is no group `pid??`; there are cpu, memory, ");
     assert_says(3, ", container, machine, agent\n");
     assert_says(4, "there is no group ``");
     assert_says(5, "either collect[] or exclude[], not both");
