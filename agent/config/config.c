@@ -55,11 +55,35 @@ static const char *home_of(const struct tly_config *config, struct tly_text key)
 {
     for (size_t i = 0; i < config->count; i++) {
         const struct tly_section *section = config->sections[i];
-        if (!holds_top_keys(section) && tly_fill_knows(section->options, key)) {
+        if (!holds_top_keys(section) && section->type != TLY_OPTION_PAIRS &&
+            tly_fill_knows(section->options, key)) {
             return section->key;
         }
     }
     return NULL;
+}
+
+/* Few enough to be told in a message: a file that has a page of its own lists none. */
+#define FEW_SECTIONS 6
+
+static bool few_keys(const struct tly_config *config)
+{
+    bool few = config->count <= FEW_SECTIONS;
+    for (size_t i = 0; i < config->count; i++) {
+        few = few && !holds_top_keys(config->sections[i]);
+    }
+    return few;
+}
+
+static void list_keys(const struct tly_config *config, char *to, size_t cap)
+{
+    size_t len = 0;
+    *to = '\0';
+    for (size_t i = 0; i < config->count && len < cap - 1; i++) {
+        int added = snprintf(to + len, cap - len, "%s%s", i > 0 ? ", " : "",
+                             config->sections[i]->key);
+        len += added > 0 ? (size_t)added : 0;
+    }
 }
 
 static void complain_unknown(const struct tly_config *config, const struct tly_yaml_node *key,
@@ -87,6 +111,11 @@ static void complain_unknown(const struct tly_config *config, const struct tly_y
     } else if (nearest.name) {
         tly_complain(complaints, key->line, key->column, "unknown key `%.60s`, did you mean `%s`?",
                      key->text, nearest.name);
+    } else if (few_keys(config)) {
+        char list[TLY_ERROR_TEXT_MAX / 2];
+        list_keys(config, list, sizeof(list));
+        tly_complain(complaints, key->line, key->column, "unknown key `%.60s`; its keys are %s",
+                     key->text, list);
     } else {
         tly_complain(complaints, key->line, key->column,
                      "unknown key `%.60s`; docs/configuration.md lists all", key->text);
@@ -304,6 +333,15 @@ static void release_strings(struct tly_strings *strings)
     free(strings->at);
 }
 
+static void release_pairs(struct tly_pairs *pairs)
+{
+    for (size_t i = 0; i < pairs->count; i++) {
+        free(pairs->at[i].name);
+        tly_secret_free(pairs->at[i].value);
+    }
+    free(pairs->at);
+}
+
 static void release_rows(const struct tly_option *rows, char *values);
 
 static void release(const struct tly_option *row, void *value)
@@ -328,6 +366,9 @@ static void release(const struct tly_option *row, void *value)
             release_rows(row->inner, (char *)list->at + i * row->inner_size);
         }
         free(list->at);
+        break;
+    case TLY_OPTION_PAIRS:
+        release_pairs(value);
         break;
     default:
         break;

@@ -373,6 +373,47 @@ static void fill_list(struct tly_fill *fill, const struct tly_option *row,
     }
 }
 
+/* ---- pairs ---- */
+
+static void fill_pairs(struct tly_fill *fill, const struct tly_option *row,
+                       const struct tly_yaml_node *node, struct tly_pairs *to)
+{
+    if (tly_yaml_null(node)) {
+        return;
+    }
+    if (node->kind != TLY_YAML_MAP) {
+        complain(fill, row, node, "`name: text` lines belong here");
+        return;
+    }
+    if (node->count == 0) {
+        return;
+    }
+    to->at = calloc(node->count / 2, sizeof(struct tly_pair));
+    if (!to->at) {
+        out_of_memory(fill);
+        return;
+    }
+    for (size_t i = 0; i < node->count; i += 2) {
+        const struct tly_yaml_node *name = node->at[i];
+        struct tly_pair *pair = &to->at[to->count++];
+        const struct tly_option value_row = {
+            .key = name->text, .type = TLY_OPTION_STRING, .verify = row->inner->verify};
+        pair->name = tly_text_dup((struct tly_text){name->text, name->len});
+        fill_scalar(fill, &value_row, node->at[i + 1], &pair->value);
+        if (!pair->name) {
+            out_of_memory(fill);
+        }
+        for (size_t j = 0; j < i; j += 2) {
+            if (strcmp(node->at[j]->text, name->text) == 0) {
+                tly_complain(fill->complaints, name->line, name->column,
+                             "`%.*s` stands here a second time; the first is in line %zu",
+                             SHOWN_MAX, name->text, node->at[j]->line);
+                break;
+            }
+        }
+    }
+}
+
 /* ---- rows ---- */
 
 static void fill_default(struct tly_fill *fill, const struct tly_option *row, void *to)
@@ -410,6 +451,11 @@ void tly_fill_value(struct tly_fill *fill, const struct tly_option *row,
     case TLY_OPTION_LIST:
         if (node) {
             fill_list(fill, row, node, to);
+        }
+        return;
+    case TLY_OPTION_PAIRS:
+        if (node) {
+            fill_pairs(fill, row, node, to);
         }
         return;
     case TLY_OPTION_STRINGS:

@@ -23,12 +23,23 @@ enum tly_option_type {
     TLY_OPTION_STRINGS, /* struct tly_strings; a single string stands for a list of one */
     TLY_OPTION_SECTION, /* a nested struct, in place, described by `inner` */
     TLY_OPTION_LIST,    /* struct tly_list of structs described by `inner` */
+    TLY_OPTION_PAIRS,   /* struct tly_pairs: names of the user's choosing, each with a text; for a
+                         * section, the first of its options verifies the texts */
     TLY_OPTION_PATH,    /* char *: a file or folder, not empty; a relative one starts from the
                          * folder of the configuration file */
 };
 
 struct tly_strings {
     char **at; /* owned */
+    size_t count;
+};
+
+struct tly_pair {
+    char *name, *value; /* owned; the value is wiped when it is freed */
+};
+
+struct tly_pairs {
+    struct tly_pair *at; /* owned; no name stands twice */
     size_t count;
 };
 
@@ -60,9 +71,9 @@ struct tly_option {
  * table's rows are top-level keys themselves. */
 struct tly_section {
     const char *key;
-    enum tly_option_type type; /* SECTION or LIST */
+    enum tly_option_type type; /* SECTION, LIST or PAIRS */
     const struct tly_option *options;
-    size_t size;           /* of the struct (for LIST: of one item) */
+    size_t size;           /* of the struct (for LIST: of one item; for PAIRS: of tly_pairs) */
     const char *shorthand; /* for LIST */
     /* More than rows can say: relations between values. `value` is the filled struct or tly_list.
      * Called also for a section that holds only defaults; not for one with complaints. */
@@ -111,8 +122,8 @@ int tly_config_load(const struct tly_section *const *sections, size_t section_co
                     struct tly_config **ret_config, struct tly_error *err) TLY_CHECK;
 void tly_config_free(struct tly_config *config); /* wipes secrets */
 
-/* The struct (SECTION) or struct tly_list (LIST) of a section; never NULL for one that was given to
- * parse. Borrowed. */
+/* The struct (SECTION), struct tly_list (LIST) or struct tly_pairs (PAIRS) of a section; never NULL
+ * for one that was given to parse. Borrowed. */
 const void *tly_config_section(const struct tly_config *config, const struct tly_section *section);
 
 #endif

@@ -54,7 +54,7 @@ static int put_kind(struct tly_buf *buf, const struct tly_option *row)
         [TLY_OPTION_STRING] = "text",     [TLY_OPTION_SECRET] = "secret",
         [TLY_OPTION_ENUM] = "",           [TLY_OPTION_STRINGS] = "texts",
         [TLY_OPTION_SECTION] = "section", [TLY_OPTION_LIST] = "list of sections",
-        [TLY_OPTION_PATH] = "path",
+        [TLY_OPTION_PATH] = "path",       [TLY_OPTION_PAIRS] = "names with texts",
     };
     int rc = put(buf, names[row->type]);
     for (size_t i = 0; rc == 0 && row->type == TLY_OPTION_ENUM && row->choices[i]; i++) {
