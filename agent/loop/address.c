@@ -72,10 +72,15 @@ static bool is_host(struct tly_text host)
 int tly_address_parse(struct tly_text text, uint16_t default_port, struct tly_address *ret_address,
                       struct tly_error *err)
 {
-    const struct tly_text unix_scheme = TLY_TEXT("unix://");
+    const struct tly_text unix_scheme = TLY_TEXT("unix:");
+    const struct tly_text slashes = TLY_TEXT("//");
     if (tly_text_starts(text, unix_scheme)) {
         text.at += unix_scheme.len;
         text.len -= unix_scheme.len;
+        if (tly_text_starts(text, slashes)) {
+            text.at += slashes.len;
+            text.len -= slashes.len;
+        }
         return parse_unix(text, ret_address, err);
     }
     if (text.len == 0) {

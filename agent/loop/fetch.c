@@ -378,6 +378,7 @@ static int fetcher_init(struct tly_fetcher *fetcher, const struct tly_endpoint *
             return -ENOMEM;
         }
     }
+    fetcher->any_name = endpoint->any_name;
     int rc = tly_timer_new(fetcher->loop, timer_due, fetcher, &fetcher->timer);
     rc = rc < 0 ? rc : tly_defer_new(fetcher->loop, turn_due, fetcher, &fetcher->defer);
     if (rc < 0) {

@@ -17,6 +17,7 @@ struct tly_endpoint {
     const char *base_url;    /* "http://docker" or "https://host:2376"; no slash at the end */
     const char *unix_socket; /* path, or NULL */
     const char *ca_file, *cert_file, *key_file; /* PEM, or NULL */
+    bool any_name;                              /* the certificate may bear any name */
     const char *basic_auth;                     /* "user:password", or NULL */
     const char *bearer;                         /* token, or NULL */
 };

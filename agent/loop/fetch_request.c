@@ -116,6 +116,9 @@ static CURLcode set_where(CURL *easy, const struct tly_fetcher *fetcher, const c
     if (fetcher->ca_file) {
         SET(CAINFO, fetcher->ca_file);
     }
+    if (fetcher->any_name) {
+        SET(SSL_VERIFYHOST, 0L);
+    }
     if (fetcher->cert_file) {
         SET(SSLCERT, fetcher->cert_file);
         SET(SSLKEY, fetcher->key_file);

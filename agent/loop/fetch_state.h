@@ -37,6 +37,7 @@ struct tly_fetcher {
     struct tly_fetch *fetches; /* all, newest first */
     unsigned busy;             /* depth of calls into curl and of its callbacks */
     bool freed;                /* to be released as soon as it is not busy */
+    bool any_name;             /* the peer's certificate may bear any name */
     char *base_url, *unix_socket, *ca_file, *cert_file, *key_file, *basic_auth, *bearer;
 };
 
