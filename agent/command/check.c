@@ -9,6 +9,7 @@
 #include "agent/config/reference.h"
 #include "agent/registry.h"
 #include "agent/rules/rule_file.h"
+#include "agent/web/policy.h"
 
 #include <fcntl.h>
 #include <getopt.h>
@@ -104,6 +105,25 @@ static enum tly_shape shape_of(const char *path)
     return shape;
 }
 
+/* The web configuration file that a configuration names, with its certificates. */
+static int check_web_file(const struct tly_command *command, const char *path)
+{
+    struct tly_complaints complaints = {.count = 0};
+    struct tly_web_policy *policy = NULL;
+    struct tly_error err = {0};
+    int rc = tly_web_policy_load(path, &complaints, &policy, &err);
+    if (rc == TLY_E_MALFORMED) {
+        tly_command_complain(stdout, path, &complaints);
+        return TLY_EXIT_NO;
+    }
+    if (rc < 0) {
+        return tly_command_fail(command, "%s", err.text);
+    }
+    tly_web_policy_unref(policy);
+    (void)printf("%s: valid\n", path);
+    return TLY_EXIT_DONE;
+}
+
 static int check_config(const struct tly_command *command, const char *path)
 {
     size_t count = 0;
@@ -119,9 +139,13 @@ static int check_config(const struct tly_command *command, const char *path)
     if (rc < 0) {
         return tly_command_fail(command, "%s", err.text);
     }
+    const struct tly_web_settings *web = tly_config_section(config, &tly_web_section);
+    int code = web->config_file ? check_web_file(command, web->config_file) : TLY_EXIT_DONE;
     tly_config_free(config);
-    (void)printf("%s: valid\n", path);
-    return TLY_EXIT_DONE;
+    if (code == TLY_EXIT_DONE) {
+        (void)printf("%s: valid\n", path);
+    }
+    return code;
 }
 
 static int check_file(const struct tly_command *command, const char *path)
@@ -181,9 +205,9 @@ const struct tly_command tly_command_check = {
     .summary = "Say whether configuration and rule files are right",
     .operands = "FILE...",
     .help =
-        "Reads configuration files and Prometheus rule files as `tallyman run` would, and prints\n"
-        "each mistake as file:line:column: what is wrong, and what to write instead. A file with\n"
-        "a list of `groups:` is a rule file.",
+        "Reads configuration files, with the web configuration that they name, and Prometheus\n"
+        "rule files as `tallyman run` would, and prints each mistake as file:line:column: what\n"
+        "is wrong, and what to write instead. A file with a list of `groups:` is a rule file.",
     .arguments = arguments,
     .run = run,
 };

@@ -218,12 +218,12 @@ const struct tly_section tly_spool_section = {
 
 /* ---- web ---- */
 
-/* host:port, [v6]:port, :port or unix:///path; that it can be bound is seen at start. */
+/* host:port, [v6]:port, :port, unix:/path or systemd; that it can be bound is seen at start. */
 static int verify_listen(const char *value, struct tly_error *err)
 {
     struct tly_text text = tly_text_of(value);
-    struct tly_text path = TLY_TEXT("unix:///");
-    if (tly_text_starts(text, path) && text.len > path.len) {
+    if (tly_text_starts(text, TLY_TEXT("unix:///")) || tly_text_starts(text, TLY_TEXT("unix:/")) ||
+        tly_text_equal(text, TLY_TEXT("systemd")) || tly_text_starts(text, TLY_TEXT("systemd:"))) {
         return 0;
     }
     const char *colon = strrchr(value, ':');
@@ -233,19 +233,10 @@ static int verify_listen(const char *value, struct tly_error *err)
     if (!digits || port > UINT16_MAX || bare_v6) {
         return tly_error_set(err, -EINVAL,
                              "`%.60s` is no address to listen on; write 127.0.0.1:10191, "
-                             "[::1]:10191, :10191 or unix:///path",
+                             "[::1]:10191, :10191, unix:///path or systemd",
                              value);
     }
     return 0;
-}
-
-/* Nobody who asks for TLS gets a server without. */
-static int verify_no_web_config(const char *value, struct tly_error *err)
-{
-    (void)value;
-    return tly_error_set(err, -ENOTSUP,
-                         "this version knows neither TLS nor authentication; leave it out, listen "
-                         "on 127.0.0.1 and put a proxy in front");
 }
 
 static const struct tly_option web_rows[] = {
@@ -255,13 +246,15 @@ static const struct tly_option web_rows[] = {
      .fallback = "[\"127.0.0.1:10191\"]",
      .verify = verify_listen,
      .help = "Addresses for /metrics and the status page: `host:port`, `[v6]:port`, `:port` for "
-             "every interface, or `unix:///path`. `[]` serves nothing."},
+             "every interface, `unix:///path`, or `systemd` for the sockets that a .socket unit "
+             "hands over (`systemd:NAME` for the one with that FileDescriptorName). `[]` serves "
+             "nothing."},
     {.key = "config_file",
      .type = TLY_OPTION_PATH,
      .offset = offsetof(struct tly_web_settings, config_file),
-     .verify = verify_no_web_config,
-     .help = "For TLS and basic authentication, in the web configuration format that Prometheus's "
-             "own exporters share. Refused by this version, which has neither."},
+     .help = "TLS, client certificates, basic authentication, headers and a limit of requests, in "
+             "the web configuration format that Prometheus's own exporters share; see docs/web.md. "
+             "Read again when it changes."},
     {.key = "connections_max",
      .type = TLY_OPTION_INT,
      .offset = offsetof(struct tly_web_settings, connections_max),
@@ -269,6 +262,51 @@ static const struct tly_option web_rows[] = {
      .min = 1,
      .max = 10000,
      .help = "Most connections at a time."},
+    {.key = "header_max",
+     .type = TLY_OPTION_SIZE,
+     .offset = offsetof(struct tly_web_settings, header_bytes_max),
+     .fallback = "32KiB",
+     .min = 8192,
+     .max = 1048576,
+     .help = "Memory for the header of one request and that of its answer. A longer request is "
+             "answered with 414 or 431."},
+    {.key = "header_timeout",
+     .type = TLY_OPTION_DURATION,
+     .offset = offsetof(struct tly_web_settings, header_ms),
+     .fallback = "10s",
+     .min = 100,
+     .max = 600000,
+     .help = "From connecting to the end of the first request's header, the TLS handshake "
+             "included. Who is slower is cut off."},
+    {.key = "idle_timeout",
+     .type = TLY_OPTION_DURATION,
+     .offset = offsetof(struct tly_web_settings, idle_ms),
+     .fallback = "2m",
+     .min = 100,
+     .max = 86400000,
+     .help = "How long a connection stays open between requests; longer than the scrape interval, "
+             "or each scrape connects anew."},
+    {.key = "send_timeout",
+     .type = TLY_OPTION_DURATION,
+     .offset = offsetof(struct tly_web_settings, sending_ms),
+     .fallback = "1m",
+     .min = 100,
+     .max = 3600000,
+     .help = "How long a client may take over an answer."},
+    {.key = "answers_max",
+     .type = TLY_OPTION_SIZE,
+     .offset = offsetof(struct tly_web_settings, answer_bytes_max),
+     .fallback = "256MiB",
+     .min = 1048576,
+     .help = "Answers in memory that clients have not taken yet, all together. Above that the "
+             "slowest clients are cut off, or new requests answered with 503."},
+    {.key = "scrapes_max",
+     .type = TLY_OPTION_INT,
+     .offset = offsetof(struct tly_web_settings, scrapes_max),
+     .fallback = "64",
+     .min = 1,
+     .max = 1000,
+     .help = "Scrapes under way at a time; more are answered with 503."},
     {.key = NULL},
 };
 

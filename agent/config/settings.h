@@ -41,8 +41,12 @@ struct tly_collect_settings {
 /* web: */
 struct tly_web_settings {
     struct tly_strings listen;
-    char *config_file;
+    char *config_file; /* NULL: neither TLS nor authentication */
     int64_t connections_max;
+    int64_t header_bytes_max; /* 0 here and below: the default, for who has no configuration */
+    int64_t header_ms, idle_ms, sending_ms;
+    int64_t answer_bytes_max;
+    int64_t scrapes_max;
 };
 
 /* log: the agent's own log */

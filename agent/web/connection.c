@@ -6,6 +6,7 @@
  */
 #include "agent/base/file.h"
 #include "agent/web/server.h"
+#include "agent/web/tls.h"
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -183,10 +184,33 @@ void tly_web_sweep(struct tly_web *web)
 
 /* ---- beginning and end ---- */
 
+/* Gives a new TLS session the policy's certificates and rules. */
+static void session_prepare(struct tly_web_connection *connection, struct MHD_Connection *mhd)
+{
+    if (connection->policy == NULL || connection->policy->tls == NULL) {
+        return;
+    }
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(
+        mhd, MHD_CONNECTION_INFO_GNUTLS_SESSION);
+    if (info == NULL || info->tls_session == NULL ||
+        tly_web_tls_attach(connection->policy->tls, info->tls_session) < 0) {
+        tly_web_connection_cut(connection); /* never without the rules that were asked for */
+    }
+}
+
+void tly_web_bury(struct tly_web *web)
+{
+    struct tly_web_connection *connection;
+    while ((connection = TAILQ_FIRST(&web->retired)) != NULL) {
+        TAILQ_REMOVE(&web->retired, connection, link);
+        tly_web_policy_unref(connection->policy);
+        free(connection);
+    }
+}
+
 void tly_web_notify_connection(void *cls, struct MHD_Connection *mhd, void **socket_context,
                                enum MHD_ConnectionNotificationCode code)
 {
-    (void)mhd;
     struct tly_web *web = cls;
     if (code == MHD_CONNECTION_NOTIFY_STARTED) {
         struct tly_web_connection *connection = web->adopting;
@@ -195,12 +219,14 @@ void tly_web_notify_connection(void *cls, struct MHD_Connection *mhd, void **soc
         connection->since_ms = tly_loop_now_ms(web->loop);
         TAILQ_INSERT_TAIL(&web->connections, connection, link);
         web->live++;
+        session_prepare(connection, mhd);
         return;
     }
     struct tly_web_connection *connection = *socket_context;
     TAILQ_REMOVE(&web->connections, connection, link);
     web->live -= connection->closing ? 0 : 1;
-    free(connection);
+    web->broken += !connection->served && !connection->closing ? 1 : 0;
+    TAILQ_INSERT_TAIL(&web->retired, connection, link);
     if (web->stopping && TAILQ_EMPTY(&web->connections)) {
         tly_defer_call(web->stopped_defer);
     }
@@ -219,12 +245,21 @@ void tly_web_adopt(struct tly_web *web, int fd, const struct sockaddr *address,
         tly_fd_close(&fd);
         return;
     }
+    bool tls = web->policy != NULL && web->policy->tls != NULL;
     *connection = (struct tly_web_connection){
-        .web = web, .fd = fd, .peer = peer, .phase = TLY_WEB_WAITING};
+        .web = web,
+        .fd = fd,
+        .peer = peer,
+        .phase = TLY_WEB_WAITING,
+        .policy = web->policy != NULL ? tly_web_policy_ref(web->policy) : NULL};
     web->adopting = connection;
-    if (MHD_add_connection(web->daemon, fd, address, address_len) != MHD_YES) {
+    struct MHD_Daemon *mhd = web->daemons[tls ? TLY_WEB_TLS : TLY_WEB_PLAIN].mhd;
+    if (MHD_add_connection(mhd, fd, address, address_len) != MHD_YES) {
         web->refused++;
-        free(web->adopting); /* NULL if the daemon had told us of it, and of its end */
+        if (web->adopting != NULL) { /* else the daemon had told us of it, and of its end */
+            tly_web_policy_unref(connection->policy);
+            free(connection);
+        }
         web->adopting = NULL;
         return;
     }
@@ -257,6 +292,7 @@ static void accept_pause(struct tly_web *web, int code)
 
 void tly_web_accept(struct tly_web_listener *listener)
 {
+    tly_web_policy_look(listener->web);
     for (int i = 0; i < ACCEPTS_PER_TURN; i++) {
         struct sockaddr_storage address = {0};
         socklen_t len = sizeof(address);

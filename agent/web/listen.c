@@ -149,7 +149,7 @@ static int listen_host(const struct tly_address *address, int *ret_fd, struct tl
     return rc < 0 ? bind_error(address, rc, err) : 0;
 }
 
-static uint16_t port_of(int fd)
+uint16_t tly_web_socket_port(int fd)
 {
     struct sockaddr_storage name = {0};
     socklen_t len = sizeof(name);
@@ -181,8 +181,31 @@ int tly_web_listen(const struct tly_address *address, int *ret_fd, uint16_t *ret
         return bind_error(address, rc, err);
     }
     *ret_fd = fd;
-    *ret_port = port_of(fd);
+    *ret_port = tly_web_socket_port(fd);
     return 0;
+}
+
+void tly_web_socket_name(int fd, char to[TLY_ADDRESS_TEXT_MAX])
+{
+    struct sockaddr_storage name = {0};
+    socklen_t len = sizeof(name);
+    struct tly_address address = {.port = 0};
+    const struct sockaddr *plain = (const struct sockaddr *)&name;
+    if (getsockname(fd, (struct sockaddr *)&name, &len) < 0) {
+        (void)snprintf(to, TLY_ADDRESS_TEXT_MAX, "a socket"); /* fits */
+        return;
+    }
+    if (name.ss_family == AF_UNIX) {
+        const struct sockaddr_un *local = (const struct sockaddr_un *)&name;
+        memcpy(address.path, local->sun_path, sizeof(address.path) - 1);
+        /* An abstract name begins with a NUL, and people write it as `@`. */
+        address.path[0] = address.path[0] == '\0' ? '@' : address.path[0];
+    } else {
+        address.port = tly_web_socket_port(fd);
+        /* Then the host stays empty, which stands for any. */
+        (void)getnameinfo(plain, len, address.host, sizeof(address.host), NULL, 0, NI_NUMERICHOST);
+    }
+    tly_address_format(&address, to);
 }
 
 bool tly_web_is_local(int fd)
@@ -206,7 +229,7 @@ void tly_web_unlisten(struct tly_web_listener *listener)
 {
     tly_poll_free(listener->poll);
     listener->poll = NULL;
-    if (listener->fd >= 0 && listener->address.path[0] != '\0') {
+    if (listener->fd >= 0 && !listener->inherited && listener->address.path[0] != '\0') {
         (void)unlink(listener->address.path); /* gone already is fine, and nobody could act on it */
     }
     tly_fd_close(&listener->fd);

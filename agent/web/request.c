@@ -4,16 +4,19 @@
  * and the handler; whoever lets go last frees it, so that a client that left, or a server that
  * stopped, does the handler no harm.
  */
+#include "agent/base/clock.h"
 #include "agent/web/server.h"
 
 #include <assert.h>
 #include <errno.h>
+#include <netdb.h>
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define ANSWER_HEADERS_MAX 8
 
-const unsigned tly_web_codes[TLY_WEB_CODES] = {200, 400, 404, 405, 429, 500, 503, 0};
+const unsigned tly_web_codes[TLY_WEB_CODES] = {200, 304, 400, 401, 404, 405, 429, 500, 503, 0};
 
 struct answer_header {
     char *name, *value; /* owned */
@@ -26,7 +29,7 @@ struct tly_http_request {
     const char *path; /* the daemon's, while `mhd` is there */
     struct answer_header headers[ANSWER_HEADERS_MAX];
     size_t header_count;
-    bool dispatched; /* it was given to a handler */
+    bool dispatched; /* it was given to a handler, or waits for its password to be checked */
     bool suspended;
     bool answered;
     bool cut; /* the connection is to be closed without an answer */
@@ -119,6 +122,36 @@ int tly_http_answer_header(struct tly_http_request *request, const char *name, c
     return 0;
 }
 
+/* The value that the web configuration file gives a header; NULL: none. */
+static const char *policy_header(const struct tly_web_policy *policy, size_t which)
+{
+    const char *value = policy != NULL ? policy->http->headers.values[which] : NULL;
+    return value != NULL && *value != '\0' ? value : NULL;
+}
+
+static bool policy_sets(const struct tly_web_policy *policy, const char *name)
+{
+    for (size_t i = 0; i < TLY_WEB_HEADERS; i++) {
+        if (strcmp(tly_web_header_names[i], name) == 0) {
+            return policy_header(policy, i) != NULL;
+        }
+    }
+    return false;
+}
+
+static bool policy_headers_add(const struct tly_web_policy *policy, struct MHD_Response *response)
+{
+    static const char *const no_sniffing = "X-Content-Type-Options";
+    bool ok = policy_sets(policy, no_sniffing) ||
+              MHD_add_response_header(response, no_sniffing, "nosniff") == MHD_YES;
+    for (size_t i = 0; i < TLY_WEB_HEADERS && ok; i++) {
+        const char *value = policy_header(policy, i);
+        ok = value == NULL ||
+             MHD_add_response_header(response, tly_web_header_names[i], value) == MHD_YES;
+    }
+    return ok;
+}
+
 /* NULL when memory is out; the bytes are freed then. */
 static struct MHD_Response *response_new(const struct tly_http_request *request,
                                          const char *content_type, char *bytes, size_t len)
@@ -129,16 +162,19 @@ static struct MHD_Response *response_new(const struct tly_http_request *request,
         free(bytes);
         return NULL;
     }
-    bool ok = MHD_add_response_header(response, "X-Content-Type-Options", "nosniff") == MHD_YES;
+    const struct tly_web *web = request->web;
+    bool ok = policy_headers_add(web->policy, response);
     if (content_type != NULL) {
         ok = ok && MHD_add_response_header(response, "Content-Type", content_type) == MHD_YES;
     }
-    if (request->web->stopping) {
+    /* Who came under an older configuration is to come again under the new one. */
+    if (web->stopping || request->connection->policy != web->policy) {
         ok = ok && MHD_add_response_header(response, "Connection", "close") == MHD_YES;
     }
     for (size_t i = 0; i < request->header_count; i++) {
-        ok = ok && MHD_add_response_header(response, request->headers[i].name,
-                                           request->headers[i].value) == MHD_YES;
+        const struct answer_header *header = &request->headers[i];
+        ok = ok && (policy_sets(web->policy, header->name) ||
+                    MHD_add_response_header(response, header->name, header->value) == MHD_YES);
     }
     if (!ok) {
         MHD_destroy_response(response);
@@ -289,6 +325,118 @@ static void request_dispatch(struct tly_web *web, struct tly_http_request *reque
     }
 }
 
+/* ---- who may come in ---- */
+
+/* Takes one request off the limit; false where there is none left. As if each request took an
+ * interval to serve, and `burst` of them could wait. */
+static bool rate_take(struct tly_web *web)
+{
+    const struct tly_web_rate_settings *rate = web->policy->rate;
+    int64_t now_ns = tly_clock_monotonic_ns();
+    int64_t interval_ns = rate->interval_ms * TLY_NS_PER_MS;
+    int64_t due_ns = web->rate_ns > now_ns ? web->rate_ns : now_ns;
+    if (interval_ns > 0 && due_ns - now_ns > (rate->burst - 1) * interval_ns) {
+        return false;
+    }
+    web->rate_ns = due_ns + interval_ns;
+    return true;
+}
+
+static void refuse_with(struct tly_http_request *request, unsigned status, const char *name,
+                        const char *value, const char *text)
+{
+    if (tly_http_answer_header(request, name, value) < 0) {
+        status = MHD_HTTP_SERVICE_UNAVAILABLE; /* no memory for it */
+    }
+    tly_web_refuse(request, status, text);
+}
+
+static void deny(struct tly_web *web, struct tly_http_request *request)
+{
+    char peer[INET6_ADDRSTRLEN] = "a local client";
+    uint64_t held;
+    web->denied++;
+    /* A first request without credentials is how browsers learn that they need some. */
+    if (tly_http_header(request, "Authorization").at != NULL &&
+        tly_log_limit_pass(&web->denials, tly_loop_now_ms(web->loop), &held)) {
+        const union MHD_ConnectionInfo *info = MHD_get_connection_info(
+            request->mhd, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+        if (info != NULL && info->client_addr != NULL && info->client_addr->sa_family != AF_UNIX) {
+            (void)getnameinfo(info->client_addr, sizeof(struct sockaddr_in6), peer, sizeof(peer),
+                              NULL, 0, NI_NUMERICHOST); /* then "a local client" stays */
+        }
+        tly_log_warn("web", "refused a request from %s: no such user, or a wrong password%s", peer,
+                     tly_log_held(held).text);
+    }
+    refuse_with(request, MHD_HTTP_UNAUTHORIZED, "WWW-Authenticate",
+                "Basic realm=\"tallyman\", charset=\"UTF-8\"",
+                "a name and a password are needed\n");
+}
+
+/* The password was looked at. */
+static void request_decided(void *arg, bool ok)
+{
+    struct tly_http_request *request = arg;
+    if (request->mhd == NULL) {
+        request_free(request); /* the client has left */
+        return;
+    }
+    request->dispatched = false;
+    if (ok) {
+        request_dispatch(request->web, request);
+    } else {
+        deny(request->web, request);
+    }
+}
+
+/* Whether a connection from before a reload may still be judged by the new policy: passwords are
+ * looked at for each request, but a handshake is over, and with it the question for certificates.
+ */
+static bool handshake_holds(const struct tly_web_policy *then, const struct tly_web_policy *now)
+{
+    return then == now || ((then->tls != NULL) == (now->tls != NULL) &&
+                           now->tls_settings->client_auth == TLY_WEB_NO_CLIENT_CERT);
+}
+
+/* What stands before every route: the limit of requests, then who it is. */
+static void request_admit(struct tly_web *web, struct tly_http_request *request)
+{
+    tly_web_policy_look(web);
+    if (!handshake_holds(request->connection->policy, web->policy)) {
+        request->cut = true; /* the client comes again, as after any idle connection's end */
+        return;
+    }
+    if (web->policy != NULL && !rate_take(web)) {
+        web->limited++;
+        refuse_with(request, MHD_HTTP_TOO_MANY_REQUESTS, "Retry-After", "1",
+                    "too many requests; rate_limit in the web configuration file says how many "
+                    "there may be\n");
+        return;
+    }
+    enum tly_web_verdict verdict = TLY_WEB_YES;
+    if (web->policy != NULL && web->policy->users->count > 0) {
+        verdict = tly_web_auth_check(web->auth, web->policy,
+                                     tly_http_header(request, "Authorization"), request_decided,
+                                     request);
+    }
+    switch (verdict) {
+    case TLY_WEB_YES:
+        request_dispatch(web, request);
+        break;
+    case TLY_WEB_NO:
+        deny(web, request);
+        break;
+    case TLY_WEB_LATER:
+        request->dispatched = true;
+        tly_web_connection_enter(request->connection, TLY_WEB_HANDLING);
+        break;
+    default:
+        refuse_with(request, MHD_HTTP_SERVICE_UNAVAILABLE, "Retry-After", "1",
+                    "too many passwords are being checked\n");
+        break;
+    }
+}
+
 enum MHD_Result tly_web_handle(void *cls, struct MHD_Connection *mhd, const char *url,
                                const char *method, const char *version, const char *upload,
                                size_t *upload_size, void **context)
@@ -310,7 +458,7 @@ enum MHD_Result tly_web_handle(void *cls, struct MHD_Connection *mhd, const char
         }
     } else if (!request->dispatched && !request->answered && !request->cut) {
         *upload_size = 0;
-        request_dispatch(web, request);
+        request_admit(web, request);
     }
     if (request->cut) {
         return MHD_NO;

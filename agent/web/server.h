@@ -1,6 +1,7 @@
 /*
- * Private to this room: the server and what hangs on it. One libmicrohttpd daemon serves all
- * listeners; it has no listening socket and no time-outs of its own. We accept, so that at a limit
+ * Private to this room: the server and what hangs on it. A libmicrohttpd daemon serves all
+ * connections, a second one those with TLS; they have no listening socket and no time-outs of their
+ * own. We accept, so that at a limit
  * somebody slow or idle goes instead of the newcomer; we close by shutting the socket down, upon
  * which the daemon ends the connection in its own order.
  */
@@ -11,6 +12,8 @@
 #include "agent/loop/log.h"
 #include "agent/loop/loop.h"
 #include "agent/loop/stream.h"
+#include "agent/web/auth.h"
+#include "agent/web/policy.h"
 #include "agent/web/route.h"
 #include "agent/web/web.h"
 
@@ -40,7 +43,8 @@ struct tly_web_peer {
 struct tly_web_connection {
     TAILQ_ENTRY(tly_web_connection) link;
     struct tly_web *web;
-    int fd; /* the daemon's */
+    int fd;                        /* the daemon's */
+    struct tly_web_policy *policy; /* as of its beginning; a reference, or NULL */
     struct tly_web_peer peer;
     enum tly_web_phase phase;
     int64_t since_ms; /* when the phase began */
@@ -50,10 +54,14 @@ struct tly_web_connection {
     struct tly_http_request *request; /* from the end of its header to that of its answer */
 };
 
+TAILQ_HEAD(tly_web_connections, tly_web_connection);
+
 struct tly_web_listener {
     struct tly_web *web;
     struct tly_address address;
-    int fd; /* -1: not open */
+    bool inherited;  /* from systemd: `address` is only for messages */
+    char wanted[64]; /* of a socket that systemd hands over: its name, or "" for any */
+    int fd;          /* -1: not open */
     uint16_t port;
     struct tly_poll *poll;
 };
@@ -62,8 +70,10 @@ struct tly_web_listener {
 enum tly_web_cut { TLY_WEB_CUT_LIMIT, TLY_WEB_CUT_SLOW, TLY_WEB_CUT_IDLE, TLY_WEB_CUT_COUNT };
 
 /* The status codes that are counted one by one; all others together. */
-enum { TLY_WEB_CODES = 8 };
+enum { TLY_WEB_CODES = 10 };
 extern const unsigned tly_web_codes[TLY_WEB_CODES]; /* the last one is 0: any other */
+
+enum { TLY_WEB_PLAIN, TLY_WEB_TLS, TLY_WEB_DAEMONS };
 
 /* How long a phase may last, and other bounds; tests shorten them. */
 struct tly_web_limits {
@@ -90,17 +100,33 @@ struct tly_web {
     bool (*ready)(void *arg, struct tly_buf *missing);
     void *ready_arg;
 
-    struct MHD_Daemon *daemon; /* NULL: not started */
-    struct tly_poll *daemon_poll;
+    /* The web configuration file: what holds, and what is known of the file. */
+    struct tly_web_policy *policy; /* a reference; NULL: there is no such file */
+    char *policy_path;
+    uint64_t policy_stamp;
+    int64_t policy_looked_ms;
+    int64_t policy_loaded_s; /* Unix time */
+    bool policy_failed;      /* the file can't be used as it is now; `policy` is an older one */
+    uint64_t policy_failures;
+    char policy_problem[TLY_ERROR_TEXT_MAX]; /* that was said last */
+    struct tly_web_auth *auth;
+    int64_t rate_ns; /* monotonic; when the next request would come if they came evenly */
+
+    struct {
+        struct MHD_Daemon *mhd; /* NULL: not started */
+        struct tly_poll *poll;
+    } daemons[TLY_WEB_DAEMONS];
+    size_t header_bytes_max;
     struct tly_timer *run_timer;    /* the daemon wants to run again at once */
     struct tly_timer *sweep_timer;  /* runs while there are connections */
     struct tly_timer *accept_timer; /* accepting goes on after a lack of descriptors */
     struct tly_timer *stop_timer;
 
     /* The phase that began longest ago comes first. */
-    TAILQ_HEAD(tly_web_connections, tly_web_connection) connections;
+    struct tly_web_connections connections;
     size_t live;                         /* of them, those that are not closing */
     struct tly_web_connection *adopting; /* to be taken over by the daemon's call back */
+    struct tly_web_connections retired;  /* ended, but their TLS session may not have gone yet */
     size_t answer_bytes;                 /* of all answers being sent */
 
     bool stopping;
@@ -108,22 +134,44 @@ struct tly_web {
     void (*stopped)(void *arg);
     void *stopped_arg;
 
-    uint64_t accepted, refused;
+    uint64_t accepted, refused, broken, denied, limited;
     uint64_t cut[TLY_WEB_CUT_COUNT];
     uint64_t answered[TLY_WEB_CODES];
-    struct tly_log_limit accept_failures;
+    struct tly_log_limit accept_failures, denials;
 };
 
 /* ---- web.c ---- */
 
-/* Lets the daemon work off what is ready. Not from inside its own calls. */
+/* Lets the daemons work off what is ready. Not from inside their own calls. */
 void tly_web_run(struct tly_web *web);
+/* Starts the daemon for TLS, where it does not run yet. */
+int tly_web_daemon_start(struct tly_web *web, int which) TLY_CHECK;
+
+/* ---- reload.c ---- */
+
+/* Reads the web configuration file for the first time. */
+int tly_web_policy_begin(struct tly_web *web, const char *path, struct tly_error *err) TLY_CHECK;
+/* Looks, at most once a second, whether one of its files has changed, and loads it anew. What can't
+ * be used is said, and changes nothing. */
+void tly_web_policy_look(struct tly_web *web);
+/* Says aloud, once, where others can read what this server tells. */
+void tly_web_warn_exposed(const struct tly_web *web);
+
+/* ---- inherit.c ---- */
+
+/* Gives the sockets that systemd hands over (sd_listen_fds(3)) to the listeners that want them;
+ * those that nobody wants are said. The error says which listener has none. */
+int tly_web_inherit(struct tly_web *web, struct tly_error *err) TLY_CHECK;
 
 /* ---- listen.c ---- */
 
 /* A listening socket, non-blocking. The error says what to do about it. */
 int tly_web_listen(const struct tly_address *address, int *ret_fd, uint16_t *ret_port,
                    struct tly_error *err) TLY_CHECK;
+/* 0 for a Unix socket. */
+uint16_t tly_web_socket_port(int fd);
+/* Where a listening socket is, for messages. */
+void tly_web_socket_name(int fd, char to[TLY_ADDRESS_TEXT_MAX]);
 /* Whether only programs on this host can connect. */
 bool tly_web_is_local(int fd);
 /* Closes the socket; a Unix socket's name goes too. */
@@ -137,6 +185,8 @@ void tly_web_adopt(struct tly_web *web, int fd, const struct sockaddr *address,
                    socklen_t address_len);
 /* Accepts what waits at the listener. */
 void tly_web_accept(struct tly_web_listener *listener);
+/* Frees what has ended. */
+void tly_web_bury(struct tly_web *web);
 /* Closes connections whose phase has lasted too long. */
 void tly_web_sweep(struct tly_web *web);
 /* Shuts the socket down; the daemon ends the connection in its next run. */

@@ -1,14 +1,17 @@
 /*
- * The server's life: made, given routes, started, stopped. The daemon runs on the loop's thread:
- * its epoll descriptor is watched, and whenever that is ready, or a connection has been handed to
- * it, the daemon works off what it can without waiting.
+ * The server's life: made, given routes, started, stopped. The daemons run on the loop's thread:
+ * their epoll descriptors are watched, and whenever that is ready, or a connection has been handed
+ * to one, it works off what it can without waiting.
  */
 #include "agent/web/web.h"
 
 #include "agent/base/file.h"
 #include "agent/web/server.h"
+#include "agent/web/tls.h"
 
 #include <errno.h>
+#include <gnutls/abstract.h>
+#include <gnutls/gnutls.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,15 +35,50 @@ static const struct tly_web_limits default_limits = {
     .answer_bytes_max = 256U << 20,
 };
 
+static int64_t chosen(int64_t setting, int64_t fallback)
+{
+    return setting > 0 ? setting : fallback;
+}
+
+static void settings_take(struct tly_web *web, const struct tly_web_settings *settings)
+{
+    web->limits = default_limits;
+    web->limits.header_ms = chosen(settings->header_ms, web->limits.header_ms);
+    web->limits.idle_ms = chosen(settings->idle_ms, web->limits.idle_ms);
+    web->limits.sending_ms = chosen(settings->sending_ms, web->limits.sending_ms);
+    web->limits.answer_bytes_max = (size_t)chosen(settings->answer_bytes_max,
+                                                  (int64_t)web->limits.answer_bytes_max);
+    web->connections_max = (size_t)chosen(settings->connections_max, 1);
+    web->header_bytes_max = (size_t)chosen(settings->header_bytes_max, CONNECTION_BYTES);
+}
+
+/* "systemd" or "systemd:NAME"; else an address. */
+static int listener_parse(struct tly_web *web, const char *text, struct tly_error *err)
+{
+    static const char systemd[] = "systemd";
+    struct tly_web_listener *listener = &web->listeners[web->listener_count++];
+    *listener = (struct tly_web_listener){.web = web, .fd = -1};
+    size_t len = strlen(systemd);
+    if (strncmp(text, systemd, len) == 0 && (text[len] == '\0' || text[len] == ':')) {
+        listener->inherited = true;
+        const char *name = text[len] == ':' ? text + len + 1 : "";
+        if (strlen(name) >= sizeof(listener->wanted)) {
+            return tly_error_set(err, -ENAMETOOLONG, "web.listen: %.100s: the name is too long",
+                                 text);
+        }
+        memcpy(listener->wanted, name, strlen(name) + 1);
+        return 0;
+    }
+    int rc = tly_address_parse(tly_text_of(text), DEFAULT_PORT, &listener->address, err);
+    if (rc < 0) {
+        tly_error_prefix(err, "web.listen: %.100s", text);
+    }
+    return rc;
+}
+
 int tly_web_new(struct tly_loop *loop, const struct tly_web_settings *settings,
                 struct tly_web **ret_web, struct tly_error *err)
 {
-    if (settings->config_file != NULL) {
-        return tly_error_set(err, -ENOTSUP,
-                             "web.config_file: this version of the agent knows neither TLS nor "
-                             "authentication; leave it out, listen on 127.0.0.1 and put a proxy in "
-                             "front");
-    }
     if (settings->listen.count > TLY_WEB_LISTENERS_MAX) {
         return tly_error_set(err, TLY_E_LIMIT, "web.listen: at most %d addresses",
                              TLY_WEB_LISTENERS_MAX);
@@ -50,18 +88,18 @@ int tly_web_new(struct tly_loop *loop, const struct tly_web_settings *settings,
         return tly_error_set(err, -ENOMEM, "no memory for the web server");
     }
     web->loop = loop;
-    web->limits = default_limits;
-    web->connections_max = settings->connections_max > 0 ? (size_t)settings->connections_max : 1;
+    settings_take(web, settings);
     TAILQ_INIT(&web->connections);
-    int rc = 0;
+    TAILQ_INIT(&web->retired);
+    int rc = tly_web_auth_new(loop, &web->auth);
+    if (rc < 0) {
+        (void)tly_error_set(err, rc, "no memory for the web server"); /* rc is returned below */
+    }
     for (size_t i = 0; i < settings->listen.count && rc == 0; i++) {
-        struct tly_web_listener *listener = &web->listeners[web->listener_count++];
-        *listener = (struct tly_web_listener){.web = web, .fd = -1};
-        rc = tly_address_parse(tly_text_of(settings->listen.at[i]), DEFAULT_PORT,
-                               &listener->address, err);
-        if (rc < 0) {
-            tly_error_prefix(err, "web.listen: %.100s", settings->listen.at[i]);
-        }
+        rc = listener_parse(web, settings->listen.at[i], err);
+    }
+    if (rc == 0 && settings->config_file != NULL) {
+        rc = tly_web_policy_begin(web, settings->config_file, err);
     }
     for (const struct tly_route *page = tly_web_pages; page->path != NULL && rc == 0; page++) {
         rc = tly_web_add(web, page, web);
@@ -111,16 +149,31 @@ uint16_t tly_web_port(const struct tly_web *web, size_t listener)
 
 /* ---- the daemon on the loop ---- */
 
-void tly_web_run(struct tly_web *web)
+/* False: there is nothing to do until its descriptor is ready. */
+static bool daemon_run(struct MHD_Daemon *mhd)
 {
     for (int i = 0; i < RUNS_MAX; i++) {
-        (void)MHD_run(web->daemon); /* MHD_NO only for a daemon with threads, or stopped */
+        (void)MHD_run(mhd); /* MHD_NO only for a daemon with threads, or stopped */
         MHD_UNSIGNED_LONG_LONG wait_ms;
-        if (MHD_get_timeout(web->daemon, &wait_ms) != MHD_YES) {
-            return; /* nothing to do until the descriptor is ready */
+        if (MHD_get_timeout(mhd, &wait_ms) != MHD_YES) {
+            return false;
         }
     }
-    tly_timer_start(web->run_timer, 0, 0);
+    return true;
+}
+
+void tly_web_run(struct tly_web *web)
+{
+    bool more = false;
+    for (int i = 0; i < TLY_WEB_DAEMONS; i++) {
+        if (web->daemons[i].mhd != NULL) {
+            more = daemon_run(web->daemons[i].mhd) || more;
+        }
+    }
+    tly_web_bury(web);
+    if (more) {
+        tly_timer_start(web->run_timer, 0, 0);
+    }
 }
 
 static void run_due(void *arg)
@@ -198,42 +251,74 @@ static void close_all(struct tly_web *web)
     for (size_t i = 0; i < web->listener_count; i++) {
         tly_web_unlisten(&web->listeners[i]);
     }
-    tly_poll_free(web->daemon_poll);
     tly_timer_free(web->run_timer);
     tly_timer_free(web->sweep_timer);
     tly_timer_free(web->accept_timer);
     tly_timer_free(web->stop_timer);
     tly_defer_free(web->stopped_defer);
-    web->daemon_poll = NULL;
     web->run_timer = NULL;
     web->sweep_timer = NULL;
     web->accept_timer = NULL;
     web->stop_timer = NULL;
     web->stopped_defer = NULL;
-    if (web->daemon != NULL) {
-        MHD_stop_daemon(web->daemon);
-        web->daemon = NULL;
+    for (int i = 0; i < TLY_WEB_DAEMONS; i++) {
+        tly_poll_free(web->daemons[i].poll);
+        web->daemons[i].poll = NULL;
+        if (web->daemons[i].mhd != NULL) {
+            MHD_stop_daemon(web->daemons[i].mhd);
+            web->daemons[i].mhd = NULL;
+        }
     }
+    tly_web_bury(web);
 }
 
-static int daemon_start(struct tly_web *web)
+/* Never called with effect: each session gets its certificates before its handshake. It is here,
+ * because the daemon wants to know where they come from. */
+static int no_certificate(gnutls_session_t session, const gnutls_datum_t *authorities, int count,
+                          const gnutls_pk_algorithm_t *algorithms, int algorithm_count,
+                          gnutls_pcert_st **ret_chain, unsigned *ret_count,
+                          gnutls_privkey_t *ret_key)
 {
-    web->daemon = MHD_start_daemon(
-        MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0,
-        NULL, NULL, tly_web_handle, web, MHD_OPTION_EXTERNAL_LOGGER, daemon_log, NULL,
-        MHD_OPTION_NOTIFY_CONNECTION, tly_web_notify_connection, web, MHD_OPTION_NOTIFY_COMPLETED,
-        tly_web_notify_completed, web, MHD_OPTION_CONNECTION_LIMIT,
-        (unsigned)web->connections_max + CLOSING_MAX, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-        (size_t)CONNECTION_BYTES, MHD_OPTION_CONNECTION_TIMEOUT, 0U, MHD_OPTION_END);
-    if (web->daemon == NULL) {
+    (void)session;
+    (void)authorities;
+    (void)count;
+    (void)algorithms;
+    (void)algorithm_count;
+    (void)ret_chain;
+    (void)ret_count;
+    (void)ret_key;
+    return -1;
+}
+
+int tly_web_daemon_start(struct tly_web *web, int which)
+{
+    unsigned flags = MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET | MHD_ALLOW_SUSPEND_RESUME |
+                     MHD_USE_ERROR_LOG;
+    union { /* the array takes a function for a pointer */
+        gnutls_certificate_retrieve_function2 *function;
+        void *pointer;
+    } callback = {.function = no_certificate};
+    struct MHD_OptionItem tls[] = {
+        {MHD_OPTION_HTTPS_CERT_CALLBACK, 0, callback.pointer},
+        {MHD_OPTION_END, 0, NULL},
+    };
+    struct MHD_Daemon *mhd = MHD_start_daemon(
+        which == TLY_WEB_TLS ? flags | MHD_USE_TLS : flags, 0, NULL, NULL, tly_web_handle, web,
+        MHD_OPTION_EXTERNAL_LOGGER, daemon_log, NULL, MHD_OPTION_NOTIFY_CONNECTION,
+        tly_web_notify_connection, web, MHD_OPTION_NOTIFY_COMPLETED, tly_web_notify_completed, web,
+        MHD_OPTION_CONNECTION_LIMIT, (unsigned)web->connections_max + CLOSING_MAX,
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, web->header_bytes_max, MHD_OPTION_CONNECTION_TIMEOUT,
+        0U, MHD_OPTION_ARRAY, which == TLY_WEB_TLS ? tls : &tls[1], MHD_OPTION_END);
+    web->daemons[which].mhd = mhd;
+    if (mhd == NULL) {
         return -ENOMEM;
     }
-    const union MHD_DaemonInfo *info = MHD_get_daemon_info(web->daemon, MHD_DAEMON_INFO_EPOLL_FD);
+    const union MHD_DaemonInfo *info = MHD_get_daemon_info(mhd, MHD_DAEMON_INFO_EPOLL_FD);
     if (info == NULL) {
         return -ENOTSUP;
     }
-    int rc = tly_poll_new(web->loop, info->epoll_fd, daemon_ready, web, &web->daemon_poll);
-    return rc < 0 ? rc : tly_poll_start(web->daemon_poll, TLY_READABLE);
+    int rc = tly_poll_new(web->loop, info->epoll_fd, daemon_ready, web, &web->daemons[which].poll);
+    return rc < 0 ? rc : tly_poll_start(web->daemons[which].poll, TLY_READABLE);
 }
 
 static int handles_new(struct tly_web *web)
@@ -251,12 +336,19 @@ static int handles_new(struct tly_web *web)
     if (rc == 0) {
         rc = tly_defer_new(web->loop, stopped_due, web, &web->stopped_defer);
     }
-    return rc < 0 ? rc : daemon_start(web);
+    rc = rc < 0 ? rc : tly_web_daemon_start(web, TLY_WEB_PLAIN);
+    if (rc == 0 && web->policy != NULL && web->policy->tls != NULL) {
+        rc = tly_web_daemon_start(web, TLY_WEB_TLS);
+    }
+    return rc;
 }
 
 static int listener_start(struct tly_web_listener *listener, struct tly_error *err)
 {
-    int rc = tly_web_listen(&listener->address, &listener->fd, &listener->port, err);
+    int rc = 0;
+    if (!listener->inherited) {
+        rc = tly_web_listen(&listener->address, &listener->fd, &listener->port, err);
+    }
     if (rc < 0) {
         tly_error_prefix(err, "web.listen");
         return rc;
@@ -271,15 +363,12 @@ static void listener_announce(const struct tly_web_listener *listener)
     struct tly_address address = listener->address;
     address.port = listener->port;
     char text[TLY_ADDRESS_TEXT_MAX];
-    tly_address_format(&address, text);
-    tly_log_info("web", "listening on %s", text);
-    if (!tly_web_is_local(listener->fd)) {
-        tly_log_warn("web",
-                     "%s can be reached from other hosts, without TLS and authentication: whoever "
-                     "connects can read the names, images and figures of all containers; listen on "
-                     "127.0.0.1 if that is not wanted",
-                     text);
+    if (listener->inherited) {
+        tly_web_socket_name(listener->fd, text);
+    } else {
+        tly_address_format(&address, text);
     }
+    tly_log_info("web", "listening on %s%s", text, listener->inherited ? ", from systemd" : "");
 }
 
 int tly_web_start(struct tly_web *web, struct tly_error *err)
@@ -287,6 +376,9 @@ int tly_web_start(struct tly_web *web, struct tly_error *err)
     int rc = handles_new(web);
     if (rc < 0) {
         rc = tly_error_set(err, rc, "can't start the web server: %s", tly_error_name(rc));
+    }
+    if (rc == 0) {
+        rc = tly_web_inherit(web, err);
     }
     for (size_t i = 0; i < web->listener_count && rc == 0; i++) {
         rc = listener_start(&web->listeners[i], err);
@@ -305,6 +397,7 @@ int tly_web_start(struct tly_web *web, struct tly_error *err)
     for (size_t i = 0; i < web->listener_count; i++) {
         listener_announce(&web->listeners[i]);
     }
+    tly_web_warn_exposed(web);
     if (web->listener_count == 0) {
         tly_log_info("web", "web.listen is empty: nothing is served");
     }
@@ -366,10 +459,40 @@ void tly_web_free(struct tly_web *web)
         return;
     }
     close_all(web);
+    tly_web_auth_free(web->auth);
+    tly_web_policy_unref(web->policy);
+    free(web->policy_path);
     free(web);
 }
 
 /* ---- figures ---- */
+
+/* Of the web configuration file; absent without one. */
+static void policy_meter(const struct tly_web *web, struct tly_samples *samples)
+{
+    if (web->policy == NULL) {
+        return;
+    }
+    tly_samples_add(samples, TLY_F_tallyman_http_config_last_reload_successful, TLY_DIM_NONE,
+                    !web->policy_failed);
+    tly_samples_add(samples, TLY_F_tallyman_http_config_last_reload_success_timestamp_seconds,
+                    TLY_DIM_NONE, web->policy_loaded_s);
+    tly_samples_add(samples, TLY_F_tallyman_http_config_reload_failures_total, TLY_DIM_NONE,
+                    (int64_t)web->policy_failures);
+    tly_samples_add(samples, TLY_F_tallyman_http_requests_denied_total, TLY_DIM_NONE,
+                    (int64_t)web->denied);
+    tly_samples_add(samples, TLY_F_tallyman_http_requests_limited_total, TLY_DIM_NONE,
+                    (int64_t)web->limited);
+    tly_samples_add(samples, TLY_F_tallyman_http_password_checks_pending, TLY_DIM_NONE,
+                    (int64_t)tly_web_auth_pending(web->auth));
+    tly_samples_add(samples, TLY_F_tallyman_http_password_checks_pending_max, TLY_DIM_NONE,
+                    TLY_AUTH_QUEUE_MAX);
+    int64_t expiry_s = web->policy->tls != NULL ? tly_web_tls_expiry_s(web->policy->tls) : 0;
+    if (expiry_s > 0) {
+        tly_samples_add(samples, TLY_F_tallyman_http_certificate_expiry_timestamp_seconds,
+                        TLY_DIM_NONE, expiry_s);
+    }
+}
 
 void tly_web_meter(void *arg, struct tly_samples *samples)
 {
@@ -383,6 +506,15 @@ void tly_web_meter(void *arg, struct tly_samples *samples)
                     (int64_t)web->accepted);
     tly_samples_add(samples, TLY_F_tallyman_http_connections_refused_total, TLY_DIM_NONE,
                     (int64_t)web->refused);
+    tly_samples_add(samples, TLY_F_tallyman_http_connections_broken_total, TLY_DIM_NONE,
+                    (int64_t)web->broken);
+    tly_samples_add(samples, TLY_F_tallyman_http_answers_bytes, TLY_DIM_NONE,
+                    (int64_t)web->answer_bytes);
+    tly_samples_add(samples, TLY_F_tallyman_http_answers_max_bytes, TLY_DIM_NONE,
+                    (int64_t)web->limits.answer_bytes_max);
+    tly_samples_add(samples, TLY_F_tallyman_http_header_max_bytes, TLY_DIM_NONE,
+                    (int64_t)web->header_bytes_max);
+    policy_meter(web, samples);
     for (size_t i = 0; i < TLY_WEB_CUT_COUNT; i++) {
         tly_samples_add(samples, TLY_F_tallyman_http_connections_cut_total,
                         tly_samples_dim1(samples, "reason", tly_text_of(cuts[i])),

@@ -22,7 +22,8 @@ static void meter(void *arg, struct tly_samples *samples)
                     (int64_t)prometheus->last.bytes);
     tly_samples_add(samples, TLY_F_tallyman_scrapes_under_way, TLY_DIM_NONE,
                     (int64_t)prometheus->count);
-    tly_samples_add(samples, TLY_F_tallyman_scrapes_under_way_max, TLY_DIM_NONE, TLY_SCRAPES_MAX);
+    tly_samples_add(samples, TLY_F_tallyman_scrapes_under_way_max, TLY_DIM_NONE,
+                    (int64_t)prometheus->max);
     tly_samples_add(samples, TLY_F_tallyman_scrapes_total, TLY_DIM_NONE,
                     (int64_t)prometheus->scrapes);
     tly_samples_add(samples, TLY_F_tallyman_scrapes_failed_total, TLY_DIM_NONE,
@@ -102,6 +103,14 @@ static void prometheus_stop(void *self, int64_t deadline_ms, void (*stopped)(voi
     tly_prometheus_settle(prometheus);
 }
 
+static size_t scrapes_max(const struct tly_context *context)
+{
+    const struct tly_web_settings *web = context->config
+                                             ? tly_config_section(context->config, &tly_web_section)
+                                             : NULL;
+    return web && web->scrapes_max > 0 ? (size_t)web->scrapes_max : TLY_SCRAPES_MAX;
+}
+
 static int prometheus_start(const struct tly_context *context, void **ret_self,
                             struct tly_error *err)
 {
@@ -112,6 +121,7 @@ static int prometheus_start(const struct tly_context *context, void **ret_self,
     prometheus->loop = context->loop;
     prometheus->inventory = context->inventory;
     prometheus->groups = context->groups;
+    prometheus->max = scrapes_max(context);
     TAILQ_INIT(&prometheus->waiting);
     TAILQ_INIT(&prometheus->queued);
     int rc = tly_timer_new(context->loop, stop_due, prometheus, &prometheus->stop_timer);

@@ -281,7 +281,7 @@ static int64_t patience_ms(const struct tly_http_request *request)
 void tly_scrape_handle(void *self, struct tly_http_request *request)
 {
     struct tly_prometheus *prometheus = self;
-    if (prometheus->stopping || prometheus->count >= TLY_SCRAPES_MAX) {
+    if (prometheus->stopping || prometheus->count >= prometheus->max) {
         prometheus->failed++;
         refuse(request, HTTP_UNAVAILABLE,
                prometheus->stopping ? "the agent is stopping\n" : "too many scrapes at a time\n");

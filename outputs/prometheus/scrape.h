@@ -15,7 +15,7 @@
 #include <stdint.h>
 #include <sys/queue.h>
 
-/* More than any sane number of Prometheus servers; each costs a connection and little else. */
+/* For who has no configuration. */
 #define TLY_SCRAPES_MAX 64
 
 struct tly_scrape;
@@ -29,6 +29,7 @@ struct tly_prometheus {
     struct tly_scrapes waiting; /* for fresh readings */
     struct tly_scrapes queued;  /* for their turn on a worker */
     size_t count;               /* of scrapes not answered yet */
+    size_t max;                 /* of them */
     size_t rendering;           /* of them, those on a worker */
     size_t refreshing;          /* refreshes that will still call back */
 

@@ -64,13 +64,13 @@ def free_port():
 class Program:
     """A child process with its output in a file, in its own session, never left behind."""
 
-    def __init__(self, name, command, directory, environment=None):
+    def __init__(self, name, command, directory, environment=None, pass_fds=()):
         self.name = name
         self.output = pathlib.Path(directory) / f"{name}.log"
         with open(self.output, "ab") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log,
                                             stdin=subprocess.DEVNULL, start_new_session=True,
-                                            env=environment)
+                                            env=environment, pass_fds=pass_fds)
 
     @property
     def pid(self):

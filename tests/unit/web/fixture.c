@@ -88,7 +88,7 @@ static void loop_stop(void *arg)
 
 void fixture_done(struct fixture *fixture)
 {
-    if (fixture->web->daemon != NULL) {
+    if (fixture->web->daemons[TLY_WEB_PLAIN].mhd != NULL) {
         tly_web_stop(fixture->web, loop_stop, fixture->loop);
         tly_loop_run(fixture->loop);
     }

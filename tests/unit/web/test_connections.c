@@ -301,7 +301,7 @@ static void stop_and_wait(void)
 {
     tly_web_stop(fixture.web, loop_stop, fixture.loop);
     tly_loop_run(fixture.loop);
-    assert_null(fixture.web->daemon);
+    assert_null(fixture.web->daemons[TLY_WEB_PLAIN].mhd);
 }
 
 static void answer_held(void *arg)

@@ -131,10 +131,6 @@ static void test_errors(void **state)
     assert_refused("unix:///nonexistent/x.sock", -ENOENT, "unix:///nonexistent/x.sock");
 
     struct tly_error err = {0};
-    struct tly_web *web;
-    char *file = (char[]){"/etc/web.yml"};
-    struct tly_web_settings with_tls = {.config_file = file, .connections_max = 8};
-    assert_int_equal(tly_web_new(loop, &with_tls, &web, &err), -ENOTSUP);
     const char *many[ADDRESSES_MAX] = {NULL};
     for (size_t i = 0; i < TLY_WEB_LISTENERS_MAX + 1; i++) {
         many[i] = "127.0.0.1:0";
