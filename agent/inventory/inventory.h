@@ -93,7 +93,8 @@ int tly_inventory_slot(struct tly_inventory *inventory, const char *collector,
  * a source (the container stopped), its samples vanish but for the TLY_FAMILY_KEPT ones, and its
  * carried totals are kept for the next run. `instance` tells one run of the container from the next
  * (the cgroup's inode): when it changes, or a carried counter is reset, the last raw value is added
- * to the total. An unknown id is ignored.
+ * to the total. An unknown id is ignored. Where a source says that a run ended for lack of memory,
+ * counters of such kills are at least 1 for that run, whether or not anybody could still read them.
  */
 void tly_inventory_publish(struct tly_inventory *inventory, unsigned slot, struct tly_text id,
                            uint64_t instance, struct tly_sample_set *set);

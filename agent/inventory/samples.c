@@ -48,6 +48,7 @@ static void row_publish(struct tly_row *row, unsigned slot, uint64_t instance,
     }
     tly_sample_set_unref(row->sets[slot]);
     row->sets[slot] = shown;
+    row->live[slot] = set != NULL;
 }
 
 void tly_inventory_publish(struct tly_inventory *inventory, unsigned slot, struct tly_text id,
@@ -75,11 +76,67 @@ void tly_inventory_publish_host(struct tly_inventory *inventory, unsigned slot,
     inventory->host[slot] = set == NULL ? NULL : tly_sample_set_without(set, inventory->hidden);
 }
 
+static bool counts_oom_kills(const struct tly_sample *sample)
+{
+    return sample->family == TLY_F_container_oom_events_total ||
+           sample->family == TLY_F_container_memory_events_oom_kill_total;
+}
+
+/* A copy of `raw` in which one kill is counted; NULL where one is already, or nothing counts them,
+ * or memory is out. */
+static struct tly_sample_set *oom_raise(const struct tly_sample_set *raw)
+{
+    struct tly_sample_set *copy = NULL;
+    for (size_t i = 0; i < tly_sample_set_count(raw); i++) {
+        const struct tly_sample *sample = &tly_sample_set_at(raw)[i];
+        if (!counts_oom_kills(sample) || sample->raw > 0) {
+            continue;
+        }
+        if (copy == NULL) {
+            copy = tly_sample_set_clone(raw);
+        }
+        if (copy == NULL) {
+            return NULL;
+        }
+        tly_sample_set_edit(copy)[i].raw = 1;
+    }
+    return copy;
+}
+
+/*
+ * The kernel counts a kill and removes the counter in the same moment, when it was the container's
+ * first process that was killed. So a run that the engine says ended for lack of memory has one
+ * kill at least. Once for each run: the counter that is seen next may be another run's.
+ */
+static void oom_settle(struct tly_row *row)
+{
+    const struct tly_container *merged = row->merged;
+    bool ended = merged->state == TLY_STATE_EXITED || merged->state == TLY_STATE_RESTARTING ||
+                 merged->state == TLY_STATE_DEAD;
+    if (!ended || merged->oom_killed != 1 || merged->finished_ns == row->oom_settled_ns) {
+        return;
+    }
+    row->oom_settled_ns = merged->finished_ns;
+    for (unsigned slot = TLY_SLOT_FACTS + 1; slot < TLY_SLOTS_MAX; slot++) {
+        const struct tly_carry *carry = &row->carries[slot];
+        struct tly_sample_set *raised = carry->raw == NULL ? NULL : oom_raise(carry->raw);
+        if (raised == NULL) {
+            continue;
+        }
+        bool live = row->live[slot];
+        row_publish(row, slot, carry->instance, raised);
+        if (!live) {
+            row_publish(row, slot, carry->instance, NULL);
+        }
+    }
+}
+
 void tly_row_publish_facts(struct tly_inventory *inventory, struct tly_row *row)
 {
     tly_facts_write(row->merged, &inventory->scratch);
     /* The engine's count of restarts has no instance of its own: it is carried when it falls. */
     row_publish(row, TLY_SLOT_FACTS, 0, tly_samples_take(&inventory->scratch));
+    oom_settle(row);
 }
 
 int tly_inventory_meter(struct tly_inventory *inventory, tly_meter_fn read, void *arg)

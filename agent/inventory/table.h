@@ -25,6 +25,8 @@ struct tly_row {
     char *last_path; /* the cgroup path that was known last, for a container that stopped */
     struct tly_sample_set *sets[TLY_SLOTS_MAX];
     struct tly_carry carries[TLY_SLOTS_MAX];
+    bool live[TLY_SLOTS_MAX]; /* the set's source is there */
+    int64_t oom_settled_ns;   /* end of the last run whose kill for lack of memory was counted */
 };
 
 struct tly_listener {

@@ -105,6 +105,66 @@ static void totals_go_on_over_a_restart(void **state)
     tly_snapshot_unref(snapshot);
 }
 
+/* The API's word on a run that ended at `finished_ns`. */
+static void put_killed(enum tly_container_state condition, int64_t finished_ns)
+{
+    struct tly_container *container = container_of("a", "web", condition);
+    container->oom_killed = condition == TLY_STATE_RUNNING ? 0 : 1;
+    container->finished_ns = finished_ns;
+    assert_int_equal(tly_inventory_put(inventory, TLY_SOURCE_API, container, 1), 0);
+}
+
+static void expect_kills(int64_t kills)
+{
+    struct tly_snapshot *snapshot = tly_inventory_snapshot(inventory);
+    assert_int_equal(raw_of(row_of(snapshot, "a")->sets[slot], OOM, ""), kills);
+    tly_snapshot_unref(snapshot);
+}
+
+static void a_kill_that_no_counter_lived_to_tell(void **state)
+{
+    (void)state;
+    struct tly_text id = TLY_TEXT("a");
+    put_killed(TLY_STATE_RUNNING, 0);
+    tly_inventory_publish(inventory, slot, id, 1, set_of(100, 0));
+
+    /* The counter went before the engine spoke. */
+    tly_inventory_publish(inventory, slot, id, 1, NULL);
+    expect_kills(0);
+    put_killed(TLY_STATE_EXITED, 10);
+    expect_kills(1);
+    struct tly_snapshot *snapshot = tly_inventory_snapshot(inventory);
+    assert_int_equal(raw_of(row_of(snapshot, "a")->sets[slot], CPU, ""), NONE);
+    tly_snapshot_unref(snapshot);
+
+    /* The next run begins before the engine says so, and again somebody says something. */
+    tly_inventory_publish(inventory, slot, id, 2, set_of(3, 0));
+    put(TLY_SOURCE_FILES, "a", "other", TLY_STATE_RUNNING);
+    expect_kills(1);
+    put_killed(TLY_STATE_RUNNING, 10);
+
+    /* The engine spoke before the counter went, which then could be read all the same. */
+    put_killed(TLY_STATE_RESTARTING, 20);
+    expect_kills(2);
+    tly_inventory_publish(inventory, slot, id, 2, set_of(4, 1));
+    expect_kills(2);
+    tly_inventory_publish(inventory, slot, id, 2, NULL);
+
+    /* What was counted is not counted once more. */
+    put_killed(TLY_STATE_RUNNING, 20);
+    tly_inventory_publish(inventory, slot, id, 3, set_of(5, 3));
+    tly_inventory_publish(inventory, slot, id, 3, NULL);
+    put_killed(TLY_STATE_EXITED, 30);
+    expect_kills(5);
+}
+
+static void a_kill_of_a_run_that_was_never_read(void **state)
+{
+    (void)state;
+    put_killed(TLY_STATE_EXITED, 10);
+    expect_kills(NONE);
+}
+
 static void restarts_never_go_down(void **state)
 {
     (void)state;
@@ -223,6 +283,8 @@ int main(void)
         TEST(rows_stand_in_order),
         TEST(slots_are_given_by_name_and_bounded),
         TEST(totals_go_on_over_a_restart),
+        TEST(a_kill_that_no_counter_lived_to_tell),
+        TEST(a_kill_of_a_run_that_was_never_read),
         TEST(restarts_never_go_down),
         TEST(a_stopped_container_keeps_its_path),
         TEST(what_is_unknown_is_ignored),
