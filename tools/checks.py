@@ -339,6 +339,10 @@ STEPS = [
          lambda run: python_tests(run, as_root(python(
              "tests/engine/run.py", "--agent", agent("gcc"), "--asan-agent", agent("clang")))),
          ["build-gcc", "build-clang"]),
+    Step("vm", "numbers on a kernel with every cgroup v2 controller",
+         lambda run: python_tests(run, as_root(python(
+             "tests/vm/run.py", "--agent", agent("gcc"), "--keep", os.path.join(ROOT, BUILDS)))),
+         ["build-gcc"]),
     Step("readme", "every command in README.md",
          lambda run: python_tests(run, python("tests/docs/test_readme.py"))),
     Step("bare", "quickstart and check in a fresh minimal Debian",

@@ -1,0 +1,25 @@
+"""Runs the tests inside of the VM; what it prints is what tests/vm/run.py prints."""
+
+import json
+import os
+import pathlib
+import sys
+import unittest
+
+HERE = pathlib.Path(__file__).resolve().parent
+TESTS = HERE.parent.parent
+sys.path[:0] = [str(HERE), str(TESTS / "engine"), str(TESTS)]
+
+import runner  # noqa: E402
+
+
+def main():
+    with open(TESTS.parent / "wanted.json", encoding="utf-8") as file:
+        wanted = json.load(file)
+    os.environ["CI"] = wanted["CI"]
+    names = wanted["tests"] or sorted(path.stem for path in HERE.glob("test_*.py"))
+    return runner.run(unittest.defaultTestLoader.loadTestsFromNames(names))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,102 @@
+#!/usr/bin/python3
+"""The agent in a VM, on a kernel with every cgroup v2 controller and with a real engine, as root.
+
+usage: run.py --agent BINARY [--keep FOLDER] [TEST…]
+
+Makes a Debian VM from packages (disk.py), boots it under qemu (machine.py), and runs there what is
+in guest/: TEST is a module, a class or a test of it. With --keep the disk stays in FOLDER, and the
+next run needs no packages.
+"""
+
+import argparse
+import contextlib
+import io
+import json
+import os
+import pathlib
+import re
+import signal
+import sys
+import tarfile
+import tempfile
+
+HERE = pathlib.Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
+sys.path[:0] = [str(HERE), str(HERE.parent)]
+
+import disk  # noqa: E402
+import machine  # noqa: E402
+import runner  # noqa: E402
+
+INSIDE = "TALLYMAN_TEST_NAMESPACE"
+TESTS_SECONDS_MAX = 600  # a bound against hanging: on two idle cores all takes a minute and a half
+COUNTS = re.compile(r"\d+ passed, \d+ failed, \d+ skipped")
+
+
+def enter():
+    """Runs this program again in process and mount namespaces of its own, with which everything
+    that it started ends, also when it is killed."""
+    if os.environ.get(INSIDE) == "1":
+        return
+    os.environ[INSIDE] = "1"
+    os.execvp("unshare", ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc",
+                          "--propagation", "private", sys.executable, *sys.argv])
+
+
+def pack(path, binary, tests):
+    """The disk of the tests: a bare tar file."""
+    with tarfile.open(path, "w", format=tarfile.PAX_FORMAT) as tar:
+        for source in ("tests/runner.py", "tests/engine/host.py", "tests/vm/guest"):
+            tar.add(ROOT / source, source, filter=lambda entry: None
+                    if "__pycache__" in entry.name else entry)
+        tar.add(binary, "tallyman")
+        text = json.dumps({"tests": tests, "CI": os.environ.get("CI", "")}).encode()
+        entry = tarfile.TarInfo("wanted.json")
+        entry.size = len(text)
+        tar.addfile(entry, io.BytesIO(text))
+
+
+def perform(options, scratch):
+    try:
+        base = disk.ensure(options.agent, options.keep or scratch)
+    except runner.Lacking as lacking:
+        print(f"SKIP vm: {lacking}\n0 passed, 0 failed, 1 skipped")
+        return 0
+    pack(scratch / "tests.tar", options.agent, options.tests)
+    vm = machine.Machine(base, scratch, scratch / "tests.tar")
+    last = ""
+    try:
+        with contextlib.closing(vm.lines(TESTS_SECONDS_MAX)) as lines:
+            for line in lines:
+                print(line, flush=True)
+                last = line or last
+    except AssertionError as error:
+        print(f"vm: {error}")
+        last = ""
+    finally:
+        vm.stop()
+    if not COUNTS.fullmatch(last):
+        print("vm: the tests came to no end; the last that its console showed:", vm.said(),
+              sep="\n")
+        return 1
+    return 0 if re.search(r"^[1-9].* 0 failed", last) else 1
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser.add_argument("--agent", required=True)
+    parser.add_argument("--keep", type=pathlib.Path)
+    parser.add_argument("tests", nargs="*")
+    options = parser.parse_args()
+    enter()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    try:
+        with tempfile.TemporaryDirectory(prefix="tallyman-vm-") as scratch:
+            return perform(options, pathlib.Path(scratch))
+    except disk.Missing as missing:
+        print(f"vm: {missing}")
+        return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())
