@@ -124,6 +124,52 @@ static void change_sink(struct model *model, size_t at, enum sink_mode mode)
     sink_set(sink, mode);
 }
 
+/* ---- a disk that fills up ---- */
+
+#define FILLER "filler"
+
+/* The state directory on a file system of its own, which only this process sees. */
+static bool mount_small_disk(struct house *house)
+{
+    char path[TEMP_DIR_MAX + 32];
+    (void)snprintf(path, sizeof(path), "%s/state", house->dir);
+    if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+        mount("tmpfs", path, "tmpfs", MS_NOSUID | MS_NODEV, "size=64k") < 0) {
+        return false;
+    }
+    close(house->state_fd);
+    house->state_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    assert_true(house->state_fd >= 0);
+    return true;
+}
+
+static void unmount_small_disk(const struct house *house)
+{
+    char path[TEMP_DIR_MAX + 32];
+    (void)snprintf(path, sizeof(path), "%s/state", house->dir);
+    assert_int_equal(umount2(path, MNT_DETACH), 0);
+}
+
+static void free_disk(const struct house *house)
+{
+    assert_true(unlinkat(house->state_fd, FILLER, 0) == 0 || errno == ENOENT);
+}
+
+static void fill_disk(const struct house *house)
+{
+    static const char block[1024];
+    int fd = openat(house->state_fd, FILLER, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    assert_true(fd >= 0 || errno == ENOSPC);
+    while (fd >= 0 && write(fd, block, sizeof(block)) > 0) {
+    }
+    assert_true(fd < 0 || errno == ENOSPC);
+    if (fd >= 0) {
+        close(fd);
+    }
+}
+
+/* ---- what happens to all ---- */
+
 /* Everything that was written is acknowledged, by all; also the lines under way, which would be in
  * memory alone if their first piece's file went. */
 static void drain(struct model *model)
@@ -142,6 +188,11 @@ static void drain(struct model *model)
     house_settle(house);
     for (size_t i = 0; i < house->sink_count; i++) {
         assert_int_equal(house->sinks[i].count, expected_records(model));
+    }
+    if (model->small_disk) { /* else what is acknowledged may be written down nowhere */
+        free_disk(house);
+        house_kill(house);
+        house_start(house);
     }
     for (unsigned i = 0; i < CONTAINERS; i++) {
         model->boxes[i].since_drained = 0;
@@ -230,50 +281,6 @@ static void remove_box(struct model *model, struct box *box)
     box->removed = true;
     box->since_drained++;
     house_settle(model->house);
-}
-
-/* ---- a disk that fills up ---- */
-
-#define FILLER "filler"
-
-/* The state directory on a file system of its own, which only this process sees. */
-static bool mount_small_disk(struct house *house)
-{
-    char path[TEMP_DIR_MAX + 32];
-    (void)snprintf(path, sizeof(path), "%s/state", house->dir);
-    if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
-        mount("tmpfs", path, "tmpfs", MS_NOSUID | MS_NODEV, "size=64k") < 0) {
-        return false;
-    }
-    close(house->state_fd);
-    house->state_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    assert_true(house->state_fd >= 0);
-    return true;
-}
-
-static void unmount_small_disk(const struct house *house)
-{
-    char path[TEMP_DIR_MAX + 32];
-    (void)snprintf(path, sizeof(path), "%s/state", house->dir);
-    assert_int_equal(umount2(path, MNT_DETACH), 0);
-}
-
-static void free_disk(const struct house *house)
-{
-    assert_true(unlinkat(house->state_fd, FILLER, 0) == 0 || errno == ENOENT);
-}
-
-static void fill_disk(const struct house *house)
-{
-    static const char block[1024];
-    int fd = openat(house->state_fd, FILLER, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-    assert_true(fd >= 0 || errno == ENOSPC);
-    while (fd >= 0 && write(fd, block, sizeof(block)) > 0) {
-    }
-    assert_true(fd < 0 || errno == ENOSPC);
-    if (fd >= 0) {
-        close(fd);
-    }
 }
 
 static void lose_connections(const struct model *model)
