@@ -15,6 +15,8 @@ extern const struct tly_collector tly_collector_processes;
 extern const struct tly_collector tly_collector_receiver;
 extern const struct tly_output tly_output_prometheus;
 extern const struct tly_output tly_output_forward;
+extern const struct tly_output tly_output_alertmanager;
+extern const struct tly_output tly_output_webhook;
 
 const struct tly_collector *const tly_collectors[] = {
     &tly_collector_cgroup,    &tly_collector_docker,
@@ -26,6 +28,8 @@ const struct tly_collector *const tly_collectors[] = {
 const struct tly_output *const tly_outputs[] = {
     &tly_output_prometheus,
     &tly_output_forward,
+    &tly_output_alertmanager,
+    &tly_output_webhook,
     NULL,
 };
 

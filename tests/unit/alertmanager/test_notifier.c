@@ -1,0 +1,312 @@
+/*
+ * Telling a peer of alerts: what it is sent, tries after failures, refusals, and the end. The
+ * configuration is parsed as the agent does, the peer is an HTTP server of the tests; a real
+ * Alertmanager is in tests/engine.
+ */
+#include "agent/config/option.h"
+#include "outputs/alertmanager/alertmanager.h"
+#include "outputs/alertmanager/notifier.h"
+#include "tests/unit/alertmanager/alerts.h"
+#include "tests/unit/delivery/turns.h"
+#include "tests/unit/docker/http_peer.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define REQUESTS_MAX 8
+
+struct house {
+    struct tly_loop *loop;
+    struct tly_inventory *inventory;
+    struct tly_alert_feed feed;
+    struct tly_config *config;
+    const struct tly_output *output;
+    void *self;
+    bool stopped;
+    struct http_peer *peer;
+    pthread_mutex_t lock; /* of what follows */
+    int statuses[REQUESTS_MAX];
+    struct http_request requests[REQUESTS_MAX];
+    size_t request_count;
+};
+
+static bool answer(void *arg, struct http_talk *talk, const struct http_request *request)
+{
+    struct house *house = arg;
+    int status = 200;
+    pthread_mutex_lock(&house->lock);
+    if (house->request_count < REQUESTS_MAX) {
+        status = house->statuses[house->request_count] ? house->statuses[house->request_count]
+                                                       : 200;
+        house->requests[house->request_count++] = *request;
+    }
+    pthread_mutex_unlock(&house->lock);
+    if (status < 0) {
+        http_hang(talk);
+        return false;
+    }
+    return http_reply(talk, status, "", status == 200 ? "{}" : "no such thing\n");
+}
+
+static int set_up(void **state)
+{
+    static const struct tly_inventory_limits limits = {
+        .containers_max = 1, .label_value_bytes_max = 64, .labels_max = 1};
+    struct house *house = calloc(1, sizeof(*house));
+    assert_non_null(house);
+    assert_int_equal(pthread_mutex_init(&house->lock, NULL), 0);
+    assert_int_equal(tly_loop_new(&house->loop), 0);
+    assert_int_equal(tly_inventory_new(&limits, NULL, 0, &house->inventory), 0);
+    house->peer = http_peer_start(NULL, answer, house);
+    *state = house;
+    return 0;
+}
+
+static void note_stopped(void *arg)
+{
+    struct house *house = arg;
+    house->stopped = true;
+}
+
+static bool is_stopped(void *arg)
+{
+    const struct house *house = arg;
+    return house->stopped;
+}
+
+static void stop(struct house *house, int64_t within_ms)
+{
+    house->output->stop(house->self, tly_loop_now_ms(house->loop) + within_ms, note_stopped, house);
+    assert_true(turns_until(house->loop, is_stopped, house));
+    house->self = NULL;
+}
+
+static int tear_down(void **state)
+{
+    struct house *house = *state;
+    if (house->self) {
+        stop(house, 0);
+    }
+    http_peer_stop(house->peer);
+    tly_inventory_free(house->inventory);
+    tly_loop_free(house->loop);
+    tly_config_free(house->config);
+    pthread_mutex_destroy(&house->lock);
+    free(house);
+    return 0;
+}
+
+/* `more` is YAML behind the URL. */
+static void start(struct house *house, const struct tly_output *output, const char *path,
+                  const char *more)
+{
+    char text[512];
+    struct tly_complaints complaints;
+    struct tly_error err = {0};
+    int len = snprintf(text, sizeof(text), "%s: [{url: 'http://127.0.0.1:%u%s'%s}]\n",
+                       output->section->key, http_peer_port(house->peer), path, more);
+    if (tly_config_parse(&output->section, 1, text, (size_t)len, &complaints, &house->config) < 0) {
+        fail_msg("%s", complaints.at[0].text);
+    }
+    const struct tly_context context = {.loop = house->loop,
+                                        .inventory = house->inventory,
+                                        .config = house->config,
+                                        .alerts = &house->feed};
+    house->output = output;
+    assert_int_equal(output->start(&context, &house->self, &err), 0);
+}
+
+static void tell(struct house *house, const char *container, enum tly_alert_state state,
+                 unsigned news)
+{
+    struct tly_alert *alert = alert_make("Burns", container, state);
+    tly_alert_feed_tell(&house->feed, alert, news);
+    tly_alert_unref(alert);
+}
+
+static int64_t metric(const struct house *house, enum tly_family_id family)
+{
+    int64_t value = -1;
+    struct tly_snapshot *snapshot = tly_inventory_snapshot(house->inventory);
+    assert_non_null(snapshot);
+    const struct tly_snapshot_row *agent = &snapshot->rows[snapshot->count - 1];
+    for (size_t slot = 0; slot < snapshot->slots; slot++) {
+        const struct tly_sample_set *set = agent->sets[slot];
+        for (size_t i = 0; set && i < tly_sample_set_count(set); i++) {
+            const struct tly_sample *sample = &tly_sample_set_at(set)[i];
+            value = sample->family == family ? sample->raw : value;
+        }
+    }
+    tly_snapshot_unref(snapshot);
+    return value;
+}
+
+struct awaited {
+    const struct house *house;
+    enum tly_family_id family;
+    int64_t value;
+};
+
+static bool has_value(void *arg)
+{
+    const struct awaited *awaited = arg;
+    return metric(awaited->house, awaited->family) >= awaited->value;
+}
+
+static void await_metric(struct house *house, enum tly_family_id family, int64_t value)
+{
+    struct awaited awaited = {house, family, value};
+    assert_true(turns_until(house->loop, has_value, &awaited));
+    assert_int_equal(metric(house, family), value);
+}
+
+static void test_an_alertmanager_is_told(void **state)
+{
+    struct house *house = *state;
+    start(house, &tly_output_alertmanager, "/prefix",
+          ", username: us, password: pass, labels: [{name: site, value: north}]");
+    tell(house, "a", TLY_ALERT_PENDING, TLY_ALERT_CHANGED);
+    tell(house, "b", TLY_ALERT_FIRING, TLY_ALERT_CHANGED);
+    tell(house, "c", TLY_ALERT_FIRING, TLY_ALERT_CHANGED | TLY_ALERT_DUE);
+    tell(house, "d", TLY_ALERT_INACTIVE, TLY_ALERT_DUE);
+    await_metric(house, TLY_F_tallyman_notifications_sent_total, 2);
+    assert_int_equal(house->request_count, 1); /* one message for both */
+    const struct http_request *request = &house->requests[0];
+    assert_string_equal(request->method, "POST");
+    assert_string_equal(request->target, "/prefix/api/v2/alerts");
+    assert_non_null(strstr(request->head, "Content-Type: application/json"));
+    assert_non_null(strstr(request->head, "Authorization: Basic dXM6cGFzcw=="));
+    assert_non_null(strstr(request->body, "[{\"labels\":{\"alertname\":\"Burns\",\"name\":\"c\","
+                                          "\"site\":\"north\"}"));
+    assert_non_null(strstr(request->body, "\"name\":\"d\""));
+    assert_null(strstr(request->body, "\"name\":\"a\""));
+    assert_null(strstr(request->body, "\"name\":\"b\""));
+    assert_int_equal(request->body[strlen(request->body) - 1], ']');
+}
+
+static void test_a_webhook_is_told_of_changes(void **state)
+{
+    struct house *house = *state;
+    start(house, &tly_output_webhook, "/hook?key=1", ", name: on-call");
+    tell(house, "a", TLY_ALERT_FIRING, TLY_ALERT_DUE);
+    tell(house, "b", TLY_ALERT_FIRING, TLY_ALERT_CHANGED | TLY_ALERT_DUE);
+    await_metric(house, TLY_F_tallyman_notifications_sent_total, 1);
+    assert_string_equal(house->requests[0].target, "/hook?key=1");
+    assert_non_null(strstr(house->requests[0].body, "\"receiver\":\"on-call\""));
+    assert_non_null(strstr(house->requests[0].body, "\"name\":\"b\""));
+    assert_null(strstr(house->requests[0].body, "\"name\":\"a\""));
+}
+
+static void test_failures_are_tried_again(void **state)
+{
+    struct house *house = *state;
+    house->statuses[0] = 503;
+    start(house, &tly_output_alertmanager, "", "");
+    tell(house, "a", TLY_ALERT_FIRING, TLY_ALERT_DUE);
+    await_metric(house, TLY_F_tallyman_notifications_errors_total, 1);
+    assert_int_equal(metric(house, TLY_F_tallyman_notifications_queue_length), 1);
+    tell(house, "a", TLY_ALERT_INACTIVE, TLY_ALERT_DUE); /* meanwhile */
+    await_metric(house, TLY_F_tallyman_notifications_sent_total, 1);
+    assert_non_null(strstr(house->requests[1].body, "\"endsAt\":\"2023-11-14T22:18:20"));
+    assert_int_equal(metric(house, TLY_F_tallyman_notifications_queue_length), 0);
+    assert_int_equal(metric(house, TLY_F_tallyman_notifications_dropped_total), 0);
+}
+
+static void test_refusals_are_dropped(void **state)
+{
+    struct house *house = *state;
+    house->statuses[0] = 400;
+    start(house, &tly_output_alertmanager, "", "");
+    tell(house, "a", TLY_ALERT_FIRING, TLY_ALERT_DUE);
+    await_metric(house, TLY_F_tallyman_notifications_dropped_total, 1);
+    tell(house, "b", TLY_ALERT_FIRING, TLY_ALERT_DUE);
+    await_metric(house, TLY_F_tallyman_notifications_sent_total, 1);
+    assert_null(strstr(house->requests[1].body, "\"name\":\"a\""));
+}
+
+static void test_the_queue_is_bounded(void **state)
+{
+    struct house *house = *state;
+    house->statuses[0] = 500;
+    start(house, &tly_output_alertmanager, "", ", queue_max: 2");
+    tell(house, "a", TLY_ALERT_FIRING, TLY_ALERT_DUE);
+    await_metric(house, TLY_F_tallyman_notifications_errors_total, 1);
+    tell(house, "b", TLY_ALERT_FIRING, TLY_ALERT_DUE);
+    tell(house, "c", TLY_ALERT_FIRING, TLY_ALERT_DUE);
+    await_metric(house, TLY_F_tallyman_notifications_sent_total, 2);
+    assert_int_equal(metric(house, TLY_F_tallyman_notifications_dropped_total), 1);
+    assert_null(strstr(house->requests[1].body, "\"name\":\"a\""));
+}
+
+static void test_what_waits_is_sent_at_the_end(void **state)
+{
+    struct house *house = *state;
+    start(house, &tly_output_alertmanager, "", "");
+    tell(house, "a", TLY_ALERT_INACTIVE, TLY_ALERT_DUE);
+    stop(house, 10000);
+    assert_int_equal(house->request_count, 1);
+}
+
+static void test_the_end_waits_for_no_dead_peer(void **state)
+{
+    struct house *house = *state;
+    house->statuses[0] = -1;
+    start(house, &tly_output_alertmanager, "", "");
+    tell(house, "a", TLY_ALERT_FIRING, TLY_ALERT_DUE);
+    stop(house, 50);
+    assert_true(house->request_count <= 1);
+}
+
+static void test_faulty_settings(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *complaint;
+    } rows[] = {
+        {"alertmanagers: ['am:9093']", "write http://host:port"},
+        {"alertmanagers: ['ftp://am']", "write http://host:port"},
+        {"alertmanagers: ['http://']", "write http://host:port"},
+        {"alertmanagers: ['http://am/']", "without the slash at the end"},
+        {"alertmanagers: ['http://am/api/v2/alerts']", "without /api/v2/alerts"},
+        {"alertmanagers: ['http://am?x=1']", "has no query"},
+        {"alertmanagers: ['http://u:p@am']", "do not belong into the URL"},
+        {"alertmanagers: ['http://am', 'http://am']", "`am` is there twice"},
+        {"alertmanagers: [{url: 'http://am', username: u}]", "go together"},
+        {"alertmanagers: [{url: 'http://am', key_file: k}]", "go together"},
+        {"alertmanagers: [{url: 'http://am', labels: [{name: 0x, value: y}]}]",
+         "`0x` is no name of a label"},
+        {"webhooks: [{url: 'http://h/secret path'}]", "no blanks"},
+        {"webhooks: [{url: 'http://h', username: u, password: p, bearer_token: t}]",
+         "either a username or a bearer_token"},
+    };
+    static const struct tly_section *sections[2];
+    sections[0] = tly_output_alertmanager.section;
+    sections[1] = tly_output_webhook.section;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct tly_complaints complaints;
+        struct tly_config *config = NULL;
+        assert_int_equal(
+            tly_config_parse(sections, 2, rows[i].text, strlen(rows[i].text), &complaints, &config),
+            TLY_E_MALFORMED);
+        if (!strstr(complaints.at[0].text, rows[i].complaint)) {
+            fail_msg("%s: %s", rows[i].text, complaints.at[0].text);
+        }
+        assert_null(strstr(complaints.at[0].text, "secret"));
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+#define ROW(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+        ROW(test_an_alertmanager_is_told),        ROW(test_a_webhook_is_told_of_changes),
+        ROW(test_failures_are_tried_again),       ROW(test_refusals_are_dropped),
+        ROW(test_the_queue_is_bounded),           ROW(test_what_waits_is_sent_at_the_end),
+        ROW(test_the_end_waits_for_no_dead_peer),
+#undef ROW
+        cmocka_unit_test(test_faulty_settings),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
