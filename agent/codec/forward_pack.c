@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <libdeflate.h>
+#include <stdlib.h>
 #include <zstd.h>
 
 #define GZIP_LEVEL 1
@@ -27,12 +28,43 @@ struct tly_text tly_forward_compression_name(enum tly_forward_compression compre
     }
 }
 
-static int pack_gzip(struct tly_text plain, struct tly_buf *buf)
+struct tly_forward_packer {
+    struct libdeflate_compressor *gzip; /* one of the two */
+    ZSTD_CCtx *zstd;
+};
+
+int tly_forward_packer_new(enum tly_forward_compression compression,
+                           struct tly_forward_packer **ret_packer)
 {
-    struct libdeflate_compressor *compressor = libdeflate_alloc_compressor(GZIP_LEVEL);
-    if (!compressor) {
+    struct tly_forward_packer *packer = calloc(1, sizeof(*packer));
+    if (!packer) {
         return -ENOMEM;
     }
+    if (compression == TLY_FORWARD_GZIP) {
+        packer->gzip = libdeflate_alloc_compressor(GZIP_LEVEL);
+    } else {
+        packer->zstd = ZSTD_createCCtx();
+    }
+    if (!packer->gzip && !packer->zstd) {
+        free(packer);
+        return -ENOMEM;
+    }
+    *ret_packer = packer;
+    return 0;
+}
+
+void tly_forward_packer_free(struct tly_forward_packer *packer)
+{
+    if (packer) {
+        libdeflate_free_compressor(packer->gzip);
+        (void)ZSTD_freeCCtx(packer->zstd); /* always 0 */
+        free(packer);
+    }
+}
+
+static int pack_gzip(struct libdeflate_compressor *compressor, struct tly_text plain,
+                     struct tly_buf *buf)
+{
     char *at;
     size_t most = libdeflate_gzip_compress_bound(compressor, plain.len);
     int rc = tly_buf_reserve(buf, most, &at);
@@ -40,11 +72,10 @@ static int pack_gzip(struct tly_text plain, struct tly_buf *buf)
         /* Never 0: the bound was kept. */
         buf->len += libdeflate_gzip_compress(compressor, plain.at, plain.len, at, most);
     }
-    libdeflate_free_compressor(compressor);
     return rc;
 }
 
-static int pack_zstd(struct tly_text plain, struct tly_buf *buf)
+static int pack_zstd(ZSTD_CCtx *context, struct tly_text plain, struct tly_buf *buf)
 {
     char *at;
     size_t most = ZSTD_compressBound(plain.len);
@@ -52,7 +83,7 @@ static int pack_zstd(struct tly_text plain, struct tly_buf *buf)
     if (rc < 0) {
         return rc;
     }
-    size_t len = ZSTD_compress(at, most, plain.at, plain.len, ZSTD_LEVEL);
+    size_t len = ZSTD_compressCCtx(context, at, most, plain.at, plain.len, ZSTD_LEVEL);
     if (ZSTD_isError(len)) {
         return -ENOMEM; /* all else is excluded by the bound */
     }
@@ -60,17 +91,9 @@ static int pack_zstd(struct tly_text plain, struct tly_buf *buf)
     return 0;
 }
 
-int tly_forward_pack(enum tly_forward_compression compression, struct tly_text plain,
-                     struct tly_buf *buf)
+int tly_forward_pack(struct tly_forward_packer *packer, struct tly_text plain, struct tly_buf *buf)
 {
-    switch (compression) {
-    case TLY_FORWARD_GZIP:
-        return pack_gzip(plain, buf);
-    case TLY_FORWARD_ZSTD:
-        return pack_zstd(plain, buf);
-    default:
-        return tly_buf_append_text(buf, plain);
-    }
+    return packer->gzip ? pack_gzip(packer->gzip, plain, buf) : pack_zstd(packer->zstd, plain, buf);
 }
 
 bool tly_forward_is_zstd(struct tly_text bytes)

@@ -14,9 +14,18 @@ enum tly_forward_compression { TLY_FORWARD_UNCOMPRESSED, TLY_FORWARD_GZIP, TLY_F
 /* The value of the option "compressed"; empty for TLY_FORWARD_UNCOMPRESSED. */
 struct tly_text tly_forward_compression_name(enum tly_forward_compression compression);
 
+/* What a compression works with, to be used again: making it costs about as much as compressing a
+ * few hundred kilobytes. Not by two threads at a time. */
+struct tly_forward_packer;
+
+/* For gzip or zstd. -ENOMEM. */
+int tly_forward_packer_new(enum tly_forward_compression compression,
+                           struct tly_forward_packer **ret_packer) TLY_CHECK;
+void tly_forward_packer_free(struct tly_forward_packer *packer); /* NULL is fine */
+
 /* Appends `plain`, compressed as one gzip member or one zstd frame. -ENOMEM, TLY_E_LIMIT at the
  * buffer's maximum. On failure the buffer is as it was. */
-int tly_forward_pack(enum tly_forward_compression compression, struct tly_text plain,
+int tly_forward_pack(struct tly_forward_packer *packer, struct tly_text plain,
                      struct tly_buf *buf) TLY_CHECK;
 
 /* Whether the bytes begin as a zstd frame does. */

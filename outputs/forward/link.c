@@ -43,18 +43,18 @@
 
 struct flight {
     struct tly_forward_link *link;
-    struct tly_chunk *chunk;             /* ours until acked or given back */
-    struct tly_buf around;               /* what stands before and behind the payload, in a row */
-    struct tly_forward_packing *packing; /* NULL: none, or done */
-    struct tly_buf packed;               /* what goes out in place of the payload */
-    struct tly_text part;                /* of the payload: what the frame holds now */
-    size_t part_bytes;                   /* about as many in each part; 0: all of it in one */
-    uint32_t part_number;                /* from 1 */
-    uint32_t records;                    /* in this part */
-    char id[PART_ID_MAX];                /* of the frame */
-    int64_t sent_ns;                     /* monotonic */
-    bool submitted;                      /* the stream has it */
-    bool written;                        /* the kernel has all of it */
+    struct tly_chunk *chunk; /* ours until acked or given back */
+    struct tly_buf around;   /* what stands before and behind the payload, in a row */
+    bool packing;            /* a worker has it */
+    struct tly_buf packed;   /* what goes out in place of the payload */
+    struct tly_text part;    /* of the payload: what the frame holds now */
+    size_t part_bytes;       /* about as many in each part; 0: all of it in one */
+    uint32_t part_number;    /* from 1 */
+    uint32_t records;        /* in this part */
+    char id[PART_ID_MAX];    /* of the frame */
+    int64_t sent_ns;         /* monotonic */
+    bool submitted;          /* the stream has it */
+    bool written;            /* the kernel has all of it */
     bool acked;
     struct flight *next;
 };
@@ -77,7 +77,7 @@ struct tly_forward_link {
     struct flight *oldest, **newest_at;
     struct flight *spare;
     size_t in_flight;
-    size_t packing;          /* of these still being compressed */
+    struct tly_forward_packing *packings[PACKING_MAX]; /* made when they are needed */
     bool splitting;          /* the newest goes out in parts: none may follow it */
     struct flight flights[]; /* in_flight_max of them */
 };
@@ -96,6 +96,26 @@ static void tell_ended(struct tly_forward_link *link, enum tly_forward_reason re
         link->ended = true;
         link->open = false;
         link->events.ended(link->arg, reason, text); /* may free the link */
+    }
+}
+
+/* ---- what compresses ---- */
+
+/* The index of one that is free, or not made yet; PACKING_MAX: none is. */
+static size_t idle_packing(const struct tly_forward_link *link)
+{
+    size_t i = 0;
+    while (i < PACKING_MAX && link->packings[i] && tly_forward_packing_busy(link->packings[i])) {
+        i++;
+    }
+    return i;
+}
+
+static void packings_free(struct tly_forward_link *link)
+{
+    for (size_t i = 0; i < PACKING_MAX; i++) {
+        tly_forward_packing_free(link->packings[i]);
+        link->packings[i] = NULL;
     }
 }
 
@@ -199,6 +219,7 @@ static void flight_unqueue(struct flight *flight)
     link->in_flight--;
     if (!link->oldest) {
         tly_timer_stop(link->watch);
+        packings_free(link); /* idle: their memory is given back */
     }
 }
 
@@ -450,13 +471,13 @@ void tly_forward_link_free(struct tly_forward_link *link)
     tly_stream_free(link->stream); /* from here on no payload is borrowed */
     tly_timer_free(link->watch);
     for (struct flight *flight = link->oldest; flight; flight = flight->next) {
-        tly_forward_packing_forget(flight->packing);
         if (flight->acked) {
             tly_destination_ack(link->spec.destination, flight->chunk);
         } else {
             tly_destination_give_back(link->spec.destination, flight->chunk);
         }
     }
+    packings_free(link);
     for (size_t i = 0; i < link->spec.in_flight_max; i++) {
         tly_buf_done(&link->flights[i].around);
         tly_buf_done(&link->flights[i].packed);
@@ -474,7 +495,7 @@ bool tly_forward_link_open(const struct tly_forward_link *link)
 
 bool tly_forward_link_has_room(const struct tly_forward_link *link)
 {
-    return link->open && link->spare && !link->splitting && link->packing < PACKING_MAX &&
+    return link->open && link->spare && !link->splitting && idle_packing(link) < PACKING_MAX &&
            (link->pipelines || link->in_flight == 0);
 }
 
@@ -533,21 +554,17 @@ static int write_ready(struct tly_forward_link *link)
     return 0;
 }
 
-static void packed(void *arg, int code, struct tly_buf *taken)
+static void packed(void *arg, int code, struct tly_text bytes)
 {
     struct flight *flight = arg;
     struct tly_forward_link *link = flight->link;
-    flight->packing = NULL;
-    flight->packed = *taken;
-    *taken = (struct tly_buf){.at = NULL};
-    link->packing--;
-    if (link->ended) {
-        return; /* and about to be freed */
-    }
+    flight->packing = false;
     if (flight == link->oldest) {
         link->waiting_since_ms = tly_loop_now_ms(link->spec.loop);
     }
-    int rc = code < 0 ? code : write_ready(link);
+    tly_buf_init(&flight->packed, bytes.len);
+    int rc = code < 0 ? code : tly_buf_append_text(&flight->packed, bytes);
+    rc = rc < 0 ? rc : write_ready(link);
     if (rc < 0) {
         tell_ended(link, TLY_FORWARD_LOCAL, tly_error_name(rc));
     } else {
@@ -558,10 +575,12 @@ static void packed(void *arg, int code, struct tly_buf *taken)
 static int pack_start(struct flight *flight)
 {
     struct tly_forward_link *link = flight->link;
-    int rc = tly_forward_packing_start(link->spec.loop, link->spec.compression,
-                                       tly_buf_text(&flight->chunk->payload), packed, flight,
-                                       &flight->packing);
-    link->packing += rc == 0;
+    struct tly_forward_packing **packing = &link->packings[idle_packing(link)];
+    int rc = *packing ? 0 : tly_forward_packing_new(link->spec.compression, packing);
+    rc = rc < 0 ? rc
+                : tly_forward_packing_start(*packing, link->spec.loop,
+                                            tly_buf_text(&flight->chunk->payload), packed, flight);
+    flight->packing = rc == 0;
     return rc;
 }
 

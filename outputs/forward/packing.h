@@ -1,6 +1,7 @@
 /*
- * The compression of one chunk on a worker. The worker gets a copy, so that whoever asked for it
- * may go, and the chunk with it, before it is done.
+ * The compression of chunks on a worker, one at a time for each packing, which keeps what it works
+ * with for the next one. The worker gets a copy, so that whoever asked for it may go, and the chunk
+ * with it, before it is done.
  */
 #ifndef TLY_OUTPUT_FORWARD_PACKING_H
 #define TLY_OUTPUT_FORWARD_PACKING_H
@@ -10,16 +11,24 @@
 #include "agent/codec/forward_pack.h"
 #include "agent/loop/loop.h"
 
+#include <stdbool.h>
+
 struct tly_forward_packing;
 
-/* Calls `done` in a later turn of the loop: 0 and what was made of `plain`, which it may take out
- * of the buffer; or -ENOMEM. Then the packing is gone. -ENOMEM, or libuv's code. */
-int tly_forward_packing_start(struct tly_loop *loop, enum tly_forward_compression compression,
-                              struct tly_text plain,
-                              void (*done)(void *arg, int code, struct tly_buf *packed), void *arg,
-                              struct tly_forward_packing **ret_packing) TLY_CHECK;
+/* For gzip or zstd. -ENOMEM. */
+int tly_forward_packing_new(enum tly_forward_compression compression,
+                            struct tly_forward_packing **ret_packing) TLY_CHECK;
+/* While it works, it goes on until it is done, and is gone then; `done` is not called any more.
+ * NULL is fine. */
+void tly_forward_packing_free(struct tly_forward_packing *packing);
 
-/* `done` is not called any more. NULL is fine. */
-void tly_forward_packing_forget(struct tly_forward_packing *packing);
+bool tly_forward_packing_busy(const struct tly_forward_packing *packing);
+
+/* Calls `done` in a later turn of the loop: 0 and what was made of `plain`, borrowed until it
+ * returns; or -ENOMEM. Not while it is busy. -ENOMEM, or libuv's code. */
+int tly_forward_packing_start(struct tly_forward_packing *packing, struct tly_loop *loop,
+                              struct tly_text plain,
+                              void (*done)(void *arg, int code, struct tly_text packed),
+                              void *arg) TLY_CHECK;
 
 #endif

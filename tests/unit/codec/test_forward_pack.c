@@ -27,6 +27,32 @@ static int unpack(enum tly_forward_compression compression, struct tly_text pack
                                            : tly_forward_unpack_zstd(packed, buf);
 }
 
+/* Each packs several things, one after the other. */
+static struct tly_forward_packer *packers[TLY_FORWARD_ZSTD + 1];
+
+static int make_packers(void **state)
+{
+    (void)state;
+    assert_int_equal(tly_forward_packer_new(TLY_FORWARD_GZIP, &packers[TLY_FORWARD_GZIP]), 0);
+    assert_int_equal(tly_forward_packer_new(TLY_FORWARD_ZSTD, &packers[TLY_FORWARD_ZSTD]), 0);
+    return 0;
+}
+
+static int free_packers(void **state)
+{
+    (void)state;
+    tly_forward_packer_free(NULL);
+    tly_forward_packer_free(packers[TLY_FORWARD_GZIP]);
+    tly_forward_packer_free(packers[TLY_FORWARD_ZSTD]);
+    return 0;
+}
+
+static int pack(enum tly_forward_compression compression, struct tly_text plain,
+                struct tly_buf *buf)
+{
+    return tly_forward_pack(packers[compression], plain, buf);
+}
+
 static const enum tly_forward_compression both[] = {TLY_FORWARD_GZIP, TLY_FORWARD_ZSTD};
 
 static void test_there_and_back(void **state)
@@ -41,7 +67,7 @@ static void test_there_and_back(void **state)
             tly_buf_init(&packed, 2UL * PLAIN_BYTES);
             tly_buf_init(&again, PLAIN_BYTES);
             const struct tly_text text = {plain, lens[j]};
-            assert_int_equal(tly_forward_pack(both[i], text, &packed), 0);
+            assert_int_equal(pack(both[i], text, &packed), 0);
             assert_int_equal(tly_forward_is_zstd(tly_buf_text(&packed)),
                              both[i] == TLY_FORWARD_ZSTD);
             assert_int_equal(tly_gunzip_sniff(tly_buf_text(&packed)), both[i] == TLY_FORWARD_GZIP);
@@ -69,7 +95,7 @@ static void test_bounds(void **state)
         struct tly_buf packed;
         struct tly_buf again;
         tly_buf_init(&packed, 2UL * PLAIN_BYTES);
-        assert_int_equal(tly_forward_pack(both[i], text, &packed), 0);
+        assert_int_equal(pack(both[i], text, &packed), 0);
         assert_true(packed.len < 2000);
         tly_buf_init(&again, PLAIN_BYTES);
         assert_int_equal(unpack(both[i], tly_buf_text(&packed), &again), 0);
@@ -82,7 +108,7 @@ static void test_bounds(void **state)
         tly_buf_done(&again);
         tly_buf_done(&packed);
         tly_buf_init(&packed, 16); /* no room for what comes out */
-        assert_int_equal(tly_forward_pack(both[i], text, &packed), TLY_E_LIMIT);
+        assert_int_equal(pack(both[i], text, &packed), TLY_E_LIMIT);
         assert_int_equal(packed.len, 0);
         tly_buf_done(&packed);
     }
@@ -99,7 +125,7 @@ static void test_damage(void **state)
         tly_buf_init(&packed, 2UL * PLAIN_BYTES);
         tly_buf_init(&again, 2UL * PLAIN_BYTES);
         const struct tly_text text = {plain, PLAIN_BYTES};
-        assert_int_equal(tly_forward_pack(both[i], text, &packed), 0);
+        assert_int_equal(pack(both[i], text, &packed), 0);
         for (size_t cut = 0; cut < packed.len; cut += 1 + packed.len / 50) {
             const struct tly_text part = {packed.at, cut};
             tly_buf_clear(&again);
@@ -152,8 +178,7 @@ static void test_frames(void **state)
         const struct tly_forward_sink sink = {count_record, see_frame, &records};
         tly_buf_init(&packed, 4096);
         tly_buf_init(&frame, 4096);
-        assert_int_equal(tly_forward_pack(both[i], TLY_TEXT("\x92\x01\x80\x92\x02\x80"), &packed),
-                         0);
+        assert_int_equal(pack(both[i], TLY_TEXT("\x92\x01\x80\x92\x02\x80"), &packed), 0);
         assert_int_equal(tly_forward_head(&frame, TLY_TEXT("t"), packed.len), 0);
         assert_int_equal(tly_buf_append_text(&frame, tly_buf_text(&packed)), 0);
         size_t tail = frame.len;
@@ -182,5 +207,5 @@ int main(void)
         cmocka_unit_test(test_damage),
         cmocka_unit_test(test_frames),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, make_packers, free_packers);
 }
