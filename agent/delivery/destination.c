@@ -192,8 +192,19 @@ void tly_destination_unwait(struct tly_destination *destination, struct tly_room
     waiter->waiting = false;
 }
 
+/* Sources are woken when half of their memory is free: all of them, so many that come first fill
+ * it. Woken by every chunk that goes, most would come for nothing. */
+static bool is_roomy(const struct tly_destination *destination)
+{
+    size_t most = destination->limits.bytes_max;
+    return destination->used_bytes <= (most - most / TLY_EMIT_SHARE) / 2;
+}
+
 static void wake(struct tly_destination *destination)
 {
+    if (!is_roomy(destination)) {
+        return;
+    }
     struct tly_room_waiter *waiter = destination->waiters;
     destination->waiters = NULL;
     destination->waiters_last = NULL;

@@ -65,8 +65,9 @@ bool tly_destination_takes(const struct tly_destination *destination, struct tly
 /* False at the bound: reading pauses. `tly_destination_wait` then says when to go on. */
 bool tly_destination_has_room(const struct tly_destination *destination);
 
-/* Calls `resume` once when memory became free. One registration per waiter; adding it again while
- * registered changes nothing. `resume` comes from inside ack and drop: it may only take note. */
+/* Calls `resume` once when half of the memory is free. One registration per waiter; adding it again
+ * while registered changes nothing. `resume` comes from inside ack and drop: it may only take note.
+ */
 struct tly_room_waiter {
     void (*resume)(void *arg);
     void *arg;

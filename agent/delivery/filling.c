@@ -15,8 +15,8 @@
 /* A tag with a line now and then holds no more than a page. */
 #define CHUNK_BYTES_FIRST ((size_t)4096)
 
-/* Enough that a chunk is always at hand when one is acknowledged per chunk filled. */
-#define SPARES_MAX 4
+/* Sources come when half of the memory is free, and fill all of it; what is kept counts as used. */
+#define SPARES_MAX 8
 
 #define CHUNK_ID_BYTES 16
 

@@ -37,6 +37,7 @@ static void room_again(void *arg)
     struct tly_log_reader *reader = arg;
     reader->target->full = false;
     reader->state = TLY_READER_IDLE;
+    reader->woken = true;
     tly_logs_ready(reader->logs, reader);
 }
 
@@ -508,10 +509,13 @@ bool tly_log_reader_run(struct tly_log_reader *reader)
     if (!file) {
         return false;
     }
+    bool woken = reader->woken;
     reader->retry = false;
+    reader->woken = false;
     if (reader->target->full) {
-        /* Should it be truncated before it is read, its copy has to be told by its beginning. */
-        bool looked = file->final || file->fd < 0 || tly_log_file_look(file) == 0;
+        /* Should it be truncated before it is read, its copy has to be told by its beginning. Who
+         * was woken, only to find that others were faster, has looked when the file changed. */
+        bool looked = woken || file->final || file->fd < 0 || tly_log_file_look(file) == 0;
         (void)looked;                       /* else there is nothing to be told by */
         return stopped_by(reader, -EAGAIN); /* before reading for nothing */
     }

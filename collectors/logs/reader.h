@@ -84,6 +84,7 @@ struct tly_log_reader {
     struct tly_log_reader *next; /* in line */
     enum tly_log_reader_state state;
     bool retry; /* something failed that may go better at the next tick */
+    bool woken; /* there was room when it got in line */
 
     struct tly_log_file *file; /* NULL: none is there yet */
     uint64_t offset;           /* of the next byte to take */
