@@ -9,6 +9,7 @@
 #include "agent/state_dir.h"
 
 #include <getopt.h>
+#include <malloc.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -18,6 +19,12 @@
  * tables of descriptors cost memory. */
 #define DESCRIPTORS_MAX 262144
 
+/* Chunks and other large buffers are mapped one by one, and given back when they are freed. Left to
+ * itself glibc stops doing so after the first that is freed, and then memory stays taken in the
+ * heaps of all threads. */
+#define MAPPED_BYTES_MIN (256 << 10)
+#define HEAP_SPARE_BYTES (1 << 20)
+
 struct agent {
     struct tly_loop *loop;
     struct tly_runner *runner;
@@ -25,6 +32,14 @@ struct agent {
     bool stopping;
     bool clean;
 };
+
+static void bound_heaps(void)
+{
+#ifdef M_MMAP_THRESHOLD
+    (void)mallopt(M_MMAP_THRESHOLD, MAPPED_BYTES_MIN); /* else it stays as it was */
+    (void)mallopt(M_TRIM_THRESHOLD, HEAP_SPARE_BYTES);
+#endif
+}
 
 static void raise_descriptor_limit(void)
 {
@@ -111,6 +126,7 @@ static int run_agent(const struct tly_command *command, const struct tly_config 
     tly_log_set_level((enum tly_log_level)log->level);
     (void)umask(027); /* returns the old one, and never fails */
     raise_descriptor_limit();
+    bound_heaps();
     if (tly_state_dir_open(settings->state_dir, &state, &err) < 0) {
         return tly_command_fail(command, "%s", err.text);
     }
