@@ -51,29 +51,72 @@ key_find(struct tly_text name, const struct tly_cgroup_key *keys, size_t count, 
     return NULL;
 }
 
+/* A bit for names of that length and first letter, by which nearly all lines that nobody asked for
+ * are told without a search. */
+static uint64_t name_bit(const char *name, size_t len)
+{
+    return 1ULL << (((size_t)(unsigned char)name[0] * 7 + len) % 64);
+}
+
+static uint64_t names_mask(const struct tly_cgroup_key *keys, size_t count)
+{
+    uint64_t mask = 0;
+    for (size_t i = 0; i < count; i++) {
+        mask |= name_bit(keys[i].name, keys[i].len);
+    }
+    return mask;
+}
+
+/* The key of the line at `at`, first the one that the kernel's order puts there; its name and the
+ * blank behind it end at `*ret_value`. */
+static const struct tly_cgroup_key *line_key(const char *at, const char *end,
+                                             const struct tly_cgroup_key *keys, size_t count,
+                                             uint64_t mask, size_t *cursor, const char **ret_value)
+{
+    const struct tly_cgroup_key *next = *cursor < count ? &keys[*cursor] : &keys[0];
+    if ((size_t)(end - at) > next->len && at[next->len] == ' ' &&
+        memcmp(at, next->name, next->len) == 0) {
+        *cursor = (size_t)(next - keys) + 1;
+        *ret_value = at + next->len + 1;
+        return next;
+    }
+    const char *space = at;
+    while (space < end && *space != ' ' && *space != '\n') {
+        space++;
+    }
+    size_t len = (size_t)(space - at);
+    *ret_value = space < end && *space == ' ' ? space + 1 : space;
+    if (space == end || *space != ' ' || len == 0 || (mask & name_bit(at, len)) == 0) {
+        return NULL;
+    }
+    return key_find((struct tly_text){at, len}, keys, count, cursor);
+}
+
 size_t tly_cgroup_flat_parse(struct tly_text text, const struct tly_cgroup_key *keys, size_t count,
                              void *to)
 {
     size_t found = 0;
     size_t cursor = 0;
+    const uint64_t mask = names_mask(keys, count);
     const char *at = text.at;
     const char *end = text.at + text.len;
     while (at < end && found < count) {
-        const char *line_end = memchr(at, '\n', (size_t)(end - at));
-        line_end = line_end == NULL ? end : line_end;
-        const char *space = memchr(at, ' ', (size_t)(line_end - at));
-        if (space != NULL) {
-            const struct tly_cgroup_key *key = key_find((struct tly_text){at, (size_t)(space - at)},
-                                                        keys, count, &cursor);
-            int64_t value = 0;
-            if (key != NULL &&
-                digits_parse((struct tly_text){space + 1, (size_t)(line_end - space - 1)}, &value) >
-                    0) {
+        const char *value_at = at;
+        const struct tly_cgroup_key *key = line_key(at, end, keys, count, mask, &cursor, &value_at);
+        at = value_at;
+        int64_t value = 0;
+        if (key != NULL) {
+            size_t used = digits_parse((struct tly_text){at, (size_t)(end - at)}, &value);
+            if (used > 0) {
                 memcpy((char *)to + key->offset, &value, sizeof(value));
                 found++;
             }
+            at += used;
         }
-        at = line_end + 1;
+        if (at < end && *at != '\n') {
+            at = memchr(at, '\n', (size_t)(end - at));
+        }
+        at = at == NULL || at == end ? end : at + 1;
     }
     return found;
 }
@@ -160,7 +203,12 @@ static int64_t total_parse(struct tly_text line)
 {
     static const char key[] = " total=";
     int64_t value = TLY_CGROUP_ABSENT;
-    const char *at = memmem(line.at, line.len, key, sizeof(key) - 1);
+    /* It is the last word of the line in every kernel so far. */
+    const char *at = line.len == 0 ? NULL : memrchr(line.at, ' ', line.len);
+    if (at == NULL || (size_t)(line.at + line.len - at) < sizeof(key) ||
+        memcmp(at, key, sizeof(key) - 1) != 0) {
+        at = memmem(line.at, line.len, key, sizeof(key) - 1);
+    }
     if (at != NULL) {
         at += sizeof(key) - 1;
         (void)digits_parse((struct tly_text){at, (size_t)(line.at + line.len - at)}, &value);

@@ -211,8 +211,8 @@ static int dims_grow(struct tly_samples *samples)
     return 0;
 }
 
-static int dim_write(struct tly_buf *buf, const char *const *names, const struct tly_text *values,
-                     size_t count)
+int tly_dim_text_append(struct tly_buf *buf, const char *const *names,
+                        const struct tly_text *values, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         if (i > 0 && tly_buf_append(buf, ",", 1) < 0) {
@@ -227,17 +227,9 @@ static int dim_write(struct tly_buf *buf, const char *const *names, const struct
     return 0;
 }
 
-uint16_t tly_samples_dim(struct tly_samples *samples, const char *const *names,
-                         const struct tly_text *values, size_t count)
+/* Takes what was appended to the texts since `start` as a dimension, if that is a new one. */
+static uint16_t dim_settle(struct tly_samples *samples, size_t start)
 {
-    size_t start = samples->dim_text.len;
-    if (dim_write(&samples->dim_text, names, values, count) < 0 ||
-        (samples->dims == samples->dims_cap && samples->dims < TLY_SAMPLES_MAX &&
-         dims_grow(samples) < 0)) {
-        samples->dim_text.len = start;
-        samples->refused++;
-        return TLY_DIM_NONE;
-    }
     struct tly_text text = {samples->dim_text.at + start, samples->dim_text.len - start};
     size_t slot = index_slot(samples, text);
     uint16_t found = samples->dim_index[slot];
@@ -254,6 +246,36 @@ uint16_t tly_samples_dim(struct tly_samples *samples, const char *const *names,
     samples->dim_end[dim] = (uint32_t)samples->dim_text.len;
     samples->dim_index[slot] = dim;
     return dim;
+}
+
+static bool dims_full(const struct tly_samples *samples)
+{
+    return samples->dims == samples->dims_cap && samples->dims < TLY_SAMPLES_MAX;
+}
+
+uint16_t tly_samples_dim(struct tly_samples *samples, const char *const *names,
+                         const struct tly_text *values, size_t count)
+{
+    size_t start = samples->dim_text.len;
+    if (tly_dim_text_append(&samples->dim_text, names, values, count) < 0 ||
+        (dims_full(samples) && dims_grow(samples) < 0)) {
+        samples->dim_text.len = start;
+        samples->refused++;
+        return TLY_DIM_NONE;
+    }
+    return dim_settle(samples, start);
+}
+
+uint16_t tly_samples_dim_text(struct tly_samples *samples, struct tly_text text)
+{
+    size_t start = samples->dim_text.len;
+    if (tly_buf_append_text(&samples->dim_text, text) < 0 ||
+        (dims_full(samples) && dims_grow(samples) < 0)) {
+        samples->dim_text.len = start;
+        samples->refused++;
+        return TLY_DIM_NONE;
+    }
+    return dim_settle(samples, start);
 }
 
 uint16_t tly_samples_dim1(struct tly_samples *samples, const char *name, struct tly_text value)

@@ -73,6 +73,13 @@ uint16_t tly_samples_dim(struct tly_samples *samples, const char *const *names,
                          const struct tly_text *values, size_t count);
 uint16_t tly_samples_dim1(struct tly_samples *samples, const char *name, struct tly_text value);
 
+/* For dimensions that come again and again: the text of one, made once and appended to `buf`, and
+ * its use, which is the same as that of tly_samples_dim with these names and values. A text of
+ * constant labels may be written down as it is: `cpu="total"`. -ENOMEM, TLY_E_LIMIT. */
+int tly_dim_text_append(struct tly_buf *buf, const char *const *names,
+                        const struct tly_text *values, size_t count) TLY_CHECK;
+uint16_t tly_samples_dim_text(struct tly_samples *samples, struct tly_text text);
+
 void tly_samples_add(struct tly_samples *samples, enum tly_family_id family, uint16_t dim,
                      int64_t raw);
 

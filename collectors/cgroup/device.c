@@ -5,6 +5,7 @@
 
 #include "agent/base/file.h"
 #include "agent/base/map.h"
+#include "agent/model/sample.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -18,7 +19,13 @@
 
 struct tly_devices {
     char *sys;
-    struct tly_map *names; /* "major:minor" as struct numbers to char * */
+    struct tly_map *known; /* struct numbers to struct known */
+};
+
+struct known {
+    struct tly_device device; /* its texts lie in the next two */
+    char *name;
+    struct tly_buf dims;
 };
 
 struct numbers {
@@ -32,8 +39,8 @@ int tly_devices_new(const char *sys, struct tly_devices **ret_devices)
         return -ENOMEM;
     }
     devices->sys = tly_text_dup(tly_text_of(sys));
-    devices->names = tly_map_new();
-    if (devices->sys == NULL || devices->names == NULL) {
+    devices->known = tly_map_new();
+    if (devices->sys == NULL || devices->known == NULL) {
         tly_devices_free(devices);
         return -ENOMEM;
     }
@@ -41,13 +48,21 @@ int tly_devices_new(const char *sys, struct tly_devices **ret_devices)
     return 0;
 }
 
+static void known_free(void *arg)
+{
+    struct known *known = arg;
+    free(known->name);
+    tly_buf_done(&known->dims);
+    free(known);
+}
+
 void tly_devices_free(struct tly_devices *devices)
 {
     if (devices == NULL) {
         return;
     }
-    if (devices->names != NULL) {
-        tly_map_free(devices->names, free);
+    if (devices->known != NULL) {
+        tly_map_free(devices->known, known_free);
     }
     free(devices->sys);
     free(devices);
@@ -56,8 +71,8 @@ void tly_devices_free(struct tly_devices *devices)
 void tly_devices_forget(struct tly_devices *devices)
 {
     struct tly_map_entry entry;
-    for (void *at = NULL; tly_map_next(devices->names, &at, &entry);) {
-        free(tly_map_remove(devices->names, entry.key));
+    for (void *at = NULL; tly_map_next(devices->known, &at, &entry);) {
+        known_free(tly_map_remove(devices->known, entry.key));
     }
 }
 
@@ -85,17 +100,70 @@ static char *name_read(const struct tly_devices *devices, struct numbers numbers
     return name;
 }
 
-struct tly_text tly_devices_name(struct tly_devices *devices, uint32_t major, uint32_t minor)
+/* All dimensions of one device. */
+#define DIMS_MAX 65536
+
+/* Appends a dimension and says where it ends. */
+static int dim_append(struct known *known, const char *const *names, const struct tly_text *values,
+                      size_t count, size_t *ret_end)
+{
+    int rc = tly_dim_text_append(&known->dims, names, values, count);
+    *ret_end = known->dims.len;
+    return rc;
+}
+
+static int dims_make(struct known *known, struct numbers numbers)
+{
+    static const char *const names[] = {"device", "major", "minor", "operation"};
+    char major[16];
+    char minor[16];
+    (void)snprintf(major, sizeof(major), "%u", numbers.major); /* ten digits at most */
+    (void)snprintf(minor, sizeof(minor), "%u", numbers.minor);
+    struct tly_text values[] = {known->device.name, tly_text_of(major), tly_text_of(minor),
+                                TLY_TEXT("Read")};
+    size_t ends[3];
+    int rc = dim_append(known, names, values, 1, &ends[0]);
+    rc = rc < 0 ? rc : dim_append(known, names, values, 4, &ends[1]);
+    values[3] = TLY_TEXT("Write");
+    rc = rc < 0 ? rc : dim_append(known, names, values, 4, &ends[2]);
+    if (rc < 0) {
+        return rc;
+    }
+    const char *at = known->dims.at;
+    known->device.dim = (struct tly_text){at, ends[0]};
+    known->device.read_dim = (struct tly_text){at + ends[0], ends[1] - ends[0]};
+    known->device.write_dim = (struct tly_text){at + ends[1], ends[2] - ends[1]};
+    return 0;
+}
+
+static struct known *known_new(const struct tly_devices *devices, struct numbers numbers)
+{
+    struct known *known = calloc(1, sizeof(*known));
+    if (known == NULL) {
+        return NULL;
+    }
+    tly_buf_init(&known->dims, DIMS_MAX);
+    known->name = name_read(devices, numbers);
+    known->device.name = tly_text_of(known->name);
+    if (known->name == NULL || dims_make(known, numbers) < 0) {
+        known_free(known);
+        return NULL;
+    }
+    return known;
+}
+
+const struct tly_device *tly_devices_find(struct tly_devices *devices, uint32_t major,
+                                          uint32_t minor)
 {
     const struct numbers numbers = {major, minor};
     const struct tly_text key = {(const char *)&numbers, sizeof(numbers)};
-    char *name = tly_map_get(devices->names, key);
-    if (name == NULL) {
-        name = tly_map_count(devices->names) < DEVICES_MAX ? name_read(devices, numbers) : NULL;
-        if (name != NULL && tly_map_put(devices->names, key, name, NULL) < 0) {
-            free(name);
-            name = NULL;
+    struct known *known = tly_map_get(devices->known, key);
+    if (known == NULL) {
+        known = tly_map_count(devices->known) < DEVICES_MAX ? known_new(devices, numbers) : NULL;
+        if (known != NULL && tly_map_put(devices->known, key, known, NULL) < 0) {
+            known_free(known);
+            known = NULL;
         }
     }
-    return tly_text_of(name);
+    return known == NULL ? NULL : &known->device;
 }

@@ -16,10 +16,18 @@ struct tly_devices; /* opaque */
 int tly_devices_new(const char *sys, struct tly_devices **ret_devices) TLY_CHECK;
 void tly_devices_free(struct tly_devices *devices); /* NULL is fine */
 
-/* "/dev/sda", cAdvisor's form; "8:0" for a device that sysfs doesn't know, so that two of them stay
- * two series. Borrowed until the next `forget`. Empty when memory is out or
- * thousands of names are known. */
-struct tly_text tly_devices_name(struct tly_devices *devices, uint32_t major, uint32_t minor);
+/* The name of a device, and the dimensions that its samples have (tly_samples_dim_text). */
+struct tly_device {
+    /* "/dev/sda", cAdvisor's form; "8:0" for a device that sysfs doesn't know, so that two of them
+     * stay two series. */
+    struct tly_text name;
+    struct tly_text dim;                 /* device */
+    struct tly_text read_dim, write_dim; /* device, major, minor, operation */
+};
+
+/* Borrowed until the next `forget`; NULL when memory is out or thousands of devices are known. */
+const struct tly_device *tly_devices_find(struct tly_devices *devices, uint32_t major,
+                                          uint32_t minor);
 
 /* Looks all names up anew from now on. */
 void tly_devices_forget(struct tly_devices *devices);

@@ -57,13 +57,27 @@ static uint16_t dimension(const struct writer *writer, const char *const *names,
     return tly_samples_dim(writer->samples, all_names, all_values, count + 1);
 }
 
+#define ROOT_DIM_BYTES 1024
+
+/* The same of a text that is ready. */
+static uint16_t dimension_text(const struct writer *writer, struct tly_text text)
+{
+    if (!writer->root) {
+        return tly_samples_dim_text(writer->samples, text);
+    }
+    char all[ROOT_DIM_BYTES];
+    int len = snprintf(all, sizeof(all), "id=\"/\",%.*s", (int)text.len, text.at);
+    if (len >= (int)sizeof(all)) {
+        return TLY_DIM_NONE;
+    }
+    return tly_samples_dim_text(writer->samples, (struct tly_text){all, (size_t)len});
+}
+
 static void cpu_write(const struct writer *writer, const struct tly_cgroup_cpu *cpu,
                       const struct tly_cgroup_limits *limits)
 {
-    static const char *const names[] = {"cpu"};
-    const struct tly_text values[] = {TLY_TEXT("total")};
-    labelled(writer, TLY_F_container_cpu_usage_seconds_total, dimension(writer, names, values, 1),
-             cpu->usage_us);
+    labelled(writer, TLY_F_container_cpu_usage_seconds_total,
+             dimension_text(writer, TLY_TEXT("cpu=\"total\"")), cpu->usage_us);
     plain(writer, TLY_F_container_cpu_user_seconds_total, cpu->user_us);
     plain(writer, TLY_F_container_cpu_system_seconds_total, cpu->system_us);
     if (limits->cpu_quota_us == TLY_CGROUP_ABSENT || limits->cpu_quota_us == TLY_CGROUP_MAX) {
@@ -111,24 +125,27 @@ static void memory_use_write(const struct writer *writer, const struct tly_cgrou
     plain(writer, TLY_F_container_memory_zswapped_bytes, memory->zswapped);
 }
 
-static void faults_write(const struct writer *writer, const char *type, int64_t value)
+/* The two scopes of one type of page faults. */
+static void faults_write(const struct writer *writer, struct tly_text container,
+                         struct tly_text hierarchy, int64_t value)
 {
-    static const char *const names[] = {"failure_type", "scope"};
-    static const char *const scopes[] = {"container", "hierarchy"};
     if (value == TLY_CGROUP_ABSENT) {
         return;
     }
-    for (size_t i = 0; i < sizeof(scopes) / sizeof(scopes[0]); i++) {
-        const struct tly_text values[] = {tly_text_of(type), tly_text_of(scopes[i])};
-        labelled(writer, TLY_F_container_memory_failures_total, dimension(writer, names, values, 2),
-                 value);
-    }
+    labelled(writer, TLY_F_container_memory_failures_total, dimension_text(writer, container),
+             value);
+    labelled(writer, TLY_F_container_memory_failures_total, dimension_text(writer, hierarchy),
+             value);
 }
+
+#define FAULTS(type, scope) TLY_TEXT("failure_type=\"" type "\",scope=\"" scope "\"")
 
 static void memory_events_write(const struct writer *writer, const struct tly_cgroup_memory *memory)
 {
-    faults_write(writer, "pgfault", memory->pgfault);
-    faults_write(writer, "pgmajfault", memory->pgmajfault);
+    faults_write(writer, FAULTS("pgfault", "container"), FAULTS("pgfault", "hierarchy"),
+                 memory->pgfault);
+    faults_write(writer, FAULTS("pgmajfault", "container"), FAULTS("pgmajfault", "hierarchy"),
+                 memory->pgmajfault);
     plain(writer, TLY_F_container_memory_events_low_total, memory->low);
     plain(writer, TLY_F_container_memory_events_high_total, memory->high);
     plain(writer, TLY_F_container_memory_events_max_total, memory->max);
@@ -220,32 +237,14 @@ static const struct {
      offsetof(struct tly_cgroup_io, cost_indelay_us)},
 };
 
-static void operation_write(const struct writer *writer, const struct tly_cgroup_io *io,
-                            struct tly_text device, const char *operation, int64_t bytes)
-{
-    static const char *const names[] = {"device", "major", "minor", "operation"};
-    if (bytes == TLY_CGROUP_ABSENT) {
-        return;
-    }
-    char major[16];
-    char minor[16];
-    (void)snprintf(major, sizeof(major), "%u", io->major); /* ten digits at most */
-    (void)snprintf(minor, sizeof(minor), "%u", io->minor);
-    const struct tly_text values[] = {device, tly_text_of(major), tly_text_of(minor),
-                                      tly_text_of(operation)};
-    labelled(writer, TLY_F_container_blkio_device_usage_total, dimension(writer, names, values, 4),
-             bytes);
-}
-
 static void disk_write(const struct writer *writer, const struct tly_cgroup_numbers *numbers,
                        struct tly_devices *devices)
 {
-    static const char *const names[] = {"device"};
-    struct tly_text device[TLY_CGROUP_DEVICES_MAX];
+    const struct tly_device *found[TLY_CGROUP_DEVICES_MAX];
     uint16_t dims[TLY_CGROUP_DEVICES_MAX];
     for (size_t i = 0; i < numbers->io_count; i++) {
-        device[i] = tly_devices_name(devices, numbers->io[i].major, numbers->io[i].minor);
-        dims[i] = dimension(writer, names, &device[i], 1);
+        found[i] = tly_devices_find(devices, numbers->io[i].major, numbers->io[i].minor);
+        dims[i] = found[i] == NULL ? TLY_DIM_NONE : dimension_text(writer, found[i]->dim);
     }
     for (size_t at = 0; at < sizeof(device_families) / sizeof(device_families[0]); at++) {
         for (size_t i = 0; i < numbers->io_count; i++) {
@@ -255,8 +254,14 @@ static void disk_write(const struct writer *writer, const struct tly_cgroup_numb
         }
     }
     for (size_t i = 0; i < numbers->io_count; i++) {
-        operation_write(writer, &numbers->io[i], device[i], "Read", numbers->io[i].rbytes);
-        operation_write(writer, &numbers->io[i], device[i], "Write", numbers->io[i].wbytes);
+        const struct tly_cgroup_io *io = &numbers->io[i];
+        if (found[i] == NULL) {
+            continue;
+        }
+        labelled(writer, TLY_F_container_blkio_device_usage_total,
+                 dimension_text(writer, found[i]->read_dim), io->rbytes);
+        labelled(writer, TLY_F_container_blkio_device_usage_total,
+                 dimension_text(writer, found[i]->write_dim), io->wbytes);
     }
 }
 

@@ -65,6 +65,24 @@ static void finds_dimensions_again(void **state)
     assert_int_equal(tly_samples_dim1(&samples, "a", TLY_TEXT("7")), 0);
 }
 
+/* A text that was made before is the same dimension. */
+static void takes_ready_texts(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"device", "operation"};
+    const struct tly_text values[] = {TLY_TEXT("a\"b"), TLY_TEXT("Read")};
+    struct tly_buf text;
+    tly_buf_init(&text, 256);
+    assert_int_equal(tly_dim_text_append(&text, names, values, 2), 0);
+    expect_text(tly_buf_text(&text), "device=\"a\\\"b\",operation=\"Read\"");
+    uint16_t other = tly_samples_dim_text(&samples, TLY_TEXT("cpu=\"total\""));
+    uint16_t dim = tly_samples_dim(&samples, names, values, 2);
+    assert_int_equal(tly_samples_dim_text(&samples, tly_buf_text(&text)), dim);
+    assert_true(dim != other);
+    assert_int_equal(samples.dims, 2);
+    tly_buf_done(&text);
+}
+
 static void bounds_samples_and_dimensions(void **state)
 {
     (void)state;
@@ -148,6 +166,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(sorts_by_family_and_keeps_the_order_of_adding, make,
                                         unmake),
         cmocka_unit_test_setup_teardown(finds_dimensions_again, make, unmake),
+        cmocka_unit_test_setup_teardown(takes_ready_texts, make, unmake),
         cmocka_unit_test_setup_teardown(bounds_samples_and_dimensions, make, unmake),
         cmocka_unit_test_setup_teardown(clones_and_filters, make, unmake),
         cmocka_unit_test(escapes_label_values),
