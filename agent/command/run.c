@@ -3,6 +3,7 @@
  */
 #include "agent/command/command.h"
 #include "agent/config/settings.h"
+#include "agent/footprint.h"
 #include "agent/loop/log.h"
 #include "agent/loop/loop.h"
 #include "agent/runner.h"
@@ -29,6 +30,7 @@ struct agent {
     struct tly_loop *loop;
     struct tly_runner *runner;
     struct tly_signal *terminate, *interrupt;
+    struct tly_timer *settle;
     bool stopping;
     bool clean;
 };
@@ -65,6 +67,9 @@ static void begin_stop(struct agent *agent)
 {
     if (!agent->stopping) {
         agent->stopping = true;
+        if (agent->settle != NULL) {
+            tly_timer_stop(agent->settle);
+        }
         tly_runner_stop(agent->runner, stopped, agent);
     }
 }
@@ -82,6 +87,12 @@ static void caught(void *arg, int signum)
     begin_stop(agent);
 }
 
+static void settled(void *arg)
+{
+    (void)arg;
+    tly_footprint_shrink();
+}
+
 static int start(struct agent *agent, struct tly_error *err)
 {
     int rc = tly_signal_new(agent->loop, SIGTERM, caught, agent, &agent->terminate);
@@ -91,6 +102,11 @@ static int start(struct agent *agent, struct tly_error *err)
     if (rc < 0) {
         return tly_error_set(err, rc, "cannot wait for signals: %s", tly_error_name(rc));
     }
+    rc = tly_timer_new(agent->loop, settled, agent, &agent->settle);
+    if (rc < 0) {
+        return tly_error_set(err, rc, "cannot make a timer: %s", tly_error_name(rc));
+    }
+    tly_timer_start(agent->settle, TLY_FOOTPRINT_AFTER_MS, 0);
     rc = tly_runner_start_outputs(agent->runner, err);
     return rc < 0 ? rc : tly_runner_start_collectors(agent->runner, err);
 }
@@ -140,6 +156,7 @@ static int run_agent(const struct tly_command *command, const struct tly_config 
     } else {
         code = serve(command, &agent, settings->state_dir);
     }
+    tly_timer_free(agent.settle);
     tly_signal_free(agent.terminate);
     tly_signal_free(agent.interrupt);
     tly_runner_free(agent.runner);
