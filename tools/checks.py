@@ -2,7 +2,8 @@
 """The steps of ./check, which see for how it is called.
 
 Each step is a function that takes the run and returns a Verdict; its output is kept in a file and
-shown in full when it fails. Steps that build run first, and a step whose build failed fails too.
+shown in full when it fails. A step whose build failed fails too. Many steps mostly wait, so some
+run at a time: each begins when its builds are done and nobody else has what it must have alone.
 """
 
 import argparse
@@ -10,12 +11,14 @@ import concurrent.futures
 import glob
 import json
 import os
+import queue
 import re
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -37,6 +40,9 @@ SANITIZERS = {
 }
 FUZZ_SECONDS = 4  # for each target; longer campaigns are run by hand
 STEP_SECONDS_MAX = 900
+STEPS_AT_A_TIME = 2
+# Tests of one suite that run at a time: they wait for timers and peers more than they compute.
+TESTS_AT_A_TIME = 2 * (os.cpu_count() or 2)
 COMMAND_SHOWN = 300  # characters; the formatter is given every file by name
 
 
@@ -53,6 +59,8 @@ class Failure(Exception):
 class Run:
     """One step under way: runs commands and keeps what they print."""
 
+    processes = set()  # of all steps, to be stopped when the user has had enough
+
     def __init__(self, log):
         self.log = log
 
@@ -68,15 +76,15 @@ class Run:
         process = subprocess.Popen(arguments, stdin=subprocess.DEVNULL, stdout=self.log,
                                    stderr=subprocess.STDOUT, cwd=ROOT, start_new_session=True,
                                    env={**os.environ, **SANITIZERS, **(env or {})})
+        Run.processes.add(process)
         try:
             code = process.wait(timeout=seconds)
-        except BaseException as error:
-            # Not a kill at first: the tests have engines and chroots to clear away.
+        except subprocess.TimeoutExpired:
             stop_group(process)
-            if not isinstance(error, subprocess.TimeoutExpired):
-                raise
             self.write(f"\nstopped: it took longer than {seconds} s\n")
             code = 124
+        finally:
+            Run.processes.discard(process)
         self.log.seek(0, os.SEEK_END)
         if code != 0 and not may_fail:
             raise Failure(f"exit code {code}")
@@ -89,6 +97,7 @@ class Run:
 
 
 def stop_group(process):
+    """Not a kill at first: the tests have engines and chroots to clear away."""
     for number, patience in ((signal.SIGTERM, 30), (signal.SIGKILL, 10)):
         try:
             os.killpg(process.pid, number)
@@ -154,7 +163,8 @@ def count_cmocka(output):
 def meson_tests(run, kind, suite):
     folder = os.path.join(BUILDS, kind)
     code, _ = run.command(["meson", "test", "-C", folder, "--no-rebuild", "--suite", suite,
-                           "--print-errorlogs", "--timeout-multiplier", "4"], may_fail=True)
+                           "--num-processes", str(TESTS_AT_A_TIME), "--print-errorlogs",
+                           "--timeout-multiplier", "6"], may_fail=True)
     log = os.path.join(ROOT, folder, "meson-logs", f"testlog-{suite}.json")
     shutil.copyfile(os.path.join(ROOT, folder, "meson-logs", "testlog.json"), log)
     passed = failed = skipped = 0
@@ -294,9 +304,10 @@ def fuzz_run(run):
 # ---- the list ----
 
 class Step:
-    def __init__(self, name, what, action, needs=(), fast=False):
+    def __init__(self, name, what, action, needs=(), fast=False, alone=None):
         self.name, self.what, self.action = name, what, action
         self.needs, self.fast = needs, fast
+        self.alone = alone  # what only one step at a time can have
 
 
 STEPS = [
@@ -344,9 +355,9 @@ STEPS = [
              "tests/vm/run.py", "--agent", agent("gcc"), "--keep", os.path.join(ROOT, BUILDS)))),
          ["build-gcc"]),
     Step("readme", "every command in README.md",
-         lambda run: python_tests(run, python("tests/docs/test_readme.py"))),
+         lambda run: python_tests(run, python("tests/docs/test_readme.py")), alone="ports"),
     Step("bare", "quickstart and check in a fresh minimal Debian",
-         lambda run: python_tests(run, as_root(python("tests/bare/run.py")))),
+         lambda run: python_tests(run, as_root(python("tests/bare/run.py"))), alone="ports"),
 ]
 
 
@@ -364,8 +375,9 @@ def chosen(names, fast):
 
 
 def perform(step, broken):
-    """Runs one step and prints its line; the verdict."""
+    """Runs one step: the verdict, and what there is to say of it."""
     started = time.monotonic()
+    said = []
     with tempfile.NamedTemporaryFile(prefix="tallyman-check-", suffix=".log") as log:
         run = Run(log)
         lacking = [need for need in step.needs if need in broken]
@@ -374,20 +386,56 @@ def perform(step, broken):
                 raise Failure(f"{', '.join(lacking)} failed")
             verdict = step.action(run)
             why = f"{verdict.failed} failed" if verdict.failed else ""
-        except (Failure, OSError) as error:
-            verdict, why = Verdict(failed=1), str(error)
+        except Exception as error:  # pylint: disable=broad-except # a fault here is the step's
+            verdict, why = Verdict(failed=1), str(error) or repr(error)
         seconds = time.monotonic() - started
         if verdict.failed:
             if not lacking:
-                print(run.text().rstrip())
-            print(f"FAIL {step.name:<12} {seconds:6.1f} s  {step.what}: {why}", flush=True)
+                said.append(run.text().rstrip())
+            said.append(f"FAIL {step.name:<12} {seconds:6.1f} s  {step.what}: {why}")
         else:
             skipped = f", {verdict.skipped} skipped" if verdict.skipped else ""
-            print(f"ok   {step.name:<12} {seconds:6.1f} s  {step.what}: "
-                  f"{verdict.passed} passed{skipped}", flush=True)
-            for line in verdict.show.split("\n") if verdict.show else []:
-                print(f"       {line}", flush=True)
-    return verdict
+            said.append(f"ok   {step.name:<12} {seconds:6.1f} s  {step.what}: "
+                        f"{verdict.passed} passed{skipped}")
+            said += [f"       {line}" for line in verdict.show.split("\n") if line]
+    return verdict, said
+
+
+def next_step(waiting, running, done):
+    """The first step that can begin, or None."""
+    taken = {step.alone for step in running if step.alone}
+    names = {step.name for step in waiting} | {step.name for step in running}
+    for step in waiting:
+        if step.alone not in taken and not any(need in names and need not in done
+                                               for need in step.needs):
+            return step
+    return None
+
+
+def perform_all(steps):
+    """Runs the steps, some at a time, and prints what came of each; all counts, and the names of
+    those that failed."""
+    waiting, running, done, broken = list(steps), [], set(), set()
+    totals = Verdict()
+    ended = queue.Queue()
+    while waiting or running:
+        step = next_step(waiting, running, done) if len(running) < STEPS_AT_A_TIME else None
+        if step:
+            waiting.remove(step)
+            running.append(step)
+            threading.Thread(target=lambda step=step: ended.put((step, *perform(step, broken))),
+                             daemon=True).start()
+            continue
+        step, verdict, said = ended.get()
+        running.remove(step)
+        done.add(step.name)
+        print("\n".join(said), flush=True)
+        totals.passed += verdict.passed
+        totals.failed += verdict.failed
+        totals.skipped += verdict.skipped
+        if verdict.failed:
+            broken.add(step.name)
+    return totals, broken
 
 
 def main():
@@ -403,15 +451,12 @@ def main():
         return 0
     signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))
     started = time.monotonic()
-    totals = Verdict()
-    broken = set()
-    for step in chosen(options.steps, options.fast):
-        verdict = perform(step, broken)
-        totals.passed += verdict.passed
-        totals.failed += verdict.failed
-        totals.skipped += verdict.skipped
-        if verdict.failed:
-            broken.add(step.name)
+    try:
+        totals, broken = perform_all(chosen(options.steps, options.fast))
+    except BaseException:
+        for process in list(Run.processes):
+            stop_group(process)
+        raise
     minutes, seconds = divmod(int(time.monotonic() - started), 60)
     print(f"{minutes} min {seconds} s; failed steps: {', '.join(sorted(broken)) or 'none'}")
     print(f"{totals.passed} passed, {totals.failed} failed, {totals.skipped} skipped")

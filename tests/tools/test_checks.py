@@ -1,5 +1,7 @@
 """How ./check counts: it must neither miss a test nor take a crash for a success."""
 
+import contextlib
+import io
 import os
 import sys
 import unittest
@@ -55,3 +57,42 @@ class Chosen(unittest.TestCase):
     def test_an_unknown_step_is_refused(self):
         with self.assertRaises(SystemExit):
             checks.chosen(["no-such-step"], False)
+
+
+class Order(unittest.TestCase):
+    def steps(self, *rows):
+        return [checks.Step(name, name, None, needs, alone=alone) for name, needs, alone in rows]
+
+    def next_name(self, waiting, running=(), done=()):
+        step = checks.next_step(waiting, list(running), set(done))
+        return step.name if step else None
+
+    def test_a_step_waits_for_its_builds(self):
+        build, test, other = self.steps(("build", (), None), ("test", ("build",), None),
+                                        ("other", (), None))
+        self.assertEqual(self.next_name([build, test, other]), "build")
+        self.assertEqual(self.next_name([test, other], [build]), "other")
+        self.assertIsNone(self.next_name([test], [build]))
+        self.assertEqual(self.next_name([test], [other], ["build"]), "test")
+
+    def test_a_build_that_was_not_asked_for_is_not_waited_for(self):
+        (test,) = self.steps(("test", ("build",), None))
+        self.assertEqual(self.next_name([test]), "test")
+
+    def test_what_must_be_alone_is(self):
+        one, two, other = self.steps(("one", (), "ports"), ("two", (), "ports"), ("other", (), None))
+        self.assertEqual(self.next_name([two, other], [one]), "other")
+        self.assertIsNone(self.next_name([two], [one]))
+        self.assertEqual(self.next_name([two], [other], ["one"]), "two")
+
+    def test_all_are_performed_and_counted(self):
+        def action(verdict):
+            return lambda run: verdict
+        steps = [checks.Step("good", "", action(checks.Verdict(2, 0, 1))),
+                 checks.Step("bad", "", action(checks.Verdict(1, 1))),
+                 checks.Step("behind", "", action(checks.Verdict(5)), ["bad"])]
+        with contextlib.redirect_stdout(io.StringIO()) as output:
+            totals, broken = checks.perform_all(steps)
+        self.assertEqual((totals.passed, totals.failed, totals.skipped), (3, 2, 1))
+        self.assertEqual(broken, {"bad", "behind"})
+        self.assertIn("FAIL behind", output.getvalue())
