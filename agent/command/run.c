@@ -6,8 +6,10 @@
 #include "agent/footprint.h"
 #include "agent/loop/log.h"
 #include "agent/loop/loop.h"
+#include "agent/rights.h"
 #include "agent/runner.h"
 #include "agent/state_dir.h"
+#include "agent/supervision.h"
 
 #include <getopt.h>
 #include <malloc.h>
@@ -29,6 +31,7 @@
 struct agent {
     struct tly_loop *loop;
     struct tly_runner *runner;
+    struct tly_supervision *supervision;
     struct tly_signal *terminate, *interrupt;
     struct tly_timer *settle;
     bool stopping;
@@ -63,13 +66,14 @@ static void stopped(void *arg, bool clean)
     tly_loop_stop(agent->loop);
 }
 
-static void begin_stop(struct agent *agent)
+static void begin_stop(struct agent *agent, const char *reason)
 {
     if (!agent->stopping) {
         agent->stopping = true;
         if (agent->settle != NULL) {
             tly_timer_stop(agent->settle);
         }
+        tly_supervision_stopping(agent->supervision, reason);
         tly_runner_stop(agent->runner, stopped, agent);
     }
 }
@@ -84,7 +88,7 @@ static void caught(void *arg, int signum)
         _exit(TLY_EXIT_NO);
     }
     tly_log_info("agent", "%s: stopping", name);
-    begin_stop(agent);
+    begin_stop(agent, "Delivering what is under way");
 }
 
 static void settled(void *arg)
@@ -118,8 +122,9 @@ static int serve(const struct tly_command *command, struct agent *agent, const c
     int code = TLY_EXIT_DONE;
     if (start(agent, &err) < 0) {
         code = tly_command_fail(command, "%s", err.text);
-        begin_stop(agent);
+        begin_stop(agent, err.text);
     } else {
+        tly_supervision_started(agent->supervision, agent->runner);
         tly_log_info("agent", "tallyman %s runs; its state is in %s", TLY_VERSION, state_dir);
     }
     tly_loop_run(agent->loop);
@@ -143,6 +148,7 @@ static int run_agent(const struct tly_command *command, const struct tly_config 
     (void)umask(027); /* returns the old one, and never fails */
     raise_descriptor_limit();
     bound_heaps();
+    tly_rights_say();
     if (tly_state_dir_open(settings->state_dir, &state, &err) < 0) {
         return tly_command_fail(command, "%s", err.text);
     }
@@ -151,7 +157,8 @@ static int run_agent(const struct tly_command *command, const struct tly_config 
     int rc = tly_loop_new(&agent.loop);
     if (rc < 0) {
         code = tly_command_fail(command, "cannot make the event loop: %s", tly_error_name(rc));
-    } else if (tly_runner_new(agent.loop, config, state.dir_fd, &agent.runner, &err) < 0) {
+    } else if (tly_supervision_new(agent.loop, &agent.supervision, &err) < 0 ||
+               tly_runner_new(agent.loop, config, state.dir_fd, &agent.runner, &err) < 0) {
         code = tly_command_fail(command, "%s", err.text);
     } else {
         code = serve(command, &agent, settings->state_dir);
@@ -159,6 +166,7 @@ static int run_agent(const struct tly_command *command, const struct tly_config 
     tly_timer_free(agent.settle);
     tly_signal_free(agent.terminate);
     tly_signal_free(agent.interrupt);
+    tly_supervision_free(agent.supervision);
     tly_runner_free(agent.runner);
     tly_loop_free(agent.loop);
     tly_state_dir_close(&state);

@@ -1,0 +1,80 @@
+/*
+ * The table of rights, and the one look at them. `tallyman run` calls it once.
+ */
+#include "agent/rights.h"
+
+#include "agent/base/file.h"
+#include "agent/loop/log.h"
+
+#include <fcntl.h>
+#include <inttypes.h>
+#include <linux/capability.h>
+
+#define WHO              "rights"
+#define STATUS_BYTES_MAX 65536 /* some kernels list every CPU in it */
+#define HEX_DIGITS_MAX   16
+#define HEX_BITS         4
+
+#define BIT(capability) (UINT64_C(1) << (capability))
+
+const struct tly_right tly_rights[] = {
+    {"CAP_DAC_READ_SEARCH", BIT(CAP_DAC_READ_SEARCH) | BIT(CAP_DAC_OVERRIDE),
+     "log files of containers and Docker's files on disk, which belong to root, cannot be read"},
+    {"CAP_SYS_PTRACE", BIT(CAP_SYS_PTRACE),
+     "descriptors and sockets of other users' processes are not counted, and which containers "
+     "share "
+     "a network is known from Docker's description alone"},
+};
+const size_t tly_right_count = sizeof(tly_rights) / sizeof(tly_rights[0]);
+
+static int parse_hex(struct tly_text text, uint64_t *ret_number)
+{
+    uint64_t number = 0;
+    if (text.len == 0 || text.len > HEX_DIGITS_MAX) {
+        return TLY_E_MALFORMED;
+    }
+    for (size_t i = 0; i < text.len; i++) {
+        char c = text.at[i];
+        unsigned digit = c >= '0' && c <= '9'   ? (unsigned)(c - '0')
+                         : c >= 'a' && c <= 'f' ? (unsigned)(c - 'a') + 10
+                                                : 16;
+        if (digit > 15) {
+            return TLY_E_MALFORMED;
+        }
+        number = number << HEX_BITS | digit;
+    }
+    *ret_number = number;
+    return 0;
+}
+
+int tly_rights_parse(struct tly_text status, uint64_t *ret_effective)
+{
+    while (status.at != NULL) {
+        struct tly_text line = tly_text_cut(&status, '\n');
+        struct tly_text key = tly_text_cut(&line, ':');
+        if (line.at != NULL && tly_text_equal(key, TLY_TEXT("CapEff"))) {
+            return parse_hex(tly_text_trim(line), ret_effective);
+        }
+    }
+    return TLY_E_MALFORMED;
+}
+
+void tly_rights_say(void)
+{
+    struct tly_buf buf;
+    tly_buf_init(&buf, STATUS_BYTES_MAX);
+    uint64_t effective = 0;
+    int rc = tly_file_read(AT_FDCWD, "/proc/self/status", &buf);
+    if (rc == 0) {
+        rc = tly_rights_parse(tly_buf_text(&buf), &effective);
+    }
+    tly_buf_done(&buf);
+    for (size_t i = 0; rc == 0 && i < tly_right_count; i++) {
+        if ((effective & tly_rights[i].any) == 0) {
+            tly_log_warn(WHO,
+                         "without %s %s; give the agent that capability (systemd: "
+                         "AmbientCapabilities=, Docker: --cap-add), or run it as root",
+                         tly_rights[i].name, tly_rights[i].lost);
+        }
+    }
+}

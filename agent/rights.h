@@ -1,0 +1,32 @@
+/*
+ * Which of the rights that features need the process has: capabilities(7), by /proc/self/status.
+ * What a missing one costs is said once, at the start, in one place, instead of by each collector
+ * for each file.
+ */
+#ifndef TLY_RIGHTS_H
+#define TLY_RIGHTS_H
+
+#include "agent/base/error.h"
+#include "agent/base/text.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct tly_right {
+    const char *name; /* of the capability: "CAP_SYS_PTRACE" */
+    uint64_t any;     /* bits of CapEff, one of which is enough */
+    const char *lost; /* what the agent cannot do without it */
+};
+
+/* Those that features need. */
+extern const struct tly_right tly_rights[];
+extern const size_t tly_right_count;
+
+/* The set of effective capabilities in the text of /proc/<pid>/status, its line CapEff.
+ * TLY_E_MALFORMED without one. */
+int tly_rights_parse(struct tly_text status, uint64_t *ret_effective) TLY_CHECK;
+
+/* Says in the log what is missing, and what that means. */
+void tly_rights_say(void);
+
+#endif
