@@ -268,7 +268,8 @@ def symbols_gate(run):
 
 
 def shell_gate(run):
-    scripts = ["check", "quickstart", ".ci/run", "tools/generate-docs", "tools/install-packages"]
+    scripts = ["check", "quickstart", ".ci/run", "tools/generate-docs", "tools/install-packages",
+               "deploy/install-configuration.sh"]
     scripts += sorted(os.path.relpath(path, ROOT)
                       for path in glob.glob(os.path.join(ROOT, "tests", "**", "*.sh"),
                                             recursive=True))
@@ -350,9 +351,10 @@ STEPS = [
          lambda run: python_tests(run, as_root(python(
              "tests/engine/run.py", "--agent", agent("gcc"), "--asan-agent", agent("clang")))),
          ["build-gcc", "build-clang"]),
-    Step("vm", "numbers on a kernel with every cgroup v2 controller",
+    Step("vm", "a VM: a kernel with every cgroup v2 controller, the service under systemd",
          lambda run: python_tests(run, as_root(python(
-             "tests/vm/run.py", "--agent", agent("gcc"), "--keep", os.path.join(ROOT, BUILDS)))),
+             "tests/vm/run.py", "--build", os.path.join(ROOT, BUILDS, "gcc"),
+             "--keep", os.path.join(ROOT, BUILDS)))),
          ["build-gcc"]),
     Step("readme", "every command in README.md",
          lambda run: python_tests(run, python("tests/docs/test_readme.py")), alone="ports"),
