@@ -1,11 +1,11 @@
 #!/usr/bin/python3
 """The agent in a VM, on a kernel with every cgroup v2 controller and with a real engine, as root.
 
-usage: run.py --agent BINARY [--keep FOLDER] [TEST…]
+usage: run.py --build FOLDER [--keep FOLDER] [TEST…]
 
 Makes a Debian VM from packages (disk.py), boots it under qemu (machine.py), and runs there what is
-in guest/: TEST is a module, a class or a test of it. With --keep the disk stays in FOLDER, and the
-next run needs no packages.
+in guest/, beside what `meson install` of the build folder installs: TEST is a module, a class or a
+test of it. With --keep the disk stays in FOLDER, and the next run needs no packages.
 """
 
 import argparse
@@ -16,6 +16,7 @@ import os
 import pathlib
 import re
 import signal
+import subprocess
 import sys
 import tarfile
 import tempfile
@@ -43,13 +44,27 @@ def enter():
                           "--propagation", "private", sys.executable, *sys.argv])
 
 
-def pack(path, binary, tests):
+def install(build, to):
+    """What `meson install` brings, below the folder `to`."""
+    done = subprocess.run(["meson", "install", "--no-rebuild", "-C", build, "--destdir", to],
+                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, text=True, check=False)
+    if done.returncode != 0:
+        raise disk.Missing(f"`meson install` failed in {build}:\n{done.stdout}")
+
+
+def owned_by_root(entry):
+    entry.uid = entry.gid = 0
+    entry.uname = entry.gname = "root"
+    return None if "__pycache__" in entry.name else entry
+
+
+def pack(path, installed, tests):
     """The disk of the tests: a bare tar file."""
     with tarfile.open(path, "w", format=tarfile.PAX_FORMAT) as tar:
         for source in ("tests/runner.py", "tests/engine/host.py", "tests/vm/guest"):
-            tar.add(ROOT / source, source, filter=lambda entry: None
-                    if "__pycache__" in entry.name else entry)
-        tar.add(binary, "tallyman")
+            tar.add(ROOT / source, source, filter=owned_by_root)
+        tar.add(installed, "installed", filter=owned_by_root)
         text = json.dumps({"tests": tests, "CI": os.environ.get("CI", "")}).encode()
         entry = tarfile.TarInfo("wanted.json")
         entry.size = len(text)
@@ -58,11 +73,12 @@ def pack(path, binary, tests):
 
 def perform(options, scratch):
     try:
-        base = disk.ensure(options.agent, options.keep or scratch)
+        base = disk.ensure(options.build / "agent" / "tallyman", options.keep or scratch)
     except runner.Lacking as lacking:
         print(f"SKIP vm: {lacking}\n0 passed, 0 failed, 1 skipped")
         return 0
-    pack(scratch / "tests.tar", options.agent, options.tests)
+    install(options.build, scratch / "installed")
+    pack(scratch / "tests.tar", scratch / "installed", options.tests)
     vm = machine.Machine(base, scratch, scratch / "tests.tar")
     last = ""
     try:
@@ -84,7 +100,7 @@ def perform(options, scratch):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
-    parser.add_argument("--agent", required=True)
+    parser.add_argument("--build", required=True, type=lambda path: pathlib.Path(path).resolve())
     parser.add_argument("--keep", type=pathlib.Path)
     parser.add_argument("tests", nargs="*")
     options = parser.parse_args()

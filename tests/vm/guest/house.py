@@ -10,7 +10,7 @@ import unittest
 import host
 import kernel
 
-BINARY = "/srv/tests/tallyman"
+BINARY = "/usr/local/bin/tallyman"
 SCRAPE_PACE = 0.25  # the agent reads the kernel's files at most once a second
 OWN_LABELS = {"id", "name", "image"}
 
@@ -84,7 +84,7 @@ class Beside(unittest.TestCase):
         return pathlib.Path(f"/proc/{self.pid(container)}/root")
 
     def await_file(self, what, path, condition):
-        return host.await_that(what, lambda: condition(kernel.flat(path)))
+        return host.await_that(what, lambda: condition(kernel.flat(path)), pace=0.1)
 
     def said(self, container):
         """What the agent says of the container, by one scrape."""

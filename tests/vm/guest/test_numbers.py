@@ -57,7 +57,8 @@ class Cpu(house.Beside):
 
     def await_rest(self, container):
         host.await_that("it has nothing more to do", lambda: pathlib.Path(
-            f"/proc/{self.pid(container)}/cmdline").read_text().startswith("sleep"))
+            f"/proc/{self.pid(container)}/cmdline").read_text().startswith("sleep"),
+            pace=house.SCRAPE_PACE)
 
 
 class Memory(house.Beside):
@@ -189,7 +190,8 @@ class Network(house.Beside):
             "NetworkSettings"]["Networks"]["bridge"]["IPAddress"])
         client = self.container("client", self.FETCH % address, HostConfig=dict(self.BRIDGE))
         host.await_that("all has been received", lambda: kernel.network(self.pid(client))[
-            "eth0"]["container_network_receive_bytes_total"] > 512 * 1024)
+            "eth0"]["container_network_receive_bytes_total"] > 512 * 1024,
+            pace=house.SCRAPE_PACE)
         for container in (server, client):
             host.await_that("the agent agrees with the kernel",
                             lambda container=container: self.agrees(container),

@@ -1,0 +1,217 @@
+"""The agent as systemd's service, from the shipped unit and with exactly its rights."""
+
+import contextlib
+import json
+import os
+import pathlib
+import re
+import signal
+import socket
+import subprocess
+import unittest
+import urllib.request
+
+import host
+import house
+
+UNIT = "tallyman.service"
+CONFIG = pathlib.Path("/etc/tallyman/tallyman.yml")
+DROP_IN = pathlib.Path(f"/run/systemd/system/{UNIT}.d/test.conf")
+PORT = 10191
+EXPOSURE_MAX = 2.5
+LOOK_PACE = 0.5  # each look takes a program or a scrape
+SLEEP = "exec sleep 100000"
+
+
+def systemctl(*arguments):
+    return house.command("systemctl", *arguments)
+
+
+def property_of(name, unit=UNIT):
+    return systemctl("show", "--value", "--property", name, unit).strip()
+
+
+def journal():
+    """What the agent has said since its last start."""
+    return house.command("journalctl", "--no-pager", "--output=cat",
+                         f"_SYSTEMD_INVOCATION_ID={property_of('InvocationID')}")
+
+
+class Installed(unittest.TestCase):
+    """What `meson install` brought, before anything runs."""
+
+    def test_the_units_are_valid(self):
+        for unit in (UNIT, "tallyman.socket"):
+            done = subprocess.run(["systemd-analyze", "verify", "--man=no", unit], text=True,
+                                  stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+            said = [line for line in done.stdout.splitlines() if "tallyman" in line]
+            self.assertEqual((done.returncode, said), (0, []), done.stdout)
+
+    def test_the_exposure_is_low(self):
+        text = house.command("systemd-analyze", "security", "--no-pager", UNIT)
+        found = re.search(r"Overall exposure level for \S+: (\d+\.\d)", text)
+        self.assertLess(float(found[1]), EXPOSURE_MAX, text)
+        self.notes = [f"exposure {found[1]}"]
+
+    def test_the_example_configuration_is_valid(self):
+        house.command(house.BINARY, "check", str(CONFIG))
+        status = CONFIG.stat()
+        self.assertEqual((status.st_mode & 0o777, status.st_uid), (0o640, 0))
+        # Every example in it, switched on.
+        text = re.sub(r"^#(?=\S)", "", CONFIG.read_text(), flags=re.M)
+        text = re.sub(r"^ *config_file:.*\n", "", text, flags=re.M)
+        self.assertIn("\nforward:\n", text)
+        copy = pathlib.Path("/tmp/example.yml")
+        copy.write_text(text)
+        house.command(house.BINARY, "check", str(copy))
+
+
+class Service(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.engine = house.engine()
+
+    def setUp(self):
+        self.notes = []
+        self.directory = self.enterContext(host.scratch())
+        self.addCleanup(self.put_back, CONFIG.read_text())
+
+    def put_back(self, text):
+        systemctl("stop", UNIT, "tallyman.socket")
+        if DROP_IN.exists():
+            DROP_IN.unlink()
+            systemctl("daemon-reload")
+        CONFIG.write_text(text)  # keeps owner and mode
+
+    def start(self, more="", **config):
+        """Starts the service with a configuration and with what `more` adds to its section."""
+        CONFIG.write_text(json.dumps({"logs": {"from": "beginning"},
+                                      "collect": {"interval": "1s"}, **config}))
+        if more:
+            DROP_IN.parent.mkdir(parents=True, exist_ok=True)
+            DROP_IN.write_text(f"[Service]\n{more}\n")
+            systemctl("daemon-reload")
+        try:
+            systemctl("start", UNIT)  # returns when the agent has said that it is ready
+        except subprocess.CalledProcessError:
+            self.fail(house.command("journalctl", "--no-pager", "-n", "60", "-u", UNIT))
+        return int(property_of("MainPID"))
+
+    def receiver(self):
+        receiver = host.Receiver(house.BINARY, self.directory).start()
+        self.addCleanup(receiver.stop)
+        return receiver
+
+    def container(self, name, script, **config):
+        container = self.engine.run(name, script, **config)
+        self.addCleanup(self.engine.remove, container)
+        return container
+
+    def metrics(self):
+        with urllib.request.urlopen(f"http://127.0.0.1:{PORT}/metrics", timeout=10) as reply:
+            return host.parse_metrics(reply.read().decode())
+
+    def values(self, family, **labels):
+        return [value for (name, have), value in self.metrics().items()
+                if name == family and set(labels.items()) <= have]
+
+    def test_numbers_and_lines_with_the_rights_of_the_unit(self):
+        receiver = self.receiver()
+        container = self.container("speaker", f"echo one; echo two >&2; {SLEEP}", HostConfig={
+            "NetworkMode": "bridge"})
+        pid = self.start(forward=[{"name": "test", "servers": [receiver.address],
+                                   "flush_interval": "100ms"}])
+        host.await_that("the lines have arrived", lambda: receiver.lines(container) == ["one"] and
+                        receiver.lines(container, "stderr") == ["two"])
+        # Ready means that every collector had its first look, so all of this is there.
+        for family in ("container_memory_usage_bytes", "container_cpu_usage_seconds_total",
+                       "container_last_seen", "container_network_receive_bytes_total"):
+            self.assertEqual(len(self.values(family, name="speaker")), 1, family)
+        self.assertEqual(self.values("container_state", name="speaker", state="running"), [1])
+        self.assertEqual(self.values("tallyman_docker_up"), [1])
+        # And as which user, with which rights.
+        status = pathlib.Path(f"/proc/{pid}/status").read_text()
+        user = house.command("id", "-u", "tallyman").strip()
+        self.assertEqual(set(re.search(r"^Uid:(.*)$", status, re.M)[1].split()), {user})
+        effective = int(re.search(r"^CapEff:\s*(\w+)$", status, re.M)[1], 16)
+        self.assertEqual(effective, 1 << 2 | 1 << 19)  # CAP_DAC_READ_SEARCH, CAP_SYS_PTRACE
+        self.assertRegex(property_of("StatusText"), r"^Watching \d+ containers?$")
+        self.assertNotRegex(journal(), r"level=(warn|error)")
+
+    def test_it_comes_back_when_it_was_killed(self):
+        receiver = self.receiver()
+        container = self.container("counting", "i=0; mkfifo /go; while read x </go; do "
+                                   f"i=$((i+1)); echo $i; done; {SLEEP}")
+        pid = self.start(forward=[{"name": "test", "servers": [receiver.address],
+                                   "flush_interval": "100ms"}])
+        self.make_line(container)
+        host.await_that("the first line has arrived", lambda: receiver.lines(container) == ["1"])
+        os.kill(pid, signal.SIGKILL)
+        self.make_line(container)
+        host.await_that("it is back", lambda: self.is_back(pid), pace=LOOK_PACE)
+        host.await_that("the second line has arrived", lambda: receiver.lines(container)[-1:] == [
+            "2"])
+        self.assertEqual(property_of("NRestarts"), "1")
+
+    def make_line(self, container):
+        fifo = pathlib.Path(f"/proc/{self.engine.inspect(container)['State']['Pid']}/root/go")
+        host.await_that("the container waits", fifo.is_fifo)
+        fifo.write_text("\n")
+
+    @staticmethod
+    def is_back(pid):
+        return property_of("ActiveState") == "active" and property_of("MainPID") not in (
+            "0", str(pid))
+
+    def test_the_watchdog_ends_an_agent_that_hangs_and_no_other(self):
+        pid = self.start("WatchdogSec=4s")
+        told = set()
+
+        def is_told_again():
+            told.add(property_of("WatchdogTimestampMonotonic"))
+            return len(told) >= 4
+        host.await_that("the watchdog was told three times", is_told_again, pace=LOOK_PACE)
+        self.assertEqual(int(property_of("MainPID")), pid)
+        os.kill(pid, signal.SIGSTOP)
+        host.await_that("systemd has started another one", lambda: self.is_back(pid),
+                        pace=LOOK_PACE)
+        said = house.command("journalctl", "--no-pager", "--output=cat", "-u", UNIT)
+        self.assertIn("Watchdog timeout", said)
+
+    def test_a_stop_is_clean(self):
+        pid = self.start()
+        systemctl("stop", UNIT)
+        self.assertFalse(pathlib.Path(f"/proc/{pid}").exists())
+        self.assertEqual(property_of("Result"), "success")
+        self.assertEqual(property_of("ExecMainStatus"), "0")
+
+    def test_why_it_does_not_start_stands_in_its_status(self):
+        with socket.create_server(("127.0.0.1", PORT)):
+            with contextlib.suppress(AssertionError):
+                self.start("Restart=no")
+        self.assertIn("127.0.0.1:10191", property_of("StatusText"))
+        self.assertEqual(property_of("ActiveState"), "failed")
+
+    def test_systemd_holds_the_address_while_it_restarts(self):
+        systemctl("start", "tallyman.socket")
+        pid = self.start(web={"listen": ["systemd"]})
+        self.assertTrue(self.metrics())
+        os.kill(pid, signal.SIGKILL)
+        # Nobody is refused meanwhile: the answer only comes a little later.
+        with urllib.request.urlopen(f"http://127.0.0.1:{PORT}/-/healthy", timeout=60) as reply:
+            self.assertEqual(reply.status, 200)
+        self.assertNotEqual(int(property_of("MainPID")), pid)
+
+    def test_what_is_lost_without_a_right_is_said(self):
+        """Neither the engine's group nor any capability."""
+        container = self.container("hidden", f"echo nobody reads this; {SLEEP}")
+        receiver = self.receiver()
+        self.start("SupplementaryGroups=\nAmbientCapabilities=\nCapabilityBoundingSet=",
+                   forward=[{"name": "test", "servers": [receiver.address]}])
+        self.assertTrue([1 for name, labels in self.metrics()
+                         if name == "container_memory_usage_bytes" and
+                         container in dict(labels)["id"]])
+        said = journal().splitlines()
+        for part in ("belong to the group of that socket", "without CAP_DAC_READ_SEARCH",
+                     "without CAP_SYS_PTRACE"):
+            self.assertEqual(len([line for line in said if part in line]), 1, said)
