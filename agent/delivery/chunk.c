@@ -191,6 +191,29 @@ void tly_chunk_delivered(struct tly_chunk *chunk, bool acked)
     }
 }
 
+/* The oldest of the chunk's spans that still has records; the newest is first. */
+static struct tly_span *oldest_span(const struct tly_chunk *chunk)
+{
+    struct tly_span *oldest = NULL;
+    for (struct tly_span *span = chunk->spans; span; span = span->next_of_chunk) {
+        oldest = span->records > 0 ? span : oldest;
+    }
+    return oldest;
+}
+
+void tly_chunk_cut(const struct tly_chunk *chunk, uint32_t records, bool acked)
+{
+    struct tly_span *span;
+    while (records > 0 && (span = oldest_span(chunk)) != NULL) {
+        uint32_t count = records < span->records ? records : span->records;
+        struct tly_cursor_counts *counts = &span->cursor->counts;
+        *(acked ? &counts->acked : &counts->dropped) += count;
+        counts->under_way -= count;
+        span->records -= count;
+        records -= count;
+    }
+}
+
 static void cursor_remove(struct tly_cursor *cursor, struct tly_span *span)
 {
     struct tly_span **link = &cursor->first;

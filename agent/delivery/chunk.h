@@ -29,7 +29,7 @@ struct tly_chunk {
     const char *tag;               /* valid as long as the chunk */
     int64_t opened_ms;             /* loop time of the first record */
     unsigned sends;                /* how often an output took it */
-    void *output_data;             /* for the output that holds it */
+    unsigned refusals, unproved;   /* the output's, of what its receivers did not take */
     size_t bytes_max;              /* a source writes no further than this: see tly_chunk_room */
     /* the rest is delivery's own: see destination.c */
     struct tly_lane *lane;

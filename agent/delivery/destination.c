@@ -229,9 +229,8 @@ void tly_destination_attach(struct tly_destination *destination, void (*ready)(v
     }
 }
 
-struct tly_chunk *tly_destination_take(struct tly_destination *destination)
+static struct tly_chunk *take(struct tly_destination *destination, struct tly_chunk *chunk)
 {
-    struct tly_chunk *chunk = destination->queue.first;
     if (chunk) {
         tly_chunk_list_remove(&destination->queue, chunk);
         tly_chunk_list_append(&destination->under_way, chunk);
@@ -239,6 +238,26 @@ struct tly_chunk *tly_destination_take(struct tly_destination *destination)
         chunk->sends++;
     }
     return chunk;
+}
+
+struct tly_chunk *tly_destination_take(struct tly_destination *destination)
+{
+    return take(destination, destination->queue.first);
+}
+
+struct tly_chunk *tly_destination_take_fresh(struct tly_destination *destination, const char *tag)
+{
+    struct tly_chunk *found = NULL;
+    for (struct tly_chunk *chunk = destination->queue.first; chunk; chunk = chunk->next) {
+        bool fresh = chunk->refusals == 0 && chunk->unproved == 0;
+        bool other = fresh && strcmp(chunk->tag, tag) != 0;
+        found = fresh && !found ? chunk : found;
+        if (other) {
+            found = chunk;
+            break;
+        }
+    }
+    return take(destination, found);
 }
 
 /* The chunk is out of the books' "queued" and its positions move. */
@@ -287,4 +306,34 @@ void tly_destination_drop(struct tly_destination *destination, struct tly_chunk 
     destination->counts.records_dropped += chunk->records;
     destination->counts.bytes_dropped += chunk->payload.len;
     chunk_finish(destination, chunk, false);
+}
+
+/* ---- parts of a chunk ---- */
+
+static void cut(struct tly_destination *destination, struct tly_chunk *chunk, size_t bytes,
+                uint32_t records, bool acked)
+{
+    assert(chunk->state == TLY_CHUNK_UNDER_WAY && records < chunk->records);
+    tly_buf_consume(&chunk->payload, bytes);
+    chunk->committed = chunk->payload.len;
+    chunk->records -= records;
+    destination->counts.queued_records -= records;
+    destination->counts.queued_bytes -= bytes;
+    tly_chunk_cut(chunk, records, acked);
+}
+
+void tly_destination_ack_part(struct tly_destination *destination, struct tly_chunk *chunk,
+                              size_t bytes, uint32_t records)
+{
+    destination->counts.records_acked += records;
+    destination->counts.bytes_acked += bytes;
+    cut(destination, chunk, bytes, records, true);
+}
+
+void tly_destination_drop_part(struct tly_destination *destination, struct tly_chunk *chunk,
+                               size_t bytes, uint32_t records)
+{
+    destination->counts.records_dropped += records;
+    destination->counts.bytes_dropped += bytes;
+    cut(destination, chunk, bytes, records, false);
 }

@@ -108,11 +108,20 @@ void tly_destination_attach(struct tly_destination *destination, void (*ready)(v
                             void *arg);
 /* The oldest sealed chunk, now under way; NULL if none waits. Borrowed until ack or give_back. */
 struct tly_chunk *tly_destination_take(struct tly_destination *destination);
+/* The oldest sealed chunk that no receiver has refused, of another tag than `tag` if there is one;
+ * NULL if none waits. */
+struct tly_chunk *tly_destination_take_fresh(struct tly_destination *destination, const char *tag);
 /* The receiver has it: positions move, the chunk is gone. In any order. */
 void tly_destination_ack(struct tly_destination *destination, struct tly_chunk *chunk);
 /* It was not acknowledged: it goes back to its old place in the queue. `ready` is not called. */
 void tly_destination_give_back(struct tly_destination *destination, struct tly_chunk *chunk);
 /* No receiver will ever take it: counted as dropped, positions move, the chunk is gone. */
 void tly_destination_drop(struct tly_destination *destination, struct tly_chunk *chunk);
+/* The same of its first `records` alone, the first `bytes` of the payload, which moves: the chunk
+ * keeps the rest, and the positions stand until that is through. There has to be a rest. */
+void tly_destination_ack_part(struct tly_destination *destination, struct tly_chunk *chunk,
+                              size_t bytes, uint32_t records);
+void tly_destination_drop_part(struct tly_destination *destination, struct tly_chunk *chunk,
+                               size_t bytes, uint32_t records);
 
 #endif

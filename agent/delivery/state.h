@@ -34,6 +34,9 @@ int tly_chunk_mark(struct tly_chunk *chunk, struct tly_cursor *cursor, uint32_t 
 void tly_chunk_delivered(struct tly_chunk *chunk, bool acked);
 /* It was sent and will be once more. */
 void tly_chunk_returned(const struct tly_chunk *chunk);
+/* Its first `records` are through, or dropped, ahead of the others: the cursors count them, and
+ * stand. Of several cursors' records it is taken that the first to commit has the first. */
+void tly_chunk_cut(const struct tly_chunk *chunk, uint32_t records, bool acked);
 /* The chunk is given up: nothing moves. */
 void tly_chunk_forget(struct tly_chunk *chunk);
 

@@ -4,8 +4,8 @@
  * either order. The watch is on the oldest: it alone decides that a receiver has gone silent.
  *
  * A chunk that came back time and again may be more than the receiver takes in one frame: it is
- * then sent in parts, each a frame that has to be acknowledged before the next, and smaller with
- * every time. Nothing is sent beside it, so that the order stays.
+ * then sent in parts (refusal.h), each a frame that has to be acknowledged before the next. Nothing
+ * is sent beside it, so that the order stays.
  */
 #include "outputs/forward/link.h"
 
@@ -14,6 +14,7 @@
 #include "agent/codec/forward.h"
 #include "agent/codec/record_reader.h"
 #include "outputs/forward/packing.h"
+#include "outputs/forward/refusal.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -28,12 +29,6 @@
 /* Chunks that are compressed at a time: one for each of few cores, so that the receiver hardly
  * waits and the copies stay small. */
 #define PACKING_MAX 2
-
-/* A chunk that was sent as often without success goes out in parts. Receivers that restart, or that
- * refuse everything, may bring that about too: then it costs a little time. */
-#define SENDS_WHOLE 3
-/* Parts double in number with every further try, down to single records. */
-#define HALVINGS_MAX 16
 
 /* A part's number behind the chunk's id. */
 #define PART_ID_MAX (TLY_CHUNK_ID_MAX + sizeof(".4294967295"))
@@ -51,6 +46,7 @@ struct flight {
     size_t part_bytes;       /* about as many in each part; 0: all of it in one */
     uint32_t part_number;    /* from 1 */
     uint32_t records;        /* in this part */
+    uint32_t records_done;   /* in the parts before it, which are through */
     char id[PART_ID_MAX];    /* of the frame */
     int64_t sent_ns;         /* monotonic */
     bool submitted;          /* the stream has it */
@@ -79,6 +75,9 @@ struct tly_forward_link {
     size_t in_flight;
     struct tly_forward_packing *packings[PACKING_MAX]; /* made when they are needed */
     bool splitting;          /* the newest goes out in parts: none may follow it */
+    struct tly_chunk *held;  /* goes when another one is through: tly_forward_link_hold */
+    bool proved;             /* something went through on this connection */
+    bool given_up;           /* of the oldest flight, the record that is its part */
     struct flight flights[]; /* in_flight_max of them */
 };
 
@@ -89,10 +88,26 @@ const char *const tly_forward_reason_names[TLY_FORWARD_REASONS] = {
     [TLY_FORWARD_LOCAL] = "local",
 };
 
+/* The connection ends while one single record is on its way. */
+static void note_refusal(struct tly_forward_link *link, enum tly_forward_reason reason,
+                         const char *text)
+{
+    const struct flight *flight = link->oldest;
+    if (reason == TLY_FORWARD_LOCAL || !flight || flight->part_bytes == 0 || flight->records > 1 ||
+        !flight->submitted || flight->acked) {
+        return;
+    }
+    link->given_up = tly_forward_refused(flight->chunk, link->proved);
+    if (link->given_up) {
+        link->events.gave_up(link->arg, flight->chunk->tag, flight->part.len, text);
+    }
+}
+
 static void tell_ended(struct tly_forward_link *link, enum tly_forward_reason reason,
                        const char *text)
 {
     if (!link->ended) {
+        note_refusal(link, reason, text);
         link->ended = true;
         link->open = false;
         link->events.ended(link->arg, reason, text); /* may free the link */
@@ -120,16 +135,6 @@ static void packings_free(struct tly_forward_link *link)
 }
 
 /* ---- flights ---- */
-
-/* How much of a chunk goes into a frame; 0: all. */
-static size_t part_bytes_of(const struct tly_chunk *chunk)
-{
-    if (chunk->sends <= SENDS_WHOLE || chunk->records < 2) {
-        return 0;
-    }
-    unsigned halvings = chunk->sends - SENDS_WHOLE;
-    return (chunk->payload.len >> (halvings < HALVINGS_MAX ? halvings : HALVINGS_MAX)) + 1;
-}
 
 /* Behind the part there is another one. */
 static bool part_follows(const struct flight *flight)
@@ -175,8 +180,9 @@ static struct flight *flight_begin(struct tly_forward_link *link, struct tly_chu
     tly_buf_clear(&flight->around);
     flight->chunk = chunk;
     flight->part = (struct tly_text){chunk->payload.at, 0};
-    flight->part_bytes = part_bytes_of(chunk);
+    flight->part_bytes = tly_forward_part_bytes(chunk);
     flight->part_number = 0;
+    flight->records_done = 0;
     flight->next = NULL;
     part_next(flight);
     return flight;
@@ -224,6 +230,7 @@ static void flight_unqueue(struct flight *flight)
 }
 
 static int write_ready(struct tly_forward_link *link);
+static int send_held(struct tly_forward_link *link);
 
 /* Acknowledged, and no longer borrowed by the stream: it is through, or its next part is next.
  * 1: it is through; 0: not yet; negative: the link is of no more use. */
@@ -235,6 +242,7 @@ static int flight_finish(struct flight *flight)
     struct tly_forward_link *link = flight->link;
     struct tly_chunk *chunk = flight->chunk;
     if (part_follows(flight)) {
+        flight->records_done += flight->records;
         part_next(flight);
         link->waiting_since_ms = tly_loop_now_ms(link->spec.loop);
         return write_ready(link);
@@ -244,6 +252,7 @@ static int flight_finish(struct flight *flight)
     flight_end(flight);
     tly_destination_ack(link->spec.destination, chunk);
     int rc = write_ready(link);
+    rc = rc < 0 ? rc : send_held(link);
     return rc < 0 ? rc : 1;
 }
 
@@ -333,6 +342,7 @@ static int acked(void *arg, struct tly_text id)
         return TLY_E_MALFORMED;
     }
     flight->acked = true;
+    link->proved = true;
     link->spec.counts->acks++;
     link->spec.counts->ack_ns += tly_clock_monotonic_ns() - flight->sent_ns;
     int rc = flight_finish(flight); /* 0: it ends when it is written */
@@ -347,10 +357,10 @@ static void stream_received(void *arg, struct tly_text bytes)
         greet(link, bytes);
         return;
     }
-    size_t before = link->in_flight;
+    uint64_t before = link->spec.counts->acks;
     int rc = tly_forward_acks_read(&link->acks, bytes, acked, link, &err);
     if (rc == 0) {
-        if (link->in_flight < before) {
+        if (link->spec.counts->acks > before) {
             link->events.delivered(link->arg);
         }
         return;
@@ -462,6 +472,34 @@ int tly_forward_link_new(const struct tly_forward_link_spec *spec,
     return 0;
 }
 
+/* What of a chunk is through is through; the rest goes back. */
+static void flight_return(struct flight *flight)
+{
+    const struct tly_forward_link *link = flight->link;
+    struct tly_destination *destination = link->spec.destination;
+    struct tly_chunk *chunk = flight->chunk;
+    size_t done = (size_t)(flight->part.at - chunk->payload.at);
+    if (flight->acked && part_follows(flight)) {
+        done += flight->part.len;
+        flight->records_done += flight->records;
+    } else if (flight->acked) {
+        tly_destination_ack(destination, chunk);
+        return;
+    }
+    if (done > 0) {
+        tly_destination_ack_part(destination, chunk, done, flight->records_done);
+    }
+    bool given_up = link->given_up && flight == link->oldest;
+    if (given_up && chunk->records == flight->records) {
+        tly_destination_drop(destination, chunk);
+        return;
+    }
+    if (given_up) {
+        tly_destination_drop_part(destination, chunk, flight->part.len, flight->records);
+    }
+    tly_destination_give_back(destination, chunk);
+}
+
 void tly_forward_link_free(struct tly_forward_link *link)
 {
     if (!link) {
@@ -471,11 +509,10 @@ void tly_forward_link_free(struct tly_forward_link *link)
     tly_stream_free(link->stream); /* from here on no payload is borrowed */
     tly_timer_free(link->watch);
     for (struct flight *flight = link->oldest; flight; flight = flight->next) {
-        if (flight->acked) {
-            tly_destination_ack(link->spec.destination, flight->chunk);
-        } else {
-            tly_destination_give_back(link->spec.destination, flight->chunk);
-        }
+        flight_return(flight);
+    }
+    if (link->held) {
+        tly_destination_give_back(link->spec.destination, link->held);
     }
     packings_free(link);
     for (size_t i = 0; i < link->spec.in_flight_max; i++) {
@@ -495,8 +532,8 @@ bool tly_forward_link_open(const struct tly_forward_link *link)
 
 bool tly_forward_link_has_room(const struct tly_forward_link *link)
 {
-    return link->open && link->spare && !link->splitting && idle_packing(link) < PACKING_MAX &&
-           (link->pipelines || link->in_flight == 0);
+    return link->open && link->spare && !link->splitting && !link->held &&
+           idle_packing(link) < PACKING_MAX && (link->pipelines || link->in_flight == 0);
 }
 
 size_t tly_forward_link_in_flight(const struct tly_forward_link *link)
@@ -623,4 +660,24 @@ int tly_forward_link_send(struct tly_forward_link *link, struct tly_chunk *chunk
         flight_end(flight);
     }
     return rc;
+}
+
+/* Once nothing else is under way. */
+static int send_held(struct tly_forward_link *link)
+{
+    struct tly_chunk *chunk = link->held;
+    if (!chunk || link->in_flight > 0) {
+        return 0;
+    }
+    link->held = NULL;
+    int rc = tly_forward_link_send(link, chunk);
+    if (rc < 0) {
+        tly_destination_give_back(link->spec.destination, chunk);
+    }
+    return rc;
+}
+
+void tly_forward_link_hold(struct tly_forward_link *link, struct tly_chunk *chunk)
+{
+    link->held = chunk;
 }

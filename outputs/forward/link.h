@@ -51,7 +51,7 @@ struct tly_forward_link_spec {
     int64_t ack_timeout_ms;
 };
 
-/* The link may be freed from inside any of them. */
+/* The link may be freed from inside any of them but `gave_up`. */
 struct tly_forward_link_events {
     /* It stands, and the handshake, if there is one, is done. */
     void (*opened)(void *arg);
@@ -59,6 +59,9 @@ struct tly_forward_link_events {
     void (*delivered)(void *arg);
     /* There is room for more, though nothing came through: a chunk is compressed. */
     void (*roomy)(void *arg);
+    /* A record of so many bytes was refused too often, and is dropped when the link is freed, which
+     * may not be from inside of this one. Called right before `ended`. */
+    void (*gave_up)(void *arg, const char *tag, size_t bytes, const char *text);
     /* Called once, also when it never stood. `text` says it for a person. */
     void (*ended)(void *arg, enum tly_forward_reason reason, const char *text);
 };
@@ -83,5 +86,9 @@ size_t tly_forward_link_in_flight(const struct tly_forward_link *link);
  * more use.
  */
 int tly_forward_link_send(struct tly_forward_link *link, struct tly_chunk *chunk) TLY_CHECK;
+
+/* Keeps a chunk that was taken until the one that is sent next is through, and sends it then. Only
+ * while nothing is in flight. */
+void tly_forward_link_hold(struct tly_forward_link *link, struct tly_chunk *chunk);
 
 #endif

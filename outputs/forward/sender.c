@@ -12,6 +12,7 @@
 #include "agent/terms.h"
 #include "outputs/forward/draw.h"
 #include "outputs/forward/link.h"
+#include "outputs/forward/refusal.h"
 #include "outputs/forward/security.h"
 
 #include <errno.h>
@@ -22,10 +23,9 @@
 
 #define WHO "forward"
 
-/* A receiver that restarts is back within a second; one that is away for hours is asked every half
- * minute. */
+/* A receiver that restarts is back within a second; one that is away for hours is asked as often as
+ * `retry_max` says. */
 #define RETRY_FIRST_MS 500
-#define RETRY_MAX_MS   30000
 
 /* A connection that lasted as long, or brought one acknowledgement, has proved its server: the next
  * failure begins a new back-off. */
@@ -214,12 +214,27 @@ static void link_ended(void *arg, enum tly_forward_reason reason, const char *te
     settle(server->sender);
 }
 
+static void link_gave_up(void *arg, const char *tag, size_t bytes, const char *text)
+{
+    const struct server *server = arg;
+    struct tly_forward_sender *sender = server->sender;
+    uint64_t held;
+    if (tly_log_limit_pass(&sender->drop_limit, tly_loop_now_ms(sender->loop), &held)) {
+        tly_log_error(
+            WHO,
+            "%s: dropped one record of %zu bytes, tagged %.100s: sent alone it was refused "
+            "several times, while others went through; the last time: %s%s",
+            sender->settings->name, bytes, tag, text, tly_log_held(held).text);
+    }
+}
+
 static void connect_to(struct server *server)
 {
     static const struct tly_forward_link_events events = {
         .opened = link_opened,
         .delivered = link_delivered,
         .roomy = link_roomy,
+        .gave_up = link_gave_up,
         .ended = link_ended,
     };
     struct tly_forward_sender *sender = server->sender;
@@ -386,12 +401,28 @@ static void drop(struct tly_forward_sender *sender, struct tly_chunk *chunk)
     tly_destination_drop(sender->destination, chunk);
 }
 
+/* The next chunk for the link. One that was refused time and again stands back for another one. */
+static struct tly_chunk *take_next(struct tly_forward_sender *sender, struct tly_forward_link *link)
+{
+    struct tly_chunk *chunk = tly_destination_take(sender->destination);
+    if (!chunk || !tly_forward_wants_proof(chunk) || tly_forward_link_in_flight(link) > 0) {
+        return chunk;
+    }
+    struct tly_chunk *other = tly_destination_take_fresh(sender->destination, chunk->tag);
+    if (!other) {
+        tly_forward_stand_back(chunk);
+        return chunk;
+    }
+    tly_forward_link_hold(link, chunk);
+    return other;
+}
+
 static void pump(struct tly_forward_sender *sender)
 {
     struct server *carrier;
     struct tly_chunk *chunk;
     while ((carrier = choose_carrier(sender)) && tly_forward_link_has_room(carrier->link) &&
-           (chunk = tly_destination_take(sender->destination))) {
+           (chunk = take_next(sender, carrier->link))) {
         int rc = tly_forward_link_send(carrier->link, chunk);
         if (rc == TLY_E_LIMIT || rc == -EMSGSIZE) {
             drop(sender, chunk);
@@ -436,7 +467,8 @@ static int server_init(struct server *server, struct tly_forward_sender *sender,
     server->weight = (uint32_t)settings->weight;
     server->secured = tly_forward_account(sender->settings, settings, sender->hostname,
                                           &server->account);
-    tly_backoff_init(&server->backoff, RETRY_FIRST_MS, RETRY_MAX_MS);
+    int64_t most = sender->settings->retry_max_ms;
+    tly_backoff_init(&server->backoff, RETRY_FIRST_MS < most ? RETRY_FIRST_MS : most, most);
     int rc = tly_forward_server_address(settings, &server->address, err);
     if (rc == 0) {
         tly_address_format(&server->address, server->text);

@@ -250,6 +250,14 @@ static const struct tly_option rows[] = {
      .help = "How long the oldest chunk on a connection may wait for its acknowledgement, or for "
              "any of its bytes to be taken, before the connection is given up and the chunk sent "
              "again."},
+    {.key = "retry_max",
+     .type = TLY_OPTION_DURATION,
+     .offset = OFFSET(retry_max_ms),
+     .fallback = "30s",
+     .min = 10,
+     .max = HOUR_MS,
+     .help = "Longest wait between two attempts to reach a server. The first waits half a second, "
+             "each further one twice as long, and all by chance up to half of it less."},
     {.key = "in_flight",
      .type = TLY_OPTION_INT,
      .offset = OFFSET(in_flight_max),

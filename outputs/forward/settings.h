@@ -35,7 +35,7 @@ struct tly_forward_settings {
     bool require_ack;
     int compression; /* enum tly_forward_compression */
     int64_t chunk_bytes, flush_interval_ms, buffer_bytes_max;
-    int64_t connect_timeout_ms, ack_timeout_ms;
+    int64_t connect_timeout_ms, ack_timeout_ms, retry_max_ms;
     int64_t in_flight_max;
 };
 

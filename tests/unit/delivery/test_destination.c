@@ -4,6 +4,7 @@
  */
 #include "agent/delivery/delivery.h"
 
+#include "agent/delivery/state.h"
 #include "tests/unit/delivery/turns.h"
 
 #include <errno.h>
@@ -186,6 +187,65 @@ static uint64_t kept(const struct house *house)
     return tly_delivery_position(house->delivery, house->destination, TLY_TEXT("key"), &position)
                ? position.offset
                : 0;
+}
+
+/* Of a chunk's three records the first is through, the second is dropped, and the third comes back:
+ * the books say so, the position stands until all of it is through. */
+static void parts_of_a_chunk_go_one_by_one(void **state)
+{
+    struct house *house = *state;
+    struct tly_cursor *cursor;
+    struct tly_destination_counts counts;
+    struct tly_cursor_counts own;
+    assert_int_equal(tly_cursor_new(house->destination, TLY_TEXT("key"), &cursor), 0);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(
+            append(house->destination, "a", (char)('0' + i), 20 * KIB, cursor, (uint64_t)i + 1), 0);
+    }
+    tly_destination_flush(house->destination);
+    struct tly_chunk *chunk = tly_destination_take(house->destination);
+    assert_int_equal(chunk->records, 3);
+    tly_destination_ack_part(house->destination, chunk, 20 * KIB, 1);
+    tly_destination_drop_part(house->destination, chunk, 20 * KIB, 1);
+    tly_destination_give_back(house->destination, chunk);
+    tly_destination_counts(house->destination, &counts);
+    tly_cursor_counts(cursor, &own);
+    assert_int_equal(counts.records_acked, 1);
+    assert_int_equal(counts.records_dropped, 1);
+    assert_int_equal(counts.queued_records, 1);
+    assert_int_equal(counts.queued_bytes, 20 * KIB);
+    assert_int_equal(own.acked, 1);
+    assert_int_equal(own.dropped, 1);
+    assert_int_equal(own.under_way, 1);
+    assert_int_equal(own.returned, 1);
+    assert_int_equal(kept(house), 0);
+    chunk = tly_destination_take(house->destination);
+    assert_int_equal(chunk->payload.at[0], '2');
+    tly_destination_ack(house->destination, chunk);
+    tly_cursor_counts(cursor, &own);
+    assert_int_equal(own.acked, 2);
+    assert_int_equal(own.under_way, 0);
+    assert_int_equal(kept(house), 3);
+    tly_cursor_end(cursor);
+}
+
+/* Another tag's before the same tag's, and none that was refused. */
+static void a_fresh_chunk_is_taken_beside_another(void **state)
+{
+    struct house *house = *state;
+    for (int i = 0; i < 4; i++) {
+        append_chunk(house->destination, i == 2 ? "b" : "a", (char)('0' + i), NULL, 0);
+    }
+    struct tly_chunk *refused = tly_destination_take(house->destination);
+    refused->unproved = 1;
+    struct tly_chunk *first = tly_destination_take_fresh(house->destination, "a");
+    assert_int_equal(first->payload.at[0], '2');
+    tly_destination_give_back(house->destination, refused);
+    struct tly_chunk *second = tly_destination_take_fresh(house->destination, "a");
+    assert_int_equal(second->payload.at[0], '1');
+    struct tly_chunk *third = tly_destination_take_fresh(house->destination, "a");
+    assert_int_equal(third->payload.at[0], '3');
+    assert_null(tly_destination_take_fresh(house->destination, "a"));
 }
 
 /* All orders in which four chunks can be acknowledged. */
@@ -532,6 +592,8 @@ int main(void)
         WITH_HOUSE(seals_by_age_and_says_so_once),
         WITH_HOUSE(an_output_that_comes_late_is_called),
         WITH_HOUSE(what_comes_back_takes_its_old_place),
+        WITH_HOUSE(parts_of_a_chunk_go_one_by_one),
+        WITH_HOUSE(a_fresh_chunk_is_taken_beside_another),
         WITH_HOUSE(a_position_moves_only_over_a_gapless_prefix),
         WITH_HOUSE(a_cursor_may_return_to_an_open_chunk),
         WITH_HOUSE(an_ended_cursor_keeps_its_position_until_all_is_acknowledged),

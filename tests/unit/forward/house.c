@@ -22,6 +22,7 @@ int house_set_up(void **state)
         .buffer_bytes_max = 64 << 20,
         .connect_timeout_ms = 5000,
         .ack_timeout_ms = 20000,
+        .retry_max_ms = 30000,
         .in_flight_max = 8,
     };
     peer_start(&house->first, house->loop);
@@ -94,6 +95,19 @@ void house_append_together(struct house *house, unsigned count)
         char text[16];
         (void)snprintf(text, sizeof(text), "%u", i);
         append(house, "t", tly_text_of(text));
+    }
+    tly_delivery_flush(house->delivery);
+}
+
+void house_append_around(struct house *house, unsigned before, const char *text, unsigned behind)
+{
+    for (unsigned i = 0; i < before + behind; i++) {
+        char number[16];
+        (void)snprintf(number, sizeof(number), "%u", i);
+        if (i == before) {
+            append(house, "t", tly_text_of(text));
+        }
+        append(house, "t", tly_text_of(number));
     }
     tly_delivery_flush(house->delivery);
 }

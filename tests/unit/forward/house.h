@@ -39,6 +39,8 @@ void house_append(struct house *house, const char *tag, const char *text);
 void house_append_numbers(struct house *house, unsigned count);
 /* Records "0" to "count - 1", all in one chunk. */
 void house_append_together(struct house *house, unsigned count);
+/* The same, with `text` behind the first `before` of them. */
+void house_append_around(struct house *house, unsigned before, const char *text, unsigned behind);
 /* One record of about `len` bytes. */
 void house_append_large(struct house *house, size_t len);
 

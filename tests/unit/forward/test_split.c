@@ -1,6 +1,7 @@
 /*
  * A receiver that takes no frame over a few bytes, and closes as Fluent Bit does: what comes back
- * is sent in parts, in order and alone, until all of it is through.
+ * is sent in parts, in order and alone, until all of it is through; and a single record that it
+ * never takes is given up, but only where it takes others.
  */
 #include "tests/unit/forward/house.h"
 
@@ -58,24 +59,99 @@ static void test_pieces(void **state)
     deliver(house, 20);
 }
 
-static bool has_frames(void *arg)
-{
-    return ((const struct house *)arg)->first.frames >= 4;
-}
+/* ---- what is refused alone ---- */
 
-/* One record has no parts: it is tried as it is, for ever. */
-static void test_single_record(void **state)
+/* Its long record is refused, wherever it stands. */
+static void add_picky_server(struct house *house)
 {
-    struct house *house = *state;
-    house->first.way = PEER_HOLDS;
-    house->settings.ack_timeout_ms = 20;
+    house->first.frame_bytes_max = 300;
+    house->settings.retry_max_ms = 10;
     house_add_server(house, &house->first, false);
     house_send(house);
-    house_append(house, "t", "only");
-    assert_true(turns_until(house->loop, has_frames, house));
-    house->first.way = PEER_ACKS;
+}
+
+static char long_text[500];
+
+static void append_long(struct house *house, const char *tag)
+{
+    memset(long_text, 'x', sizeof(long_text) - 1);
+    house_append(house, tag, long_text);
+}
+
+static void expect_dropped(struct house *house, uint64_t dropped, uint64_t acked)
+{
     assert_true(turns_until(house->loop, house_is_empty, house));
-    assert_int_equal(house_counts(house).records_acked, 1);
+    assert_int_equal(house_counts(house).records_dropped, dropped);
+    assert_int_equal(house_counts(house).records_acked, acked);
+    assert_int_equal(METRIC(house, in_flight_chunks, NULL), 0);
+}
+
+/* Among others in its chunk: what stands before it is sent once more at the most, as long as it was
+ * in one frame with others; then all that stands behind it comes. */
+static void test_one_of_many(void **state)
+{
+    struct house *house = *state;
+    add_picky_server(house);
+    memset(long_text, 'x', sizeof(long_text) - 1);
+    house_append_around(house, 10, long_text, 10);
+    expect_dropped(house, 1, 20);
+    expect_all(house, 20);
+}
+
+/* The first of all, alone in its chunk: others go before it, to see that they are taken. */
+static void test_alone_at_the_head(void **state)
+{
+    struct house *house = *state;
+    add_picky_server(house);
+    append_long(house, "t");
+    house_append_numbers(house, 10);
+    expect_dropped(house, 1, 10);
+    expect_all(house, 10);
+}
+
+/* Several, one behind the other. */
+static void test_several(void **state)
+{
+    struct house *house = *state;
+    add_picky_server(house);
+    append_long(house, "t");
+    append_long(house, "t");
+    append_long(house, "other");
+    house_append_numbers(house, 30);
+    expect_dropped(house, 3, 30);
+    expect_all(house, 30);
+}
+
+static bool has_tried(void *arg)
+{
+    return ((const struct house *)arg)->first.accepted >= 60;
+}
+
+/* Nothing else is there to show that the receiver takes anything. */
+static void test_nothing_else(void **state)
+{
+    struct house *house = *state;
+    add_picky_server(house);
+    append_long(house, "t");
+    assert_true(turns_until(house->loop, has_tried, house));
+    assert_int_equal(house_counts(house).records_dropped, 0);
+    house->first.frame_bytes_max = 0;
+    expect_dropped(house, 0, 1);
+}
+
+/* A proxy that accepts connections and closes them, because nobody is behind it. */
+static void test_nobody_behind(void **state)
+{
+    struct house *house = *state;
+    house->first.way = PEER_CLOSES_EARLY;
+    house->settings.retry_max_ms = 10;
+    house_add_server(house, &house->first, false);
+    house_send(house);
+    house_append_together(house, 5);
+    house_append_numbers(house, 3);
+    assert_true(turns_until(house->loop, has_tried, house));
+    house->first.way = PEER_ACKS;
+    expect_dropped(house, 0, 8);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, house_set_up, house_tear_down)
@@ -83,9 +159,10 @@ static void test_single_record(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_halves),
-        TEST(test_pieces),
-        TEST(test_single_record),
+        TEST(test_halves),        TEST(test_pieces),
+        TEST(test_one_of_many),   TEST(test_alone_at_the_head),
+        TEST(test_several),       TEST(test_nothing_else),
+        TEST(test_nobody_behind),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,32 @@
+/*
+ * What to do about chunks that come back time and again. A receiver may take no frame over a
+ * certain size, or no frame with one certain record in it: then the chunk is sent in parts, which
+ * get smaller with every try, down to single records; and a record that was refused alone, time and
+ * again, on connections over which others went through, is given up. A receiver that takes nothing
+ * at all (a proxy whose backend is away) refuses nothing by that: all of it waits.
+ */
+#ifndef TLY_OUTPUT_FORWARD_REFUSAL_H
+#define TLY_OUTPUT_FORWARD_REFUSAL_H
+
+#include "agent/delivery/chunk.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* How much of a chunk goes into a frame, in whole records and one at least; 0: all, beside other
+ * chunks. */
+size_t tly_forward_part_bytes(const struct tly_chunk *chunk);
+
+/* The connection ended over the chunk's first record, sent alone. `proved`: after others had gone
+ * through on it. True: nobody will ever take this record. */
+bool tly_forward_refused(struct tly_chunk *chunk, bool proved);
+
+/* Whether another chunk should go before this one, to see if the receiver takes that. Such a chunk
+ * overtakes if the receiver, until now deaf to everything, has just become well. */
+bool tly_forward_wants_proof(const struct tly_chunk *chunk);
+
+/* Where there is no other chunk: the first record changes places with the second, if there is one,
+ * and if there is memory for it. */
+void tly_forward_stand_back(struct tly_chunk *chunk);
+
+#endif
