@@ -55,6 +55,10 @@ static int base64_decode(struct tly_text text, char *to, size_t max, size_t *ret
             }
         }
     }
+    /* Bits that no byte has must be 0, so that credentials have one form only. */
+    if ((bits & ((UINT32_C(1) << 8 * padding) - 1)) != 0) {
+        return TLY_E_MALFORMED;
+    }
     *ret_len = len;
     return 0;
 }

@@ -1,7 +1,9 @@
 /*
  * Bytes sent to the real server: whatever they are, the connection must be answered or closed, the
  * server must live on, and no request may be left behind. The first byte of the input says where
- * the rest is cut in two, because a request may arrive in pieces.
+ * the rest is cut in two, because a request may arrive in pieces; its lowest bit, whether a
+ * password is asked for. The right one opens the door, and the routes' own bytes never come without
+ * it.
  */
 #include "agent/web/server.h"
 
@@ -28,6 +30,8 @@ static struct {
     struct tly_http_request *held[64]; /* pipelined requests are handled one by one: 1 is enough */
     size_t held_count;
     int client;
+    struct tly_web_policy *policy; /* with a user; the cheapest hash that there is */
+    bool asks;                     /* for a password */
 } server;
 
 static void must(bool holds)
@@ -37,9 +41,21 @@ static void must(bool holds)
     }
 }
 
+/* Basic user:U*U */
+#define RIGHT "dXNlcjpVKlU="
+
+/* A handler was reached: then nothing was asked for, or the right password was there. */
+static void reached(const struct tly_http_request *request)
+{
+    struct tly_text header = tly_http_header(request, "Authorization");
+    must(!server.asks ||
+         (header.at != NULL && memmem(header.at, header.len, RIGHT, strlen(RIGHT)) != NULL));
+}
+
 static void now_handle(void *self, struct tly_http_request *request)
 {
     (void)self;
+    reached(request);
     must(tly_http_path(request).len > 0);
     (void)tly_http_query(request, "q");
     struct tly_buf body;
@@ -52,6 +68,7 @@ static void now_handle(void *self, struct tly_http_request *request)
 static void later_handle(void *self, struct tly_http_request *request)
 {
     (void)self;
+    reached(request);
     must(server.held_count < sizeof(server.held) / sizeof(server.held[0]));
     server.held[server.held_count++] = request;
     tly_defer_call(server.later);
@@ -101,6 +118,11 @@ static void server_start(void)
     tly_log_set_level(TLY_LOG_ERROR);
     must(tly_loop_new(&server.loop) == 0);
     must(tly_web_new(server.loop, &settings, &server.web, &err) == 0);
+    static const char users[] =
+        "basic_auth_users: {user: $2a$04$CCCCCCCCCCCCCCCCCCCCC.K7Qr0se1MxuggH4aP4YgB.U2Em1pGSK}\n"
+        "http_server_config: {headers: {X-Frame-Options: deny}}\n";
+    static struct tly_complaints complaints;
+    must(tly_web_policy_parse(users, strlen(users), &complaints, &server.policy) == 0);
     server.web->limits.header_ms = HEADER_MS;
     server.web->limits.idle_ms = HEADER_MS;
     must(tly_web_add(server.web, &routes[0], NULL) == 0);
@@ -134,6 +156,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     }
     size_t len = size - 1;
+    server.asks = (data[0] & 1) != 0;
+    server.web->policy = server.asks ? server.policy : NULL;
     size_t cut = len * data[0] / UINT8_MAX;
     int pair[2];
     must(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair) == 0);
