@@ -166,7 +166,7 @@ static uint64_t mix(uint64_t sum, const void *bytes, size_t len)
 
 static uint64_t mix_file(uint64_t sum, const char *path)
 {
-    struct stat status;
+    struct stat status = {0};
     if (path == NULL) {
         return sum;
     }

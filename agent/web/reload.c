@@ -75,7 +75,7 @@ static void policy_replace(struct tly_web *web, struct tly_web_policy *policy)
 static int policy_reload(struct tly_web *web, struct tly_error *err)
 {
     struct tly_web_policy *policy;
-    uint64_t stamp;
+    uint64_t stamp = 0;
     int rc = load(web->policy_path, &policy, &stamp, err);
     if (rc < 0) {
         return rc;
