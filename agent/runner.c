@@ -228,6 +228,11 @@ static bool ready(void *arg, struct tly_buf *missing)
     return tly_runner_ready(arg, missing);
 }
 
+static struct tly_snapshot *take_snapshot(void *arg)
+{
+    return tly_inventory_snapshot(arg);
+}
+
 static int make_web(struct tly_runner *runner, struct tly_error *err)
 {
     const struct tly_web_settings *settings = tly_config_section(runner->context.config,
@@ -237,6 +242,7 @@ static int make_web(struct tly_runner *runner, struct tly_error *err)
         return rc;
     }
     tly_web_set_ready(runner->web, ready, runner);
+    tly_web_set_snapshots(runner->web, take_snapshot, runner->context.inventory);
     rc = tly_inventory_meter(runner->context.inventory, tly_web_meter, runner->web);
     return rc < 0 ? fail(rc, "the web server's metrics", err) : 0;
 }

@@ -135,6 +135,9 @@ static void landing_handle(void *self, struct tly_http_request *request)
 
 const struct tly_route tly_web_pages[] = {
     {.path = "/", .handle = landing_handle},
+    {.path = "/api/v1/containers",
+     .handle = tly_web_containers_handle,
+     .title = "Containers with their numbers, as JSON"},
     {.path = "/-/healthy", .handle = healthy_handle, .title = "Health: that the agent is alive"},
     {.path = "/-/ready", .handle = ready_handle, .title = "Readiness: what the agent waits for"},
     {.path = NULL},

@@ -99,6 +99,9 @@ struct tly_web {
     size_t route_count;
     bool (*ready)(void *arg, struct tly_buf *missing);
     void *ready_arg;
+    struct tly_snapshot *(*snapshot_take)(void *arg); /* NULL: there is nothing to show */
+    void *snapshot_arg;
+    struct tly_web_api *api;
 
     /* The web configuration file: what holds, and what is known of the file. */
     struct tly_web_policy *policy; /* a reference; NULL: there is no such file */
@@ -210,6 +213,14 @@ void tly_web_notify_completed(void *cls, struct MHD_Connection *mhd, void **cont
                               enum MHD_RequestTerminationCode code);
 /* Takes the request's connection away: whoever handles it may still answer, for nobody. */
 void tly_web_request_cut(struct tly_http_request *request);
+
+/* ---- containers.c ---- */
+
+struct tly_web_api; /* what requests under way share; counted */
+int tly_web_api_new(struct tly_web_api **ret_api) TLY_CHECK;
+void tly_web_api_unref(struct tly_web_api *api); /* NULL is fine */
+/* The handler of /api/v1/containers; `self` is the server. */
+void tly_web_containers_handle(void *self, struct tly_http_request *request);
 
 /* ---- page.c ---- */
 

@@ -92,6 +92,7 @@ int tly_web_new(struct tly_loop *loop, const struct tly_web_settings *settings,
     TAILQ_INIT(&web->connections);
     TAILQ_INIT(&web->retired);
     int rc = tly_web_auth_new(loop, &web->auth);
+    rc = rc < 0 ? rc : tly_web_api_new(&web->api);
     if (rc < 0) {
         (void)tly_error_set(err, rc, "no memory for the web server"); /* rc is returned below */
     }
@@ -140,6 +141,12 @@ void tly_web_set_ready(struct tly_web *web, bool (*ready)(void *arg, struct tly_
 {
     web->ready = ready;
     web->ready_arg = arg;
+}
+
+void tly_web_set_snapshots(struct tly_web *web, struct tly_snapshot *(*take)(void *arg), void *arg)
+{
+    web->snapshot_take = take;
+    web->snapshot_arg = arg;
 }
 
 uint16_t tly_web_port(const struct tly_web *web, size_t listener)
@@ -460,6 +467,7 @@ void tly_web_free(struct tly_web *web)
     }
     close_all(web);
     tly_web_auth_free(web->auth);
+    tly_web_api_unref(web->api);
     tly_web_policy_unref(web->policy);
     free(web->policy_path);
     free(web);

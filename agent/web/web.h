@@ -10,6 +10,7 @@
 #include "agent/base/buf.h"
 #include "agent/base/error.h"
 #include "agent/config/settings.h"
+#include "agent/inventory/snapshot.h"
 #include "agent/loop/loop.h"
 #include "agent/model/sample.h"
 #include "agent/web/route.h"
@@ -40,6 +41,10 @@ void tly_web_withdraw(struct tly_web *web, const void *self);
  * one line for each thing that is awaited. Without this call the server counts as ready. */
 void tly_web_set_ready(struct tly_web *web, bool (*ready)(void *arg, struct tly_buf *missing),
                        void *arg);
+
+/* What /api/v1/containers shows: `take` returns one reference on the present state, or NULL.
+ * Without this call that page answers 503. */
+void tly_web_set_snapshots(struct tly_web *web, struct tly_snapshot *(*take)(void *arg), void *arg);
 
 /* Binds every address and begins to serve. The error says what stands in the way and what to do,
  * e.g. for a port that is in use; nothing is left open then. */

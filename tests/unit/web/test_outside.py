@@ -5,6 +5,7 @@ both text formats as a real Prometheus and the Python client count them.
 usage: test_outside.py BINARY [TEST]
 """
 
+import gzip
 import http.server
 import json
 import os
@@ -191,6 +192,37 @@ class Commands(peers.WebCase):
             self.assertIn("go together", said)
         password.chmod(0o644)
         self.assertIn("everyone may read", self.healthcheck(path, *login)[1])
+
+
+class Pages(peers.WebCase):
+    def test_containers(self):
+        path = self.configure(web_file=False)
+        path.write_text(path.read_text() + "collect: {interval: 1h}\n")
+        program = self.start(path)
+        port = self.port(program)
+        host.await_that("it is ready", lambda: self.status(port, path="/-/ready") == 200)
+        url = "/api/v1/containers?metric[]=machine_memory_bytes"
+        status, headers, body = self.ask(self.connect(port), url)
+        self.assertEqual((status, headers["Content-Type"]), (200, "application/json"))
+        answer = json.loads(body)
+        self.assertEqual(answer["containers"], [])
+        self.assertEqual([sample["name"] for sample in answer["host"]], ["machine_memory_bytes"])
+        self.assertEqual(answer["host"][0]["value"],
+                         os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+        tag = headers["ETag"]
+        status, headers, body = self.ask(self.connect(port), url, If_None_Match=tag)
+        self.assertEqual((status, headers["ETag"], body), (304, tag, b""))
+        status, headers, body = self.ask(self.connect(port), url, If_None_Match='W/"0"',
+                                         Accept_Encoding="gzip")
+        self.assertEqual((status, headers["Content-Encoding"]), (200, "gzip"))
+        self.assertEqual(json.loads(gzip.decompress(body))["host"], answer["host"])
+        everything = json.loads(self.ask(self.connect(port), "/api/v1/containers")[2])
+        self.assertGreater(len(everything["host"]), 1)
+        self.assertEqual(self.status(port, path="/api/v1/containers?metric[]=none"), 400)
+        connection = self.connect(port)
+        self.assertEqual(self.ask(connection, url, method="HEAD")[0], 200)
+        self.assertIn(b"/api/v1/containers", self.ask(connection, "/")[2])
+        self.assertEqual(program.stop(), 0)
 
 
 class Formats(peers.WebCase):
