@@ -401,6 +401,10 @@ static bool handshake_holds(const struct tly_web_policy *then, const struct tly_
 /* What stands before every route: the limit of requests, then who it is. */
 static void request_admit(struct tly_web *web, struct tly_http_request *request)
 {
+    if (request->connection->closing) {
+        request->cut = true; /* was sent behind an earlier one, and nobody will read the answer */
+        return;
+    }
     tly_web_policy_look(web);
     if (!handshake_holds(request->connection->policy, web->policy)) {
         request->cut = true; /* the client comes again, as after any idle connection's end */
