@@ -93,13 +93,15 @@ static int check_rules(const struct tly_command *command, const char *path)
 }
 
 /* A file that can't be read is none of the shapes; whoever reads it next says why. */
-static enum tly_shape shape_of(const char *path)
+static enum tly_shape shape_of(const char *path, bool *ret_web)
 {
     struct tly_buf buf;
     tly_buf_init(&buf, TLY_RULE_FILE_BYTES_MAX);
     enum tly_shape shape = TLY_SHAPE_OTHER;
+    *ret_web = false;
     if (tly_file_read(AT_FDCWD, path, &buf) == 0) {
         shape = tly_shape_of(tly_buf_text(&buf));
+        *ret_web = shape == TLY_SHAPE_OTHER && tly_web_policy_recognises(tly_buf_text(&buf));
     }
     tly_buf_done(&buf);
     return shape;
@@ -150,7 +152,8 @@ static int check_config(const struct tly_command *command, const char *path)
 
 static int check_file(const struct tly_command *command, const char *path)
 {
-    switch (shape_of(path)) {
+    bool web = false;
+    switch (shape_of(path, &web)) {
     case TLY_SHAPE_RULES:
         return check_rules(command, path);
     case TLY_SHAPE_RULE_TESTS:
@@ -160,7 +163,7 @@ static int check_file(const struct tly_command *command, const char *path)
     case TLY_SHAPE_OTHER:
         break;
     }
-    return check_config(command, path);
+    return web ? check_web_file(command, path) : check_config(command, path);
 }
 
 static const struct tly_argument arguments[] = {
@@ -207,7 +210,8 @@ const struct tly_command tly_command_check = {
     .help =
         "Reads configuration files, with the web configuration that they name, and Prometheus\n"
         "rule files as `tallyman run` would, and prints each mistake as file:line:column: what\n"
-        "is wrong, and what to write instead. A file with a list of `groups:` is a rule file.",
+        "is wrong, and what to write instead. A file with a list of `groups:` is a rule file,\n"
+        "one with `tls_server_config:`, `basic_auth_users:` or their like a web configuration.",
     .arguments = arguments,
     .run = run,
 };

@@ -6,6 +6,7 @@
 
 #include "agent/base/file.h"
 #include "agent/base/random.h"
+#include "agent/config/document.h"
 #include "agent/web/tls.h"
 
 #include <errno.h>
@@ -143,6 +144,25 @@ int tly_web_policy_load(const char *path, struct tly_complaints *complaints,
         return rc; /* said already */
     }
     return rc < 0 ? say(path, complaints, rc, err) : 0;
+}
+
+bool tly_web_policy_recognises(struct tly_text text)
+{
+    static struct tly_complaints complaints; /* large; what is said here is said again by `load` */
+    struct tly_document document;
+    complaints.count = 0;
+    if (tly_document_parse(text, &complaints, &document) < 0) {
+        return false;
+    }
+    bool found = false;
+    const struct tly_yaml_node *root = document.root;
+    for (size_t i = 0; root != NULL && root->kind == TLY_YAML_MAP && i < root->count; i += 2) {
+        for (size_t j = 0; j < TLY_WEB_SECTIONS; j++) {
+            found = found || strcmp(root->at[i]->text, tly_web_policy_sections[j]->key) == 0;
+        }
+    }
+    tly_document_done(&document);
+    return found;
 }
 
 bool tly_web_policy_authenticates(const struct tly_web_policy *policy)

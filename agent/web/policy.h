@@ -8,6 +8,7 @@
 #define TLY_WEB_POLICY_H
 
 #include "agent/base/error.h"
+#include "agent/base/text.h"
 #include "agent/config/option.h"
 
 #include <stdbool.h>
@@ -75,6 +76,9 @@ int tly_web_policy_load(const char *path, struct tly_complaints *complaints,
 /* The same from text, for tests. */
 int tly_web_policy_parse(const char *text, size_t len, struct tly_complaints *complaints,
                          struct tly_web_policy **ret_policy) TLY_CHECK;
+
+/* Whether a text is such a file rather than the agent's own: one of its keys stands at the top. */
+bool tly_web_policy_recognises(struct tly_text text);
 
 struct tly_web_policy *tly_web_policy_ref(struct tly_web_policy *policy);
 void tly_web_policy_unref(struct tly_web_policy *policy); /* NULL is fine */

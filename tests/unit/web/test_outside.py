@@ -124,6 +124,8 @@ class Commands(peers.WebCase):
         result = self.tallyman("check", path)
         self.assertEqual((result.returncode, result.stdout),
                          (0, f"{web}: valid\n{path}: valid\n"))
+        result = self.tallyman("check", web)  # by itself
+        self.assertEqual((result.returncode, result.stdout), (0, f"{web}: valid\n"))
         rows = [
             ("tls_server_confg: {}", "1:1: unknown key `tls_server_confg`, did you mean "
              "`tls_server_config`?"),
@@ -152,6 +154,8 @@ class Commands(peers.WebCase):
             self.assertIn(str(web), result.stdout)
             self.assertIn(expected, result.stdout)
             self.assertEqual(self.tallyman("run", "--config", path).returncode, 2)
+        self.web_file("rate_limit: {burst: 0}\n")
+        self.assertIn(":1:21: `burst`: 0 is too small", self.tallyman("check", web).stdout)
         web.unlink()
         self.assertEqual(self.tallyman("check", path).returncode, 2)
 
