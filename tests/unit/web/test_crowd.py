@@ -44,6 +44,8 @@ class Member:
     def connect(self):
         self.socket = socket.socket()
         self.sent = 0
+        # Ports that others may listen on all the same: the crowd has nearly all that there are.
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         # Of many peers, each with few connections, as the limit for each peer sees it.
         self.socket.bind((f"127.{1 + self.index // 200}.0.1", 0))
         self.socket.connect(("127.0.0.1", self.port))
