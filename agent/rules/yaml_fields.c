@@ -25,6 +25,7 @@ static const struct {
     {"partial_response_strategy", "Thanos's, which Prometheus does not know; remove it"},
 };
 
+TLY_PRINTF(4, 0)
 static void complain(const struct tly_yaml_reader *reader, size_t line, size_t column,
                      const char *format, va_list args)
 {
