@@ -10,8 +10,17 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
+
+/* The linker tells addresses as numbers. */
+static void *address(uintptr_t number)
+{
+    void *pointer;
+    memcpy(&pointer, &number, sizeof(pointer));
+    return pointer;
+}
 
 /* Whether the linker changed pages that are not writable now: they would be lost. No library of a
  * distribution is built so. */
@@ -22,7 +31,7 @@ static bool has_text_relocations(const struct dl_phdr_info *object)
         if (part->p_type != PT_DYNAMIC) {
             continue;
         }
-        const ElfW(Dyn) *row = (const ElfW(Dyn) *)(object->dlpi_addr + part->p_vaddr);
+        const ElfW(Dyn) *row = address(object->dlpi_addr + part->p_vaddr);
         for (; row->d_tag != DT_NULL; row++) {
             if (row->d_tag == DT_TEXTREL ||
                 (row->d_tag == DT_FLAGS && (row->d_un.d_val & DF_TEXTREL) != 0)) {
@@ -51,7 +60,7 @@ static int object_let_go(struct dl_phdr_info *object, size_t size, void *arg)
         uintptr_t end = (object->dlpi_addr + part->p_vaddr + part->p_memsz + page - 1) &
                         ~(page - 1);
         /* A refusal means that the pages stay, and nothing else. */
-        (void)madvise((void *)start, end - start, MADV_DONTNEED);
+        (void)madvise(address(start), end - start, MADV_DONTNEED);
     }
     return 0;
 }

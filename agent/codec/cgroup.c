@@ -97,6 +97,9 @@ size_t tly_cgroup_flat_parse(struct tly_text text, const struct tly_cgroup_key *
 {
     size_t found = 0;
     size_t cursor = 0;
+    if (text.len == 0) {
+        return 0; /* `at` may be NULL */
+    }
     const uint64_t mask = names_mask(keys, count);
     const char *at = text.at;
     const char *end = text.at + text.len;

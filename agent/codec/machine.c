@@ -15,7 +15,8 @@ int64_t tly_meminfo_bytes(struct tly_text text, struct tly_text key)
                 (void)tly_text_cut(&line, ' ');
             }
         }
-        if (!tly_text_starts(line, key) || line.len <= key.len || line.at[key.len] != ':') {
+        if (line.at == NULL || !tly_text_starts(line, key) || line.len <= key.len ||
+            line.at[key.len] != ':') {
             continue;
         }
         struct tly_text rest = {line.at + key.len + 1, line.len - key.len - 1};

@@ -144,7 +144,7 @@ static int root_open(struct tly_census *census)
 
 static int node_open(const struct tly_census *census, struct tly_census_node *node, int *ret_fd)
 {
-    struct stat status;
+    struct stat status = {0};
     TLY_AUTO_FD fd = -1;
     const char *below = node->path[1] == '\0' ? "." : node->path + 1;
     int rc = tly_file_open(census->root_fd, below, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, &fd);

@@ -13,6 +13,7 @@
 /* /proc/stat takes 150 bytes for each CPU and has a line of all interrupts. */
 #define FILE_BYTES_MAX (4U << 20)
 
+TLY_PRINTF(3, 0)
 static struct tly_text text_read(struct tly_machine *machine, const char *prefix,
                                  const char *format, va_list args)
 {

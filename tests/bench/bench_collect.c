@@ -55,7 +55,8 @@ static int compare(const void *a, const void *b)
 static double median_us(int64_t durations_ns[ROUNDS])
 {
     qsort(durations_ns, ROUNDS, sizeof(*durations_ns), compare);
-    return (double)durations_ns[ROUNDS / 2] / (double)TLY_NS_PER_US;
+    int64_t median_ns = durations_ns[ROUNDS / 2];
+    return (double)median_ns / (double)TLY_NS_PER_US;
 }
 
 /* ---- the trees ---- */
