@@ -57,6 +57,25 @@ static void state_write(const struct tly_container *container, struct tly_sample
 /* The engine's default: what "no shares given" stands for. */
 #define CPU_SHARES_DEFAULT 1024
 
+#define MILLION 1000000
+/* The kernel's own, which the engine leaves out. */
+#define CPU_PERIOD_DEFAULT_US 100000
+
+/* What the cgroups leave, or less: on hosts in transition the quota stands in a tree of cgroup v1,
+ * and only the engine tells it. */
+static void usable_cpu_write(const struct tly_container *container, struct tly_samples *samples)
+{
+    int64_t usable = container->usable_cpu_millionths;
+    int64_t quota_us = container->cpu_quota_us;
+    int64_t period_us = container->cpu_period_us > 0 ? container->cpu_period_us
+                                                     : CPU_PERIOD_DEFAULT_US;
+    if (usable != TLY_UNKNOWN && quota_us > 0 && quota_us <= INT64_MAX / MILLION &&
+        quota_us * MILLION / period_us < usable) {
+        usable = quota_us * MILLION / period_us;
+    }
+    number_write(samples, TLY_F_container_cpu_effective_cores, usable);
+}
+
 /* Limits are 0 where there is none; that is cAdvisor's way too, but for the quota. */
 static void limits_write(const struct tly_container *container, struct tly_samples *samples)
 {
@@ -75,6 +94,7 @@ static void limits_write(const struct tly_container *container, struct tly_sampl
                  container->memory_swap_limit_bytes);
     number_write(samples, TLY_F_container_spec_memory_reservation_limit_bytes,
                  container->memory_reservation_bytes);
+    usable_cpu_write(container, samples);
 }
 
 void tly_facts_write(const struct tly_container *container, struct tly_samples *samples)

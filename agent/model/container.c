@@ -50,6 +50,7 @@ static const size_t number_fields[] = {
     offsetof(struct tly_container, cpu_period_us),
     offsetof(struct tly_container, cpu_shares),
     offsetof(struct tly_container, pids_limit),
+    offsetof(struct tly_container, usable_cpu_millionths),
     offsetof(struct tly_container, published_ports),
     offsetof(struct tly_container, log_rotation),
     offsetof(struct tly_container, desired_running),

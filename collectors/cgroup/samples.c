@@ -279,7 +279,6 @@ void tly_cgroup_samples_write(struct tly_samples *samples, const struct tly_cgro
     plain(&writer, TLY_F_container_last_seen, subject->seen_ms);
     plain(&writer, TLY_F_container_spec_memory_min_bytes, limits->memory_min);
     limit(&writer, TLY_F_container_spec_memory_high_bytes, limits->memory_high);
-    plain(&writer, TLY_F_container_cpu_effective_cores, limits->effective_cores_u);
     plain(&writer, TLY_F_container_cpuset_cpus, limits->cpus);
     plain(&writer, TLY_F_container_cpuset_memory_nodes, limits->memory_nodes);
     cpu_write(&writer, &numbers->cpu, limits);

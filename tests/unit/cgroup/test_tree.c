@@ -96,7 +96,7 @@ static void effective_cores(void **state)
         fixture_write(sys, "devices/system/cpu", "online", rows[i].online);
         const struct tly_cgroup_node *node = run("");
         assert_non_null(node);
-        int64_t cores = value(node, TLY_F_container_cpu_effective_cores, "");
+        int64_t cores = node->facts->usable_cpu_millionths;
         if (cores != rows[i].cores_u ||
             value(node, TLY_F_container_cpuset_cpus, "") != rows[i].cpus) {
             fail_msg("row %zu: %lld millionths of a core", i, (long long)cores);
@@ -111,7 +111,7 @@ static void cores_without_any_source(void **state)
     fixture_remove(sys, "devices/system/cpu", "online");
     fixture_remove(root, ".", "cpuset.cpus.effective");
     const struct tly_cgroup_node *node = run("");
-    assert_int_equal(value(node, TLY_F_container_cpu_effective_cores, ""), ABSENT);
+    assert_int_equal(node->facts->usable_cpu_millionths, TLY_UNKNOWN);
     assert_int_equal(value(node, TLY_F_container_cpuset_cpus, ""), ABSENT);
 }
 

@@ -106,6 +106,30 @@ static void numbers_times_and_limits(void **state)
     tly_container_unref(container);
 }
 
+static void cpus_that_can_be_used(void **state)
+{
+    (void)state;
+    static const struct {
+        int64_t usable, quota_us, period_us, shown;
+    } rows[] = {
+        {TLY_UNKNOWN, 50000, 100000, NONE}, {2000000, TLY_UNKNOWN, TLY_UNKNOWN, 2000000},
+        {2000000, 0, 0, 2000000},           {500000, 50000, 100000, 500000},
+        {2000000, 50000, 100000, 500000}, /* the cgroup has no quota, the engine knows one */
+        {2000000, 50000, 0, 500000},        {2000000, 800000, 100000, 2000000},
+        {2000000, INT64_MAX, 1, 2000000},
+    };
+    for (size_t i = 0; i < ROWS(rows); i++) {
+        struct tly_container *container = tly_container_new(TLY_TEXT("a"));
+        container->usable_cpu_millionths = rows[i].usable;
+        container->cpu_quota_us = rows[i].quota_us;
+        container->cpu_period_us = rows[i].period_us;
+        struct tly_sample_set *set = facts_of(container);
+        assert_int_equal(raw_of(set, TLY_F_container_cpu_effective_cores, ""), rows[i].shown);
+        tly_sample_set_unref(set);
+        tly_container_unref(container);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -113,6 +137,7 @@ int main(void)
         cmocka_unit_test(states_are_one_hot),
         cmocka_unit_test(health_is_cadvisors_number_and_one_hot),
         cmocka_unit_test(numbers_times_and_limits),
+        cmocka_unit_test(cpus_that_can_be_used),
     };
     return cmocka_run_group_tests_name("facts", tests, NULL, NULL);
 }

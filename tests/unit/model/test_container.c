@@ -95,7 +95,8 @@ static struct tly_container *make_full(int64_t seed)
                           &full->cpu_quota_us,
                           &full->cpu_period_us,
                           &full->cpu_shares,
-                          &full->pids_limit};
+                          &full->pids_limit,
+                          &full->usable_cpu_millionths};
     for (size_t i = 0; i < ROWS(strings); i++) {
         char text[24];
         (void)snprintf(text, sizeof(text), "%" PRId64, seed + (int64_t)i);
