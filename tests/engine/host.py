@@ -211,7 +211,7 @@ class Engine:
 def parse_metrics(text):
     """Samples of the text format as {(name, frozenset of (label, value))): number}."""
     samples = {}
-    for line in text.splitlines():
+    for line in text.split("\n"):  # a label may hold what Unicode calls an end of line
         if not line or line.startswith("#"):
             continue
         match = re.fullmatch(r"([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{(.*)\})? (\S+)", line)

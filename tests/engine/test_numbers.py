@@ -100,3 +100,42 @@ class Network(Chain):
                                      tcp_state="listendrops"), 0)
         names = {name for name, _ in agent.metrics()}
         self.assertFalse([name for name in names if "pressure" in name or name == RECEIVED])
+
+
+class Processes(Chain):
+    """What a walk through procfs finds, beside what the engine and the test itself know."""
+
+    def test_processes_and_what_they_have(self):
+        container = self.container("family", "sleep 1000 & sleep 1000 & exec 9<>/tmp/open; wait",
+                                   HostConfig={"Ulimits": [{"Name": "nofile", "Soft": 321,
+                                                            "Hard": 654}]})
+        agent = self.agent(groups={"enable": ["process", "cpuLoad", "sched"]}).start()
+
+        def value(family, **labels):
+            return agent.value(family, name="family", **labels)
+        host.await_that("all three are counted", lambda: value("container_processes") == 3)
+        top = self.engine.get(f"/containers/{container}/top")["Processes"]
+        self.assertEqual(len(top), 3)
+        self.assertEqual(value("container_tasks_state", state="sleeping"), 3)
+        self.assertEqual(value("container_zombies"), 0)
+        self.assertEqual(value("container_ulimits_soft", ulimit="max_open_files"), 321)
+        self.assertEqual(value("container_ulimits_hard", ulimit="max_open_files"), 654)
+        self.assertGreater(value("container_cpu_schedstat_run_periods_total"), 0)
+        pids = [row[1] for row in top]
+        self.assertEqual(value("container_file_descriptors"),
+                         sum(len(os.listdir(f"/proc/{pid}/fd")) for pid in pids))
+        self.assertEqual(value("container_cpu_effective_cores"), os.cpu_count())
+        self.engine.post(f"/containers/{container}/stop?t=0")
+        host.await_that("nothing is left when it has stopped", lambda: not agent.values(
+            "container_processes", name="family"))
+
+    def test_the_host(self):
+        agent = self.agent().start()
+        with open("/proc/meminfo", encoding="ascii") as meminfo:
+            total = int(re.search(r"MemTotal:\s*(\d+)", meminfo.read())[1]) * 1024
+        self.assertEqual(agent.value("machine_memory_bytes"), total)
+        self.assertEqual(agent.value("machine_cpu_cores"), os.cpu_count())
+        self.assertEqual(agent.value("machine_scrape_error"), 0)
+        before = agent.value("machine_cpu_seconds_total", mode="user")
+        host.await_that("the host's CPU time goes on",
+                        lambda: agent.value("machine_cpu_seconds_total", mode="user") > before)
