@@ -69,7 +69,7 @@ struct tly_container {
     int64_t memory_limit_bytes, memory_reservation_bytes, memory_swap_limit_bytes;
     int64_t cpu_quota_us, cpu_period_us, cpu_shares, pids_limit;
     int64_t usable_cpu_millionths; /* of a CPU, by its cgroup, those above it and the host */
-    char *network_mode; /* "bridge", "host", "container:<id>", ... */
+    char *network_mode;            /* "bridge", "host", "container:<id>", ... */
     /* Container ports with at least one port of the host bound to them at present. */
     int64_t published_ports;
     /* 0 or 1: the log driver keeps its files below a bound. Unknown without files. */
