@@ -7,6 +7,7 @@
 #include "agent/group_settings.h"
 
 extern const struct tly_collector tly_collector_cgroup;
+extern const struct tly_collector tly_collector_disk;
 extern const struct tly_collector tly_collector_docker;
 extern const struct tly_collector tly_collector_logs;
 extern const struct tly_collector tly_collector_machine;
@@ -19,10 +20,9 @@ extern const struct tly_output tly_output_alertmanager;
 extern const struct tly_output tly_output_webhook;
 
 const struct tly_collector *const tly_collectors[] = {
-    &tly_collector_cgroup,    &tly_collector_docker,
-    &tly_collector_network,   &tly_collector_machine,
-    &tly_collector_processes, &tly_collector_logs,
-    &tly_collector_receiver,  NULL,
+    &tly_collector_cgroup,  &tly_collector_disk,     &tly_collector_docker,
+    &tly_collector_network, &tly_collector_machine,  &tly_collector_processes,
+    &tly_collector_logs,    &tly_collector_receiver, NULL,
 };
 
 const struct tly_output *const tly_outputs[] = {

@@ -4,6 +4,8 @@
  */
 #include "agent/codec/cgroup_path.h"
 
+#include "agent/codec/mountinfo.h"
+
 #include <errno.h>
 #include <stdbool.h>
 
@@ -49,67 +51,21 @@ enum tly_cgroup_kind tly_cgroup_kind_of(struct tly_text name, struct tly_text *r
     return TLY_CGROUP_CONTAINER;
 }
 
-/* Undoes the octal escapes that proc(5) uses for blanks and backslashes. */
-static int path_write(struct tly_text text, char *to, size_t size)
-{
-    size_t len = 0;
-    for (size_t i = 0; i < text.len; i++) {
-        char byte = text.at[i];
-        if (byte == '\\' && text.len - i > 3) {
-            unsigned value = 0;
-            bool octal = true;
-            for (size_t digit = i + 1; digit <= i + 3; digit++) {
-                octal = octal && text.at[digit] >= '0' && text.at[digit] <= '7';
-                value = value * 8 + (unsigned char)text.at[digit] - (unsigned)'0';
-            }
-            if (octal && value > 0 && value <= 0xff) {
-                byte = (char)value;
-                i += 3;
-            }
-        }
-        if (len + 1 >= size) {
-            return TLY_E_LIMIT;
-        }
-        to[len++] = byte;
-    }
-    to[len] = '\0';
-    return 0;
-}
-
-/* The fields of a line that matter: `ID parent major:minor ROOT POINT options [optional...] - TYPE
- * source options`. */
-static bool line_parse(struct tly_text line, struct tly_text *ret_root, struct tly_text *ret_point)
-{
-    struct tly_text rest = line;
-    for (int field = 1; rest.at != NULL; field++) {
-        struct tly_text word = tly_text_cut(&rest, ' ');
-        if (field == 4) {
-            *ret_root = word;
-        } else if (field == 5) {
-            *ret_point = word;
-        } else if (field > 6 && tly_text_equal(word, TLY_TEXT("-")) && rest.at != NULL) {
-            return tly_text_equal(tly_text_cut(&rest, ' '), TLY_TEXT("cgroup2"));
-        }
-    }
-    return false;
-}
-
 int tly_cgroup_mount_find(struct tly_text mountinfo, char *to, size_t size)
 {
     struct tly_text found = {NULL, 0};
-    while (mountinfo.at != NULL) {
-        struct tly_text root = {NULL, 0};
-        struct tly_text point = {NULL, 0};
-        if (!line_parse(tly_text_cut(&mountinfo, '\n'), &root, &point)) {
+    struct tly_mount mount;
+    while (tly_mount_next(&mountinfo, &mount)) {
+        if (!tly_text_equal(mount.type, TLY_TEXT("cgroup2"))) {
             continue;
         }
-        if (tly_text_equal(root, TLY_TEXT("/"))) {
-            found = point;
+        if (tly_text_equal(mount.root, TLY_TEXT("/"))) {
+            found = mount.point;
             break;
         }
         if (found.at == NULL) {
-            found = point;
+            found = mount.point;
         }
     }
-    return found.at == NULL ? -ENOENT : path_write(found, to, size);
+    return found.at == NULL ? -ENOENT : tly_mount_unescape(found, to, size);
 }
