@@ -81,6 +81,14 @@ static const struct tly_option docker_rows[] = {
      .min = SECOND_MS,
      .max = 5 * MINUTE_MS,
      .help = "How long one request to the engine may take. The event stream has no such limit."},
+    {.key = "system_df_interval",
+     .type = TLY_OPTION_DURATION,
+     .offset = offsetof(struct tly_docker_settings, system_df_interval_ms),
+     .fallback = "15m",
+     .min = SECOND_MS,
+     .max = 7 * 24 * HOUR_MS,
+     .help = "How often the engine is asked what its images, containers, volumes and build cache "
+             "take on disk, where the group `system_df` is on: it walks through all of them then."},
     {.key = NULL},
 };
 

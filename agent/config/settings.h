@@ -20,6 +20,7 @@ struct tly_docker_settings {
     char *data_root; /* NULL: what the engine says, else /var/lib/docker */
     char *ca_file, *cert_file, *key_file;
     int64_t timeout_ms;
+    int64_t system_df_interval_ms;
 };
 
 /* spool: */

@@ -9,8 +9,10 @@
 #include <string.h>
 
 static const char *const api_names[TLY_DOCKER_API_COUNT] = {
-    [TLY_DOCKER_PING] = "ping", [TLY_DOCKER_INFO] = "info",       [TLY_DOCKER_EVENTS] = "events",
-    [TLY_DOCKER_LIST] = "list", [TLY_DOCKER_INSPECT] = "inspect", [TLY_DOCKER_EXEC] = "exec",
+    [TLY_DOCKER_PING] = "ping",       [TLY_DOCKER_INFO] = "info",
+    [TLY_DOCKER_EVENTS] = "events",   [TLY_DOCKER_LIST] = "list",
+    [TLY_DOCKER_INSPECT] = "inspect", [TLY_DOCKER_EXEC] = "exec",
+    [TLY_DOCKER_USAGE] = "system_df", [TLY_DOCKER_NETWORKS] = "networks",
 };
 
 /* Why there was no reply, in the words of the label `code`. */

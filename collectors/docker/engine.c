@@ -266,6 +266,8 @@ static const struct {
                             "only what a list tells is known of containers"},
     [TLY_DOCKER_EXEC] = {"/exec/{id}/json", "EXEC=1",
                          "execs are counted without their user, terminal and privileges"},
+    [TLY_DOCKER_USAGE] = {"/system/df", "SYSTEM=1", "sizes of images and volumes are unknown"},
+    [TLY_DOCKER_NETWORKS] = {"/networks", "NETWORKS=1", "the number of networks is unknown"},
 };
 
 static void say_denied(struct tly_docker_engine *engine, enum tly_docker_api api, const char *why)

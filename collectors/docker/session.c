@@ -11,6 +11,7 @@
 #include "collectors/docker/listing.h"
 #include "collectors/docker/roster.h"
 #include "collectors/docker/stream.h"
+#include "collectors/docker/usage.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -41,6 +42,7 @@ struct tly_docker_session {
     struct tly_docker_stream *stream;
     struct tly_docker_roster *roster;
     struct tly_docker_listing *listing;
+    struct tly_docker_usage *usage; /* NULL: not wanted */
     struct tly_timer *wait; /* to the next try, to giving up on events, on a replay: by state */
     struct tly_timer *tick; /* in STANDING */
     struct tly_backoff backoff;
@@ -236,6 +238,9 @@ static void stop_asking(struct tly_docker_session *session)
         *gets[i] = NULL;
     }
     tly_docker_listing_cancel(session->listing);
+    if (session->usage) {
+        tly_docker_usage_cancel(session->usage);
+    }
     session->streaming = session->counts->stream = false;
     session->hung = session->syncing = session->doubting = false;
     tly_timer_stop(session->tick);
@@ -489,6 +494,9 @@ static void ticked(void *arg)
         if (now_ms >= session->list_due_ms && !tly_docker_listing_busy(session->listing)) {
             start_list(session);
         }
+        if (session->usage) {
+            tly_docker_usage_tick(session->usage);
+        }
     }
     /* Last: it may find that nobody is there any more. */
     if (!session->ping && now_ms >= session->ping_due_ms) {
@@ -537,6 +545,10 @@ static int make_parts(struct tly_docker_session *session,
     rc = rc < 0 ? rc
                 : tly_docker_listing_new(session->engine, session->roster, session->timeout_ms,
                                          list_done, session, &session->listing);
+    if (rc == 0 && config->groups && config->groups->on[TLY_G_system_df]) {
+        rc = tly_docker_usage_new(config->loop, config->inventory, session->engine,
+                                  config->docker->system_df_interval_ms, &session->usage);
+    }
     rc = rc < 0 ? rc : tly_timer_new(config->loop, wait_over, session, &session->wait);
     return rc < 0 ? rc : tly_timer_new(config->loop, ticked, session, &session->tick);
 }
@@ -584,6 +596,7 @@ void tly_docker_session_free(struct tly_docker_session *session)
         return;
     }
     tly_docker_listing_free(session->listing);
+    tly_docker_usage_free(session->usage);
     tly_docker_roster_free(session->roster); /* cancels its requests: before the engine goes */
     tly_docker_engine_free(session->engine);
     tly_docker_stream_free(session->stream);
@@ -595,5 +608,6 @@ void tly_docker_session_free(struct tly_docker_session *session)
 uint64_t tly_docker_session_errors(const struct tly_docker_session *session)
 {
     return session->errors + tly_docker_roster_errors(session->roster) +
-           tly_docker_listing_errors(session->listing);
+           tly_docker_listing_errors(session->listing) +
+           (session->usage ? tly_docker_usage_errors(session->usage) : 0);
 }

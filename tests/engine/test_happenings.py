@@ -111,14 +111,16 @@ class Happenings(Chain):
         recorder = proxy.Recorder(str(self.directory / "proxy.sock"), self.engine.socket)
         self.addCleanup(recorder.stop)
         agent = self.agent(docker={"host": f"unix://{recorder.path}",
-                                   "data_root": str(self.engine.data_root)})
+                                   "data_root": str(self.engine.data_root)},
+                           groups={"enable": ["system_df"]})
         for number in range(3):
             self.container(f"still-{number}", "exec sleep 1000")
         agent.start()
         host.await_that("all are known", lambda: len(agent.values(
             "container_state", state="running")) == 3)
         host.await_that("nothing is asked any more", lambda: agent.value(
-            "tallyman_docker_inspects_pending") == 0)
+            "tallyman_docker_inspects_pending") == 0 and agent.values(
+                "docker_system_df_objects", type="networks"))
         # Pings come at their own pace and lists too; nothing may come because of a scrape.
         kinds = lambda: [path for _, path in recorder.requests
                          if not re.search(r"/_ping$|/containers/json", path)]

@@ -163,6 +163,32 @@ class Sizes(Chain):
         host.await_that("it is measured", lambda: agent.value(
             "container_fs_writable_layer_bytes", name="silent") == du(self.upper(container)))
 
+    def test_system_df(self):
+        data = self.volume("counted")
+        (data / "file").write_bytes(b"x" * 100000)
+        container = self.container("sized", "head -c 70000 /dev/zero >/f; exec sleep 1000",
+                                   HostConfig={"NetworkMode": "none", "Binds": ["counted:/c"]})
+        host.await_that("it has written", lambda: (self.upper(container) / "f").stat().st_size ==
+                        70000)
+        agent = self.agent(SANITIZED, groups={"enable": ["system_df"]},
+                           docker={"system_df_interval": "1s"}).start()
+        value = lambda family, kind: agent.value(f"docker_system_df_{family}", type=kind)
+        host.await_that("the engine has told", lambda: value("objects", "networks") == len(
+            self.engine.get("/networks")))
+        df = self.df()
+        self.assertEqual(value("objects", "images"), len(df["Images"]))
+        self.assertEqual(value("size_bytes", "images"), df["LayersSize"])
+        self.assertEqual(value("objects", "containers"), 1)
+        self.assertEqual(value("active_objects", "containers"), 1)
+        self.assertEqual(value("size_bytes", "containers"), 70000)
+        self.assertEqual(value("reclaimable_bytes", "containers"), 0)
+        self.assertEqual(value("size_bytes", "volumes"), 100000)
+        self.assertEqual(value("active_objects", "volumes"), 1)
+        self.assertGreater(agent.value("docker_system_df_measured_timestamp_seconds"), 1e9)
+        self.engine.remove(container)
+        host.await_that("the volume can be won back", lambda: value(
+            "reclaimable_bytes", "volumes") == 100000)
+
     def test_switched_off(self):
         agent = self.agent(disk=QUICK, groups={"disable": ["disk"]}).start()
         self.container("unmeasured", "exec sleep 1000")

@@ -295,6 +295,13 @@ static bool answer_well(struct fake_engine *engine, struct http_talk *talk,
         write_list(engine, minor, body);
     } else if (endpoint == FAKE_INSPECT) {
         found = find(engine, target, minor, body);
+    } else if (endpoint == FAKE_USAGE) {
+        (void)snprintf(body, BODY_MAX,
+                       "{\"LayersSize\":%zu,\"Images\":[{\"Size\":7}],\"Containers\":null,"
+                       "\"Volumes\":[],\"BuildCache\":null}",
+                       engine->seen[FAKE_USAGE]); /* fits */
+    } else if (endpoint == FAKE_NETWORKS) {
+        (void)snprintf(body, BODY_MAX, "[{\"Name\":\"a\"},{\"Name\":\"b\"}]\n"); /* fits */
     } else if (endpoint == FAKE_EXEC) {
         found = engine->exec[0] != '\0';
         (void)snprintf(body, BODY_MAX, "%s", engine->exec); /* fits */
@@ -322,6 +329,12 @@ static enum fake_endpoint endpoint_of(const char *path)
     }
     if (strcmp(path, "/containers/json?all=1") == 0) {
         return FAKE_LIST;
+    }
+    if (strcmp(path, "/system/df") == 0) {
+        return FAKE_USAGE;
+    }
+    if (strcmp(path, "/networks") == 0) {
+        return FAKE_NETWORKS;
     }
     if (strncmp(path, "/exec/", strlen("/exec/")) == 0) {
         return FAKE_EXEC;

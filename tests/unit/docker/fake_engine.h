@@ -23,6 +23,8 @@ enum fake_endpoint {
     FAKE_LIST,
     FAKE_INSPECT,
     FAKE_EXEC,
+    FAKE_USAGE,
+    FAKE_NETWORKS,
     FAKE_OTHER,
     FAKE_ENDPOINTS
 };

@@ -74,6 +74,9 @@ int house_set_up(void **state)
     house.docker = (struct tly_docker_settings){.host = house.host, .timeout_ms = HOUSE_TIMEOUT_MS};
     house.collect = (struct tly_collect_settings){.interval_ms = 20, .containers_max = 50};
     house.pace = quick;
+    house.docker.system_df_interval_ms = 50;
+    memset(house.groups.on, true, sizeof(house.groups.on));
+    house.groups.on[TLY_G_system_df] = false;
     assert_int_equal(tly_loop_new(&house.loop), 0);
     assert_int_equal(tly_inventory_new(&limits, NULL, 0, &house.inventory), 0);
     *state = &house;
@@ -110,6 +113,7 @@ void house_start(struct house *house)
         .inventory = house->inventory,
         .docker = &house->docker,
         .collect = &house->collect,
+        .groups = &house->groups,
         .counts = &house->counts,
         .pace = &house->pace,
         .events_bytes_max = house->events_bytes_max,

@@ -24,7 +24,8 @@ struct house {
     struct tly_docker_counts counts;
     struct tly_docker_settings docker;
     struct tly_collect_settings collect;
-    struct tly_docker_pace pace; /* may be changed before house_start, like the settings */
+    struct tly_group_choice groups; /* all but system_df */
+    struct tly_docker_pace pace;    /* may be changed before house_start, like the settings */
     struct tly_docker_session *session;
     size_t events_bytes_max;
 
