@@ -17,6 +17,9 @@
 #define ACCEPTS_PER_TURN 32
 /* How often time-outs are looked at. */
 #define SWEEPS_PER_HEADER 10
+/* System calls of one sweep, so that ten thousand connections don't hold the loop up; what is not
+ * looked at has its time-out. */
+#define PEEKS_MAX 512
 /* How long accepting pauses when descriptors or memory are short. */
 #define ACCEPT_PAUSE_MS 1000
 
@@ -46,13 +49,58 @@ static bool same_peer(const struct tly_web_peer *a, const struct tly_web_peer *b
     return a->family == b->family && memcmp(a->address, b->address, sizeof(a->address)) == 0;
 }
 
+/* ---- who has how many ---- */
+
+static struct tly_text peer_key(const struct tly_web_peer *peer)
+{
+    _Static_assert(sizeof(*peer) == sizeof(peer->family) + sizeof(peer->address), "no padding");
+    return (struct tly_text){(const char *)peer, sizeof(*peer)};
+}
+
+struct peer_count {
+    size_t live;
+};
+
+static size_t peer_count(const struct tly_web *web, const struct tly_web_peer *peer)
+{
+    const struct peer_count *count = tly_map_get(web->peers, peer_key(peer));
+    return count != NULL ? count->live : 0;
+}
+
+static struct peer_count *peer_count_new(struct tly_web *web, struct tly_text key)
+{
+    struct peer_count *count = calloc(1, sizeof(*count));
+    if (count != NULL && tly_map_put(web->peers, key, count, NULL) < 0) {
+        free(count);
+        count = NULL;
+    }
+    return count;
+}
+
+/* A connection more, or one less. Without memory for it a peer's connections are not counted. */
+static void live_change(const struct tly_web_connection *connection, bool more)
+{
+    struct tly_web *web = connection->web;
+    struct tly_text key = peer_key(&connection->peer);
+    struct peer_count *count = tly_map_get(web->peers, key);
+    web->live += more ? 1 : (size_t)-1;
+    if (more) {
+        count = count != NULL ? count : peer_count_new(web, key);
+        if (count != NULL) {
+            count->live++;
+        }
+    } else if (count != NULL && --count->live == 0) {
+        free(tly_map_remove(web->peers, key));
+    }
+}
+
 void tly_web_connection_cut(struct tly_web_connection *connection)
 {
     if (connection->closing) {
         return;
     }
     connection->closing = true;
-    connection->web->live--;
+    live_change(connection, false);
     (void)shutdown(connection->fd, SHUT_RDWR); /* fails when the peer was faster: as good */
 }
 
@@ -99,17 +147,6 @@ static struct tly_web_connection *victim(struct tly_web *web, const struct tly_w
     return taker;
 }
 
-static size_t peer_count(const struct tly_web *web, const struct tly_web_peer *peer)
-{
-    size_t count = 0;
-    const struct tly_web_connection *at;
-    TAILQ_FOREACH(at, &web->connections, link)
-    {
-        count += !at->closing && same_peer(&at->peer, peer);
-    }
-    return count;
-}
-
 /* No peer may have more than half of all connections: the other half is for the others. */
 static bool room_make(struct tly_web *web, const struct tly_web_peer *peer)
 {
@@ -148,8 +185,9 @@ bool tly_web_answer_fits(struct tly_web *web, size_t bytes)
     return held == 0 || held + bytes <= web->limits.answer_bytes_max;
 }
 
-/* Closes the connection if its phase has lasted too long, or if the client is gone. */
-static bool sweep(struct tly_web *web, struct tly_web_connection *connection)
+/* Closes the connection if its phase has lasted too long, or if the client is gone; `peeks` says
+ * for how many that is still looked at. */
+static bool sweep(struct tly_web *web, struct tly_web_connection *connection, size_t *peeks)
 {
     bool waiting = connection->phase == TLY_WEB_WAITING;
     bool idle = waiting && connection->served;
@@ -157,8 +195,13 @@ static bool sweep(struct tly_web *web, struct tly_web_connection *connection)
     most_ms = idle ? web->limits.idle_ms : most_ms;
     if (tly_loop_now_ms(web->loop) - connection->since_ms >= most_ms) {
         web->cut[idle ? TLY_WEB_CUT_IDLE : TLY_WEB_CUT_SLOW]++;
-    } else if (!waiting || !tly_web_client_is_done(connection)) {
+    } else if (!waiting || *peeks == 0) {
         return false;
+    } else {
+        --*peeks;
+        if (!tly_web_client_is_done(connection)) {
+            return false;
+        }
     }
     tly_web_connection_cut(connection);
     return true;
@@ -167,11 +210,12 @@ static bool sweep(struct tly_web *web, struct tly_web_connection *connection)
 void tly_web_sweep(struct tly_web *web)
 {
     bool any = false;
+    size_t peeks = PEEKS_MAX;
     struct tly_web_connection *at;
     TAILQ_FOREACH(at, &web->connections, link)
     {
         if (!at->closing && at->phase != TLY_WEB_HANDLING) {
-            any = sweep(web, at) || any;
+            any = sweep(web, at, &peeks) || any;
         }
     }
     if (TAILQ_EMPTY(&web->connections)) {
@@ -218,13 +262,15 @@ void tly_web_notify_connection(void *cls, struct MHD_Connection *mhd, void **soc
         *socket_context = connection;
         connection->since_ms = tly_loop_now_ms(web->loop);
         TAILQ_INSERT_TAIL(&web->connections, connection, link);
-        web->live++;
+        live_change(connection, true);
         session_prepare(connection, mhd);
         return;
     }
     struct tly_web_connection *connection = *socket_context;
     TAILQ_REMOVE(&web->connections, connection, link);
-    web->live -= connection->closing ? 0 : 1;
+    if (!connection->closing) {
+        live_change(connection, false);
+    }
     web->broken += !connection->served && !connection->closing ? 1 : 0;
     TAILQ_INSERT_TAIL(&web->retired, connection, link);
     if (web->stopping && TAILQ_EMPTY(&web->connections)) {

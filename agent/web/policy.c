@@ -193,8 +193,10 @@ static uint64_t mix_file(uint64_t sum, const char *path)
     if (stat(path, &status) < 0) {
         return mix(sum, "gone", 4);
     }
-    const int64_t parts[] = {status.st_mtim.tv_sec,  status.st_mtim.tv_nsec, status.st_ctim.tv_sec,
-                             status.st_ctim.tv_nsec, (int64_t)status.st_ino, status.st_size};
+    int64_t parts[6] = {status.st_mtim.tv_sec, status.st_mtim.tv_nsec, status.st_ctim.tv_sec};
+    parts[3] = status.st_ctim.tv_nsec;
+    parts[4] = (int64_t)status.st_ino;
+    parts[5] = status.st_size;
     return mix(sum, parts, sizeof(parts));
 }
 

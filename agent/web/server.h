@@ -9,6 +9,7 @@
 #define TLY_WEB_SERVER_H
 
 #include "agent/base/error.h"
+#include "agent/base/map.h"
 #include "agent/loop/log.h"
 #include "agent/loop/loop.h"
 #include "agent/loop/stream.h"
@@ -128,6 +129,7 @@ struct tly_web {
     /* The phase that began longest ago comes first. */
     struct tly_web_connections connections;
     size_t live;                         /* of them, those that are not closing */
+    struct tly_map *peers;               /* how many of those each peer has */
     struct tly_web_connection *adopting; /* to be taken over by the daemon's call back */
     struct tly_web_connections retired;  /* ended, but their TLS session may not have gone yet */
     size_t answer_bytes;                 /* of all answers being sent */

@@ -91,7 +91,8 @@ int tly_web_new(struct tly_loop *loop, const struct tly_web_settings *settings,
     settings_take(web, settings);
     TAILQ_INIT(&web->connections);
     TAILQ_INIT(&web->retired);
-    int rc = tly_web_auth_new(loop, &web->auth);
+    web->peers = tly_map_new();
+    int rc = web->peers == NULL ? -ENOMEM : tly_web_auth_new(loop, &web->auth);
     rc = rc < 0 ? rc : tly_web_api_new(&web->api);
     if (rc < 0) {
         (void)tly_error_set(err, rc, "no memory for the web server"); /* rc is returned below */
@@ -468,6 +469,7 @@ void tly_web_free(struct tly_web *web)
     close_all(web);
     tly_web_auth_free(web->auth);
     tly_web_api_unref(web->api);
+    tly_map_free(web->peers, free);
     tly_web_policy_unref(web->policy);
     free(web->policy_path);
     free(web);

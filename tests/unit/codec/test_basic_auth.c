@@ -67,7 +67,8 @@ static void test_length(void **state)
     assert_int_equal(tly_basic_auth_parse((struct tly_text){header, len}, &auth), 0);
     assert_int_equal(strlen(auth.user), 0);
     assert_int_equal(strlen(auth.password), TLY_BASIC_AUTH_BYTES_MAX - 1);
-    memmove(header + strlen("Basic ") + 4, header + strlen("Basic "), len - strlen("Basic "));
+    /* and a quantum more */
+    memmove(header + strlen("Basic ") + 4, header + strlen("Basic "), len + 1 - strlen("Basic "));
     assert_int_equal(tly_basic_auth_parse((struct tly_text){header, len + 4}, &auth),
                      TLY_E_MALFORMED);
 }
