@@ -3,6 +3,7 @@ openssl, and a client."""
 
 import base64
 import http.client
+import json
 import os
 import pathlib
 import re
@@ -82,6 +83,29 @@ class WebCase(unittest.TestCase):
 
     def authority(self, name="ca"):
         return Authority(self.folder, name)
+
+    def containers(self, names):
+        """Containers as a stopped engine leaves them on disk, with cgroups beside them; each has its
+        name as the value of a label, too."""
+        example = json.loads((HERE.parents[1] / "fixtures/docker/config.v2.json").read_text())
+        numbers = {"cgroup.events": "populated 1\nfrozen 0\n", "memory.current": "4096\n",
+                   "memory.max": "max\n", "memory.stat": "anon 1024\nfile 2048\ninactive_file 512\n",
+                   "pids.current": "3\n", "cgroup.procs": "", "cgroup.threads": "",
+                   "cpu.stat": "usage_usec 1500000\nuser_usec 1000000\nsystem_usec 500000\n"}
+        for index, name in enumerate(names):
+            key = f"{index:064x}"
+            folder = self.folder / "data/containers" / key
+            folder.mkdir(parents=True)
+            labels = {"com.example/label": name, f"key{index}": "x"}
+            (folder / "config.v2.json").write_text(json.dumps(
+                {**example, "ID": key, "Name": f"/{name}",
+                 "Config": {**example["Config"], "Labels": labels}}))
+            (folder / "hostconfig.json").write_text(
+                (HERE.parents[1] / "fixtures/docker/hostconfig.json").read_text())
+            group = self.folder / "cgroup/docker" / key
+            group.mkdir(parents=True)
+            for file, text in numbers.items():
+                (group / file).write_text(text)
 
     def web_file(self, text):
         """Replaces web.yml, as an editor or a deployment does."""

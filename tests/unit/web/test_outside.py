@@ -28,6 +28,10 @@ TLS = "tls_server_config:\n  cert_file: server.pem\n  key_file: server.key\n"
 USERS = f"basic_auth_users:\n  prom: {HASH}\n"
 
 
+HOSTILE = ["plain", 'a"} 1\nup{x="y', "back\\slash", "\u2028 \U0001f433", "# EOF", "x" * 5000,
+           "\t\r\x01", "name=\"b\","]
+
+
 class Listening(peers.WebCase):
     def test_several_addresses(self):
         path = self.configure(("127.0.0.1:0", "[::1]:0", f"unix:{self.folder}/web.sock"),
@@ -200,6 +204,7 @@ class Commands(peers.WebCase):
 
 class Pages(peers.WebCase):
     def test_containers(self):
+        self.containers(HOSTILE)
         path = self.configure(web_file=False)
         path.write_text(path.read_text() + "collect: {interval: 1h}\n")
         program = self.start(path)
@@ -209,7 +214,9 @@ class Pages(peers.WebCase):
         status, headers, body = self.ask(self.connect(port), url)
         self.assertEqual((status, headers["Content-Type"]), (200, "application/json"))
         answer = json.loads(body)
-        self.assertEqual(answer["containers"], [])
+        self.assertEqual({container["name"] for container in answer["containers"]},
+                         set(HOSTILE))
+        self.assertEqual({container["state"] for container in answer["containers"]}, {"running"})
         self.assertEqual([sample["name"] for sample in answer["host"]], ["machine_memory_bytes"])
         self.assertEqual(answer["host"][0]["value"],
                          os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
@@ -222,6 +229,11 @@ class Pages(peers.WebCase):
         self.assertEqual(json.loads(gzip.decompress(body))["host"], answer["host"])
         everything = json.loads(self.ask(self.connect(port), "/api/v1/containers")[2])
         self.assertGreater(len(everything["host"]), 1)
+        one = json.loads(self.ask(self.connect(port), "/api/v1/containers?name=plain")[2])
+        self.assertEqual(len(one["containers"]), 1)
+        values = {sample["name"]: sample["value"] for sample in one["containers"][0]["samples"]}
+        self.assertEqual(values["container_memory_usage_bytes"], 4096)
+        self.assertEqual(values["container_cpu_user_seconds_total"], 1)
         self.assertEqual(self.status(port, path="/api/v1/containers?metric[]=none"), 400)
         connection = self.connect(port)
         self.assertEqual(self.ask(connection, url, method="HEAD")[0], 200)
@@ -241,8 +253,14 @@ class Formats(peers.WebCase):
         self.assertIn(done.returncode, (0, 3))  # 3: lints
 
     def test_counts(self):
-        program = self.start(self.configure(web_file=False))
+        self.containers(HOSTILE)
+        path = self.configure(web_file=False)
+        path.write_text(path.read_text() + 'collect: {labels: ["*"]}\n')
+        program = self.start(path)
         port = self.port(program)
+        host.await_that("all containers are shown", lambda: len(
+            [name for name, _ in self.metrics(port) if name == "container_memory_rss"]) ==
+            len(HOSTILE))
         seen = {"openmetrics": [], "text": []}
 
         class Proxy(http.server.BaseHTTPRequestHandler):
