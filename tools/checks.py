@@ -340,6 +340,8 @@ STEPS = [
              "tests/promql/run.py", "--evaluate",
              os.path.join(ROOT, BUILDS, "gcc", "tests", "promql", "promql_evaluate"))),
          ["build-gcc"]),
+    Step("rules", "the shipped rules: promtool's word, each alert's case and near miss",
+         lambda run: python_tests(run, python("tests/rules/run.py"))),
     Step("peers", "the forward protocol against another implementation, both ways",
          lambda run: python_tests(run, python("tests/peers/run.py", "--agent", agent("gcc"))),
          ["build-gcc"]),

@@ -132,7 +132,8 @@ static const struct tly_option collect_rows[] = {
      .type = TLY_OPTION_STRINGS,
      .offset = offsetof(struct tly_collect_settings, labels),
      .fallback = "[com.docker.compose.project, com.docker.compose.service, "
-                 "com.docker.swarm.service.name, com.docker.swarm.task.name]",
+                 "com.docker.swarm.service.name, com.docker.swarm.task.name, "
+                 "tallyman.alerts.off]",
      .verify = verify_not_empty,
      .help = "Container labels that become metric labels (`container_label_…`), as patterns with "
              "`*` and `?`. Each label with many values multiplies the series in Prometheus."},
