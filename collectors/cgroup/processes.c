@@ -40,7 +40,7 @@ static const struct tly_section section = {
     .size = sizeof(struct settings),
     .help =
         "The walk through the containers' processes in procfs. It takes place only where one of "
-        "the groups `process`, `sched` and `cpuLoad` is on.",
+        "the groups `process`, `sched`, `cpuLoad` and `suspects` is on.",
 };
 
 struct collector {
@@ -224,7 +224,8 @@ static int parts_make(struct collector *self, const struct tly_context *context)
 
 static bool needed(const struct tly_group_choice *groups)
 {
-    return groups->on[TLY_G_process] || groups->on[TLY_G_sched] || groups->on[TLY_G_cpuLoad];
+    return groups->on[TLY_G_process] || groups->on[TLY_G_sched] || groups->on[TLY_G_cpuLoad] ||
+           groups->on[TLY_G_suspects];
 }
 
 static int collector_start(const struct tly_context *context, void **ret_self,

@@ -38,6 +38,7 @@ int tly_tasks_reader_init(struct tly_tasks_reader *reader, const char *proc,
         .files = groups->on[TLY_G_process],
         .states = groups->on[TLY_G_cpuLoad],
         .schedule = groups->on[TLY_G_sched],
+        .suspects = groups->on[TLY_G_suspects],
     };
     tly_buf_init(&reader->list, LIST_BYTES_MAX);
     tly_buf_init(&reader->text, TEXT_BYTES_MAX);
@@ -262,6 +263,12 @@ static int process_look(struct tly_tasks_reader *reader, int64_t pid)
     char path[NAME_BYTES];
     int fd = -1;
     int rc = reader->files ? descriptors_read(reader, pid) : 0;
+    if (rc == 0 && reader->suspects) {
+        tly_suspects_look(&reader->tasks.suspects, reader->proc_fd, pid, &reader->text);
+    }
+    if (!reader->states && !reader->files && !reader->schedule) {
+        return late(reader) ? TLY_E_TIMEOUT : 0; /* nobody asks for its threads */
+    }
     (void)snprintf(path, sizeof(path), "%" PRId64 "/task", pid);
     if (rc < 0 || tly_file_open(reader->proc_fd, path, O_RDONLY | O_DIRECTORY, &fd) < 0) {
         return rc;
@@ -348,6 +355,7 @@ int tly_tasks_read(struct tly_tasks_reader *reader, int dir_fd, struct tly_task_
     for (size_t i = 0; i < reader->pid_count && rc == 0; i++) {
         rc = process_look(reader, reader->pids[i]);
     }
+    reader->tasks.walked = rc == 0;
     if (rc == 0 && reader->schedule) {
         rc = books_update(reader, books);
         reader->tasks.scheduled = rc == 0;
@@ -431,6 +439,9 @@ void tly_tasks_write(struct tly_tasks_reader *reader, const struct tly_task_book
     }
     if (reader->states) {
         states_write(tasks, samples);
+    }
+    if (reader->suspects && tasks->walked) {
+        tly_suspects_write(&tasks->suspects, samples);
     }
     if (!reader->files) {
         return;

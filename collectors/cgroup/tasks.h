@@ -9,6 +9,7 @@
 #include "agent/base/error.h"
 #include "agent/model/group.h"
 #include "agent/model/sample.h"
+#include "collectors/cgroup/suspects.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -40,13 +41,15 @@ void tly_task_books_done(struct tly_task_books *books);
 struct tly_tasks {
     int64_t processes, zombies, descriptors, sockets;
     int64_t states[TLY_TASK_STATES];
+    struct tly_suspects suspects;
+    bool walked;    /* every process was looked at */
     bool scheduled; /* the books were brought up to date */
 };
 
 struct tly_tasks_reader {
     int proc_fd;
-    bool files, states, schedule; /* the groups process, cpuLoad and sched */
-    int64_t deadline_ns;          /* monotonic: a walk that is not done by then is given up */
+    bool files, states, schedule, suspects; /* the groups process, cpuLoad, sched and suspects */
+    int64_t deadline_ns; /* monotonic: a walk that is not done by then is given up */
     struct tly_buf list, text, children;
     int64_t first_pid; /* of the container under way; 0: none */
     int64_t *pids;     /* sorted; owned */

@@ -7,6 +7,8 @@
 
 #include "agent/base/clock.h"
 
+#include <dirent.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -52,6 +54,7 @@ static void new_census(int64_t budget_ns)
     config.groups.on[TLY_G_process] = true;
     config.groups.on[TLY_G_sched] = true;
     config.groups.on[TLY_G_cpuLoad] = true;
+    config.groups.on[TLY_G_suspects] = true;
     assert_int_equal(tly_census_new(&config, &census), 0);
 }
 
@@ -159,6 +162,21 @@ static void what_processes_have(void **state)
     assert_int_equal(census->errors, 0);
 }
 
+/* The sanitizers bring threads of their own. */
+static int64_t threads_of(pid_t pid)
+{
+    char path[64];
+    (void)snprintf(path, sizeof(path), "/proc/%d/task", pid);
+    DIR *directory = opendir(path);
+    assert_non_null(directory);
+    int64_t count = -2; /* . and .. */
+    while (readdir(directory)) {
+        count++;
+    }
+    assert_int_equal(closedir(directory), 0);
+    return count;
+}
+
 /* A stopped process is no running one, and one that ended is none. */
 static void states_and_ends(void **state)
 {
@@ -170,16 +188,64 @@ static void states_and_ends(void **state)
     see(ID_A, "/a", TLY_STATE_RUNNING);
     assert_int_equal(kill(pids[0], SIGSTOP), 0);
     assert_int_equal(waitid(P_PID, (id_t)pids[0], &info, WSTOPPED | WNOWAIT), 0);
+    const int64_t stopped = threads_of(pids[0]);
     tly_census_run(census);
-    assert_int_equal(value(ID_A, TLY_F_container_tasks_state, "state=\"stopped\""), 1);
+    assert_int_equal(value(ID_A, TLY_F_container_tasks_state, "state=\"stopped\""), stopped);
     int64_t before_ns = value(ID_A, TLY_F_container_cpu_schedstat_run_seconds_total, "");
     assert_int_equal(kill(pids[1], SIGKILL), 0);
     assert_int_equal(waitpid(pids[1], NULL, 0), pids[1]);
     tly_census_run(census);
-    assert_int_equal(value(ID_A, TLY_F_container_tasks_state, "state=\"stopped\""), 1);
+    assert_int_equal(value(ID_A, TLY_F_container_tasks_state, "state=\"stopped\""), stopped);
     /* What it used is not taken back. */
     assert_true(value(ID_A, TLY_F_container_cpu_schedstat_run_seconds_total, "") >= before_ns);
     assert_int_equal(census->errors, 0);
+}
+
+/* A program of that name, which is gone from the disk as soon as it runs. */
+static pid_t miner_start(const char *name)
+{
+    char program[TEMP_DIR_MAX + 64];
+    (void)snprintf(program, sizeof(program), "%s/%s", root, name);
+    const char *const copy[] = {"cp", "/bin/sleep", program, NULL};
+    pid_t copying = fork();
+    if (copying == 0) {
+        (void)execvp(copy[0], (char *const *)(uintptr_t)copy);
+        _exit(1);
+    }
+    int status = 1;
+    assert_int_equal(waitpid(copying, &status, 0), copying);
+    assert_int_equal(status, 0);
+    int closed[2]; /* by exec */
+    char byte;
+    assert_int_equal(pipe2(closed, O_CLOEXEC), 0);
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        (void)execl(program, program, "1000", (char *)NULL);
+        _exit(1);
+    }
+    children[child_count++] = pid;
+    (void)close(closed[1]);
+    assert_int_equal(read(closed[0], &byte, 1), 0);
+    (void)close(closed[0]);
+    assert_int_equal(unlink(program), 0);
+    return pid;
+}
+
+static void what_is_suspicious(void **state)
+{
+    (void)state;
+    const pid_t pids[] = {child_start(0, false), miner_start("xmrig"), miner_start("harmless")};
+    cgroup_make("a", pids, 3);
+    cgroup_make("b", pids, 1);
+    new_census(60 * TLY_NS_PER_S);
+    see(ID_A, "/a", TLY_STATE_RUNNING);
+    see(ID_B, "/b", TLY_STATE_RUNNING);
+    tly_census_run(census);
+    assert_int_equal(value(ID_A, TLY_F_container_suspicious_processes, "kind=\"miner\""), 1);
+    assert_int_equal(value(ID_A, TLY_F_container_processes_deleted_exe, ""), 2);
+    assert_int_equal(value(ID_B, TLY_F_container_suspicious_processes, "kind=\"miner\""), 0);
+    assert_int_equal(value(ID_B, TLY_F_container_processes_deleted_exe, ""), 0);
 }
 
 static void a_budget_that_is_too_small(void **state)
@@ -226,9 +292,8 @@ int main(void)
 {
 #define IN_ROOT(test) cmocka_unit_test_setup_teardown(test, make_root, remove_root)
     const struct CMUnitTest tests[] = {
-        IN_ROOT(what_processes_have),
-        IN_ROOT(states_and_ends),
-        IN_ROOT(a_budget_that_is_too_small),
+        IN_ROOT(what_processes_have), IN_ROOT(states_and_ends),
+        IN_ROOT(what_is_suspicious),  IN_ROOT(a_budget_that_is_too_small),
         IN_ROOT(containers_that_end),
     };
     return cmocka_run_group_tests_name("census", tests, NULL, NULL);
