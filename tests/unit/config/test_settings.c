@@ -40,7 +40,7 @@ static void test_defaults(void **state)
     assert_null(docker->data_root);
     assert_int_equal(docker->timeout_ms, 10000);
     assert_int_equal(collect->interval_ms, 10000);
-    assert_int_equal(collect->labels.count, 4);
+    assert_int_equal(collect->labels.count, 5);
     assert_string_equal(collect->labels.at[0], "com.docker.compose.project");
     assert_int_equal(collect->containers_max, 10000);
     assert_int_equal(web->listen.count, 1);
