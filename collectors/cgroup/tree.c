@@ -260,8 +260,6 @@ static enum tly_container_state state_of(const struct tly_cgroup_node *node,
     return numbers->frozen == 1 ? TLY_STATE_PAUSED : TLY_STATE_RUNNING;
 }
 
-_Static_assert(TLY_CGROUP_ABSENT == TLY_UNKNOWN, "facts are filled with what was read");
-
 /* The container's fields have 0 where the kernel says "max". */
 static int64_t limit_of(int64_t value)
 {
@@ -284,7 +282,9 @@ static int facts_fill(const struct tly_cgroup_node *node, const struct tly_cgrou
                             ? TLY_UNKNOWN
                             : tly_cgroup_shares_from_weight(limits->cpu_weight);
     facts->pids_limit = limit_of(limits->pids_max);
-    facts->usable_cpu_millionths = limits->effective_cores_u; /* absent is unknown */
+    facts->usable_cpu_millionths = limits->effective_cores_u == TLY_CGROUP_ABSENT
+                                       ? TLY_UNKNOWN
+                                       : limits->effective_cores_u;
     return tly_container_set(&facts->cgroup_path, tly_text_of(node->path));
 }
 
