@@ -42,6 +42,7 @@ static void bound_heaps(void)
 {
 #ifdef M_MMAP_THRESHOLD
     (void)mallopt(M_MMAP_THRESHOLD, MAPPED_BYTES_MIN); /* else it stays as it was */
+    (void)mallopt(M_ARENA_MAX, 1); /* workers allocate little; a heap for each costs more */
     (void)mallopt(M_TRIM_THRESHOLD, HEAP_SPARE_BYTES);
 #endif
 }
@@ -110,7 +111,7 @@ static int start(struct agent *agent, struct tly_error *err)
     if (rc < 0) {
         return tly_error_set(err, rc, "cannot make a timer: %s", tly_error_name(rc));
     }
-    tly_timer_start(agent->settle, TLY_FOOTPRINT_AFTER_MS, 0);
+    tly_timer_start(agent->settle, TLY_FOOTPRINT_AFTER_MS, TLY_FOOTPRINT_EVERY_MS);
     rc = tly_runner_start_outputs(agent->runner, err);
     return rc < 0 ? rc : tly_runner_start_collectors(agent->runner, err);
 }
