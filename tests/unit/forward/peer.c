@@ -214,7 +214,9 @@ void peer_start(struct peer *peer, struct tly_loop *loop)
     struct tly_error err = {0};
     peer->loop = loop;
     peer->heard.max = HEARD_BYTES_MAX;
-    memcpy(peer->address.host, "127.0.0.1", sizeof("127.0.0.1"));
+    if (!peer->address.host[0]) {
+        memcpy(peer->address.host, "127.0.0.1", sizeof("127.0.0.1"));
+    }
     if (tly_listener_new(loop, &peer->address, accepted, peer, &peer->listener, &err) < 0) {
         fail_msg("%s", err.text);
     }

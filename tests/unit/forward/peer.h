@@ -55,7 +55,8 @@ struct peer {
     struct tly_error failure; /* the last frame that could not be read */
 };
 
-/* Listens on 127.0.0.1, on a port that the kernel chooses; after peer_stop again on the same. */
+/* Listens on 127.0.0.1, on a port that the kernel chooses, where `address` names none; after
+ * peer_stop again on the same. */
 void peer_start(struct peer *peer, struct tly_loop *loop);
 /* Closes every connection and stops to listen. */
 void peer_stop(struct peer *peer);

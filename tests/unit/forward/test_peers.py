@@ -32,8 +32,9 @@ def digest(*parts):
 class Receiver:
     """Takes one connection after the other, until closed; keeps the lines that came."""
 
-    def __init__(self, secured=False, tls=None):
-        self.secured, self.tls = secured, tls
+    def __init__(self, secured=False, tls=None, keepalive=True):
+        self.secured, self.tls, self.keepalive = secured, tls, keepalive
+        self.connections = 0
         self.lines, self.compressed, self.trouble = [], set(), []
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
@@ -48,6 +49,7 @@ class Receiver:
                 return
             try:
                 connection.settimeout(SECONDS_MAX)
+                self.connections += 1
                 if self.tls:
                     connection = self.tls.wrap_socket(connection, server_side=True)
                 self.serve(connection)
@@ -82,11 +84,13 @@ class Receiver:
             assert len(records) == options[b"size"]
             self.lines += [record[b"log"].decode() for _, record in records]
             connection.sendall(msgpack.packb({b"ack": options[b"chunk"]}))
+            if not self.keepalive:
+                return
 
     def welcome(self, connection, next_value):
         nonce, auth = os.urandom(16), os.urandom(16)
         connection.sendall(msgpack.packb(["HELO", {"nonce": nonce, "auth": auth,
-                                                   "keepalive": True}]))
+                                                   "keepalive": self.keepalive}]))
         word, host, salt, key_digest, user, user_digest = next_value()
         good = (word == b"PING" and user == USER and
                 key_digest.decode() == digest(salt, host, nonce, KEY) and
@@ -174,6 +178,14 @@ class Peers(unittest.TestCase):
     def test_shared_key(self):
         self.expect_delivered(Receiver(secured=True),
                               "shared_key: key, username: joe, password: pass")
+
+    def test_a_connection_for_each_chunk(self):
+        """As Fluentd asks for by deny_keepalive: nothing is sent behind a frame that is not
+        acknowledged, for it would be lost and come again."""
+        receiver = Receiver(secured=True, keepalive=False)
+        self.expect_delivered(receiver, "shared_key: key, username: joe, password: pass, "
+                              "chunk_size: 128KiB")
+        self.assertGreater(receiver.connections, 2)
 
     def test_gzip(self):
         receiver = Receiver()
