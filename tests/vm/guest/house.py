@@ -41,7 +41,8 @@ def agent():
     """An agent, which runs until the machine is switched off."""
     folder = pathlib.Path("/srv/agent")
     folder.mkdir()
-    return host.Agent(BINARY, folder, engine()).start()
+    groups = {"enable": ["hugetlb", "process"]}
+    return host.Agent(BINARY, folder, engine(), groups=groups).start()
 
 
 def command(*arguments):
@@ -175,6 +176,17 @@ def mount_second():
         folder.mkdir(exist_ok=True)
         command("mount", device, str(folder))
     return folder, device_of(folder)
+
+
+def mount_huge_pages(count):
+    """A file system of huge pages, `count` of which the kernel sets aside."""
+    pathlib.Path("/proc/sys/vm/nr_hugepages").write_text(str(count))
+    for folder in ("", "system.slice"):
+        (kernel.ROOT / folder / "cgroup.subtree_control").write_text("+hugetlb")
+    folder = pathlib.Path("/mnt/huge")
+    folder.mkdir()
+    command("mount", "-t", "hugetlbfs", "none", str(folder))
+    return folder
 
 
 def swap_on():

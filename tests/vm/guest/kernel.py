@@ -156,6 +156,22 @@ def read_disks(folder, found):
                 major=major, minor=minor, operation=operation)
 
 
+def read_huge_pages(folder, found):
+    """hugetlb.<size>.…, by Documentation/admin-guide/cgroup-v2.rst; reserved pages count as used."""
+    for path in folder.glob("hugetlb.*.events"):
+        size = path.name.split(".")[1]
+        reserved = folder / f"hugetlb.{size}.rsvd.current"
+        used = reserved if reserved.exists() else folder / f"hugetlb.{size}.current"
+        add(found, "container_hugetlb_usage_bytes", flat(used)[None], pagesize=size)
+        add(found, "container_hugetlb_failcnt", flat(path)["max"], pagesize=size)
+
+
+def descriptors(container):
+    """How many descriptors the container's processes have open."""
+    pids = (cgroup(container) / "cgroup.procs").read_text().split()
+    return sum(len(list(pathlib.Path(f"/proc/{pid}/fd").iterdir())) for pid in pids)
+
+
 def read(container):
     """{(family, labels beyond the container's own): value} of everything that has a file."""
     folder = cgroup(container)
@@ -180,11 +196,8 @@ def read(container):
     read_cpu(folder, found)
     read_pressure(folder, found)
     read_disks(folder, found)
+    read_huge_pages(folder, found)
     return found
-
-
-def families_of(found):
-    return {family for family, _ in found}
 
 
 def network(pid):

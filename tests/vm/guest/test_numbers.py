@@ -129,6 +129,16 @@ class Memory(house.Beside):
         self.assertEqual(said.value("container_spec_memory_high_bytes"), 12 * MIB)
         self.assertGreaterEqual(said.value("container_memory_events_high_total"), 10)
 
+    def test_huge_pages(self):
+        folder = house.mount_huge_pages(8)
+        container = self.container("huge", f"fallocate -l {4 * MIB} /huge/file; {SLEEP}",
+                                   HostConfig={"Binds": [f"{folder}:/huge"]})
+        self.await_file("two pages are used",
+                        kernel.cgroup(container) / "hugetlb.2MB.current",
+                        lambda values: values[None] == 4 * MIB)
+        said = self.agreed_at_rest(container)
+        self.assertIn(("container_hugetlb_usage_bytes", frozenset({("pagesize", "2MB")})), said)
+
     def test_what_docker_stats_says(self):
         container = self.container(
             "stated", "x=$(head -c 3000000 /dev/zero | tr '\\0' x); " + SLEEP,
@@ -152,6 +162,9 @@ class Processes(house.Beside):
         self.assertGreaterEqual(said.value("container_pids_limit_hits_total"), 1)
         self.assertEqual(said.value("container_threads_max"), 8)
         self.assertLessEqual(said.value("container_threads"), 8)
+        processes = (events.parent / "cgroup.procs").read_text().split()
+        self.await_said(container, "container_processes", len(processes))
+        self.await_said(container, "container_file_descriptors", kernel.descriptors(container))
 
 
 class Disk(house.Beside):
