@@ -161,6 +161,18 @@ bool tly_json_next(const json_t *object, void **at, const char **ret_key, const 
     return true;
 }
 
+json_t *tly_json_array_of(json_t *const *values, size_t count)
+{
+    json_t *array = json_array();
+    for (size_t i = 0; array && i < count; i++) {
+        if (json_array_append(array, values[i]) < 0) {
+            json_decref(array);
+            array = NULL;
+        }
+    }
+    return array;
+}
+
 bool tly_json_is_array(const json_t *value)
 {
     return json_is_array(value);

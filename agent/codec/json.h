@@ -41,6 +41,8 @@ const json_t *tly_json_item(const json_t *array, size_t index);
 /* Walks the members of an object in the text's order: `void *at = NULL; while
  * (tly_json_next(object, &at, &key, &value))`. Anything but an object has none. */
 bool tly_json_next(const json_t *object, void **at, const char **ret_key, const json_t **ret_value);
+/* A new array that holds these values, too; NULL when memory is out. */
+json_t *tly_json_array_of(json_t *const *values, size_t count);
 bool tly_json_is_array(const json_t *value);
 bool tly_json_is_object(const json_t *value);
 
