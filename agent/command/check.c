@@ -10,6 +10,7 @@
 #include "agent/registry.h"
 #include "agent/rules/rule_file.h"
 #include "agent/web/policy.h"
+#include "collectors/posture/reference.h"
 
 #include <fcntl.h>
 #include <getopt.h>
@@ -40,6 +41,7 @@ static const struct {
     {"defaults", print_defaults},
     {"configuration", print_configuration},
     {"metrics", tly_family_reference},
+    {"posture", tly_posture_reference},
 };
 
 static int print_document(const struct tly_command *command, const char *name)
@@ -62,8 +64,8 @@ static int print_document(const struct tly_command *command, const char *name)
                        : tly_command_fail(command, "cannot print: %s", tly_error_name(rc));
     }
     return tly_command_fail(command,
-                            "`%s` cannot be printed%s%s%s; there are defaults, configuration and "
-                            "metrics",
+                            "`%s` cannot be printed%s%s%s; there are defaults, configuration, "
+                            "metrics and posture",
                             name, nearest.name ? ", did you mean `" : "",
                             nearest.name ? nearest.name : "", nearest.name ? "`" : "");
 }
@@ -169,7 +171,7 @@ static int check_file(const struct tly_command *command, const char *path)
 static const struct tly_argument arguments[] = {
     {'p', "print", "WHAT",
      "Print a document instead: `defaults` (a file with every option at its default), "
-     "`configuration` or `metrics` (the pages in docs/)."},
+     "`configuration`, `metrics` or `posture` (the pages in docs/)."},
     {0},
 };
 

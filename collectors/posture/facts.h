@@ -39,6 +39,10 @@ struct tly_fact_names {
     char at[TLY_FACT_NAMES][TLY_FACT_NAME_MAX];
 };
 
+/* Adds a name; `push` counts each, `add` only one that does not stand there yet. Cut to fit. */
+void tly_names_push(struct tly_fact_names *names, struct tly_text name);
+void tly_names_add(struct tly_fact_names *names, struct tly_text name);
+
 struct tly_listener {
     uint16_t port;
     bool udp;

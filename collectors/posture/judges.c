@@ -179,6 +179,14 @@ bool tly_text_globs(const struct tly_strings *patterns, struct tly_text text)
     return false;
 }
 
+void tly_names_push(struct tly_fact_names *names, struct tly_text name)
+{
+    if (names->count < TLY_FACT_NAMES) {
+        (void)snprintf(names->at[names->count], TLY_FACT_NAME_MAX, "%.*s", TLY_TEXT_ARGS(name));
+    }
+    names->count++;
+}
+
 void tly_names_add(struct tly_fact_names *names, struct tly_text name)
 {
     for (size_t i = 0; i < names->count && i < TLY_FACT_NAMES; i++) {
@@ -186,10 +194,7 @@ void tly_names_add(struct tly_fact_names *names, struct tly_text name)
             return;
         }
     }
-    if (names->count < TLY_FACT_NAMES) {
-        (void)snprintf(names->at[names->count], TLY_FACT_NAME_MAX, "%.*s", TLY_TEXT_ARGS(name));
-    }
-    names->count++;
+    tly_names_push(names, name);
 }
 
 struct tly_names_text tly_names_text(const struct tly_fact_names *names)

@@ -54,7 +54,6 @@ struct tly_names_text {
     char text[200];
 };
 struct tly_names_text tly_names_text(const struct tly_fact_names *names);
-void tly_names_add(struct tly_fact_names *names, struct tly_text name);
 
 #define TLY_CAP_COUNT 41 /* as of Linux 5.9: the last is CHECKPOINT_RESTORE */
 extern const char *const tly_cap_names[TLY_CAP_COUNT];

@@ -1,0 +1,395 @@
+/*
+ * Reading procfs for one container; see process.h. The files are those of proc(5); each is small
+ * and read whole.
+ */
+#include "collectors/posture/process.h"
+
+#include "agent/base/file.h"
+#include "collectors/posture/mounts.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define FILE_BYTES_MAX (256 * 1024) /* mountinfo and socket tables of busy hosts */
+#define PROCESSES_MAX  256          /* of one container that are looked at */
+#define UDP_EPHEMERAL  32768        /* from here on a bound port is mostly a client's */
+
+static int read_file(int dir_fd, const char *name, struct tly_buf *buf)
+{
+    tly_buf_clear(buf);
+    int rc = tly_file_read(dir_fd, name, buf);
+    return rc == TLY_E_LIMIT ? 0 : rc; /* what there was room for is the most important */
+}
+
+/* The text behind "Name:" in lines of that form, trimmed; {NULL, 0} without. */
+static struct tly_text field(struct tly_text text, const char *name)
+{
+    struct tly_text key = tly_text_of(name);
+    for (struct tly_text rest = text; rest.at;) {
+        struct tly_text line = tly_text_cut(&rest, '\n');
+        if (tly_text_starts(line, key)) {
+            return tly_text_trim((struct tly_text){line.at + key.len, line.len - key.len});
+        }
+    }
+    return (struct tly_text){NULL, 0};
+}
+
+static uint64_t hex(struct tly_text text)
+{
+    uint64_t value = 0;
+    for (size_t i = 0; i < text.len; i++) {
+        const char *digits = "0123456789abcdef";
+        const char *digit = strchr(digits, text.at[i] | 0x20);
+        if (!digit || text.at[i] == '\0') {
+            break;
+        }
+        value = value << 4 | (uint64_t)(digit - digits);
+    }
+    return value;
+}
+
+/* ---- whose process it is ---- */
+
+int tly_process_open(const struct tly_host_paths *paths, int64_t pid, struct tly_text id,
+                     int *ret_fd, char why[160])
+{
+    char path[PATH_MAX];
+    struct tly_buf buf;
+    if (pid <= 0) {
+        (void)snprintf(why, 160, "it does not run");
+        return -ESRCH;
+    }
+    (void)snprintf(path, sizeof(path), "%s/%" PRId64, paths->proc, pid);
+    int fd = -1;
+    int rc = tly_file_open(AT_FDCWD, path, O_RDONLY | O_DIRECTORY, &fd);
+    tly_buf_init(&buf, FILE_BYTES_MAX);
+    rc = rc < 0 ? rc : read_file(fd, "cgroup", &buf);
+    if (rc < 0) {
+        (void)snprintf(why, 160, "process %" PRId64 " cannot be seen from here: %s", pid,
+                       tly_error_name(rc));
+    } else if (id.len == 0 || !buf.at || !memmem(buf.at, buf.len, id.at, id.len)) {
+        (void)snprintf(why, 160,
+                       "process %" PRId64 " is none of its own (another host, or pid "
+                       "namespace)",
+                       pid);
+        rc = -ESRCH;
+    }
+    tly_buf_done(&buf);
+    if (rc < 0) {
+        tly_fd_close(&fd);
+        return rc;
+    }
+    *ret_fd = fd;
+    return 0;
+}
+
+/* ---- status ---- */
+
+static bool effective_root(struct tly_text status)
+{
+    struct tly_text uids = field(status, "Uid:"); /* real, effective, saved, file system */
+    uint64_t number = 1;
+    if (!uids.at) {
+        return false;
+    }
+    (void)tly_text_cut(&uids, '\t'); /* the real one */
+    return uids.at && tly_text_u64(tly_text_cut(&uids, '\t'), &number) == 0 && number == 0;
+}
+
+static void take_groups(struct tly_text status, struct tly_process_facts *facts)
+{
+    static const char *const low[] = {"0", "6", "15", "42"}; /* root, disk, kmem, shadow */
+    struct tly_text groups = field(status, "Groups:");
+    while (groups.at && groups.len > 0) {
+        struct tly_text group = tly_text_cut(&groups, ' ');
+        for (size_t i = 0; i < sizeof(low) / sizeof(low[0]); i++) {
+            if (tly_text_equal(group, tly_text_of(low[i]))) {
+                tly_names_push(&facts->privileged_groups, group);
+            }
+        }
+    }
+}
+
+static void take_status(struct tly_text status, struct tly_process_facts *facts)
+{
+    uint64_t number = 0;
+    facts->cap_effective = hex(field(status, "CapEff:"));
+    facts->cap_bounding = hex(field(status, "CapBnd:"));
+    facts->cap_ambient = hex(field(status, "CapAmb:"));
+    facts->seccomp = tly_text_u64(field(status, "Seccomp:"), &number) == 0 ? (int)number : -1;
+    facts->no_new_privileges = tly_text_u64(field(status, "NoNewPrivs:"), &number) == 0
+                                   ? (tly_tristate)(number != 0)
+                                   : -1;
+    take_groups(status, facts);
+}
+
+/* ---- namespaces ---- */
+
+static void take_namespaces(const struct tly_host_paths *paths, int process_fd,
+                            struct tly_process_facts *facts)
+{
+    static const char *const names[TLY_NS_COUNT] = {
+        [TLY_NS_PID] = "ns/pid", [TLY_NS_IPC] = "ns/ipc",       [TLY_NS_UTS] = "ns/uts",
+        [TLY_NS_NET] = "ns/net", [TLY_NS_CGROUP] = "ns/cgroup", [TLY_NS_USER] = "ns/user",
+    };
+    for (size_t i = 0; i < TLY_NS_COUNT; i++) {
+        char path[PATH_MAX];
+        struct stat own;
+        struct stat first;
+        (void)snprintf(path, sizeof(path), "%s/1/%s", paths->proc, names[i]);
+        facts->shared[i] = -1;
+        if (fstatat(process_fd, names[i], &own, 0) == 0 && stat(path, &first) == 0) {
+            facts->shared[i] = own.st_ino == first.st_ino && own.st_dev == first.st_dev;
+        }
+    }
+}
+
+/* "         0          0 4294967295": every id is itself. */
+static tly_tristate is_identity(struct tly_text map)
+{
+    uint64_t numbers[3] = {1, 1, 1};
+    size_t count = 0;
+    for (struct tly_text rest = tly_text_trim(map); rest.at && count < 3;) {
+        struct tly_text word = tly_text_cut(&rest, ' ');
+        word = tly_text_trim(word);
+        if (word.len > 0 && tly_text_u64(word, &numbers[count++]) < 0) {
+            return -1;
+        }
+    }
+    return count < 3 ? -1 : numbers[0] == 0 && numbers[1] == 0 && numbers[2] >= UINT32_MAX;
+}
+
+/* ---- limits ---- */
+
+static void take_limits(struct tly_text limits, struct tly_process_facts *facts)
+{
+    struct tly_text row = field(limits, "Max open files");
+    uint64_t number = 0;
+    facts->open_files_max = -1;
+    if (!row.at) {
+        return;
+    }
+    struct tly_text soft = tly_text_cut(&row, ' ');
+    if (tly_text_equal(soft, TLY_TEXT("unlimited"))) {
+        facts->open_files_max = INT64_MAX;
+    } else if (tly_text_u64(soft, &number) == 0 && number <= INT64_MAX) {
+        facts->open_files_max = (int64_t)number;
+    }
+}
+
+static int64_t cgroup_limit(int folder_fd, const char *name, struct tly_buf *buf)
+{
+    uint64_t number = 0;
+    if (read_file(folder_fd, name, buf) < 0) {
+        return -1;
+    }
+    struct tly_text text = tly_text_trim(tly_buf_text(buf));
+    if (tly_text_equal(text, TLY_TEXT("max"))) {
+        return INT64_MAX;
+    }
+    return tly_text_u64(text, &number) == 0 && number <= INT64_MAX ? (int64_t)number : -1;
+}
+
+/* ---- all processes of the cgroup ---- */
+
+static bool is_ssh_server(struct tly_text name)
+{
+    return tly_text_equal(name, TLY_TEXT("sshd")) || tly_text_equal(name, TLY_TEXT("dropbear")) ||
+           tly_text_equal(name, TLY_TEXT("sshd-session"));
+}
+
+static void take_process(struct tly_text status, struct tly_process_facts *facts)
+{
+    struct tly_text name = field(status, "Name:");
+    facts->processes++;
+    if (effective_root(status)) {
+        tly_names_push(&facts->root_processes, name);
+    }
+    if (is_ssh_server(name)) {
+        tly_names_push(&facts->ssh_servers, name);
+    }
+}
+
+static void take_members(const struct tly_host_paths *paths, struct tly_text pids,
+                         struct tly_process_facts *facts)
+{
+    struct tly_buf buf;
+    tly_buf_init(&buf, FILE_BYTES_MAX);
+    facts->processes_seen = 1;
+    while (pids.at && pids.len > 0 && facts->processes < PROCESSES_MAX) {
+        struct tly_text pid = tly_text_cut(&pids, '\n');
+        char path[PATH_MAX];
+        (void)snprintf(path, sizeof(path), "%s/%.*s/status", paths->proc, (int)pid.len, pid.at);
+        if (pid.len > 0 && read_file(AT_FDCWD, path, &buf) == 0) {
+            take_process(tly_buf_text(&buf), facts);
+        }
+    }
+    tly_buf_done(&buf);
+}
+
+/* The cgroup v2 path of "0::/docker/<id>"; {NULL, 0} for one that cannot be reached from here. */
+static struct tly_text cgroup_path(struct tly_text text)
+{
+    struct tly_text path = field(text, "0::");
+    if (path.len == 0 || path.at[0] != '/' || memmem(path.at, path.len, "/..", 3)) {
+        return (struct tly_text){NULL, 0};
+    }
+    return path;
+}
+
+static void take_cgroup(const struct tly_host_paths *paths, int process_fd, struct tly_text status,
+                        struct tly_process_facts *facts)
+{
+    struct tly_buf buf;
+    char folder[PATH_MAX];
+    TLY_AUTO_FD fd = -1;
+    tly_buf_init(&buf, FILE_BYTES_MAX);
+    facts->memory_max = facts->pids_max = -1;
+    facts->processes_seen = 0;
+    int rc = read_file(process_fd, "cgroup", &buf);
+    struct tly_text path = rc == 0 ? cgroup_path(tly_buf_text(&buf)) : (struct tly_text){NULL, 0};
+    if (paths->cgroup && path.at && path.len < sizeof(folder) / 2) {
+        (void)snprintf(folder, sizeof(folder), "%s%.*s", paths->cgroup, (int)path.len, path.at);
+        rc = tly_file_open(AT_FDCWD, folder, O_RDONLY | O_DIRECTORY, &fd);
+    } else {
+        rc = -ENOENT;
+    }
+    if (rc == 0) {
+        facts->memory_max = cgroup_limit(fd, "memory.max", &buf);
+        facts->pids_max = cgroup_limit(fd, "pids.max", &buf);
+        rc = read_file(fd, "cgroup.procs", &buf);
+    }
+    if (rc == 0 && buf.len > 0) {
+        take_members(paths, tly_buf_text(&buf), facts);
+    } else {
+        take_process(status, facts); /* the first one alone */
+    }
+    tly_buf_done(&buf);
+}
+
+/* ---- sockets ---- */
+
+/* An address as /proc/net writes it: 32-bit words in the byte order of the host. */
+static bool is_loopback(struct tly_text address)
+{
+    static const char v6[] = "00000000000000000000000001000000";
+    if (address.len == 8) {
+        return strncasecmp(address.at + 6, "7f", 2) == 0;
+    }
+    if (address.len == 32) {
+        return strncmp(address.at, v6, 32) == 0 ||
+               (strncasecmp(address.at, "0000000000000000ffff0000", 24) == 0 &&
+                strncasecmp(address.at + 30, "7f", 2) == 0);
+    }
+    return false;
+}
+
+static struct tly_text next_word(struct tly_text *rest)
+{
+    struct tly_text word = {"", 0};
+    while (rest->at && word.len == 0) {
+        word = tly_text_cut(rest, ' ');
+    }
+    return word;
+}
+
+static void take_socket(struct tly_text line, bool udp, struct tly_process_facts *facts)
+{
+    (void)next_word(&line); /* "0:" */
+    struct tly_text local = next_word(&line);
+    (void)next_word(&line); /* the remote address */
+    struct tly_text state = next_word(&line);
+    const char *wanted = udp ? "07" : "0A"; /* bound, listening */
+    if (local.len == 0 || !tly_text_equal(state, tly_text_of(wanted))) {
+        return;
+    }
+    struct tly_text address = tly_text_cut(&local, ':');
+    uint16_t port = local.at ? (uint16_t)hex(local) : 0;
+    if (is_loopback(address) || port == 0 || (udp && port >= UDP_EPHEMERAL)) {
+        return;
+    }
+    for (size_t i = 0; i < facts->listener_count; i++) {
+        if (facts->listeners[i].port == port && facts->listeners[i].udp == udp) {
+            return;
+        }
+    }
+    if (facts->listener_count < TLY_LISTENERS_MAX) {
+        facts->listeners[facts->listener_count++] = (struct tly_listener){port, udp};
+    }
+}
+
+void tly_process_listeners(int process_fd, struct tly_process_facts *facts)
+{
+    static const struct {
+        const char *name;
+        bool udp;
+    } tables[] = {{"net/tcp", false}, {"net/tcp6", false}, {"net/udp", true}, {"net/udp6", true}};
+    struct tly_buf buf;
+    tly_buf_init(&buf, FILE_BYTES_MAX);
+    facts->listeners_seen = -1;
+    for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]); i++) {
+        if (read_file(process_fd, tables[i].name, &buf) < 0) {
+            continue; /* a kernel without IPv6 */
+        }
+        facts->listeners_seen = 1;
+        struct tly_text rest = tly_buf_text(&buf);
+        if (rest.at) {
+            (void)tly_text_cut(&rest, '\n'); /* the titles */
+        }
+        while (rest.at && rest.len > 0) {
+            take_socket(tly_text_cut(&rest, '\n'), tables[i].udp, facts);
+        }
+    }
+    tly_buf_done(&buf);
+}
+
+/* ---- all of it ---- */
+
+void tly_process_look(const struct tly_host_paths *paths, int process_fd,
+                      struct tly_process_facts *facts)
+{
+    struct tly_buf status;
+    struct tly_buf buf;
+    tly_buf_init(&status, FILE_BYTES_MAX);
+    tly_buf_init(&buf, FILE_BYTES_MAX);
+    *facts = (struct tly_process_facts){.seen = false};
+    int rc = read_file(process_fd, "status", &status);
+    if (rc < 0) {
+        (void)snprintf(facts->why, sizeof(facts->why), "its status cannot be read: %s",
+                       tly_error_name(rc));
+    } else {
+        facts->seen = true;
+        take_status(tly_buf_text(&status), facts);
+        take_namespaces(paths, process_fd, facts);
+        facts->identity_map = read_file(process_fd, "uid_map", &buf) == 0
+                                  ? is_identity(tly_buf_text(&buf))
+                                  : -1;
+        if (read_file(process_fd, "attr/current", &buf) == 0) {
+            struct tly_text label = tly_text_trim(tly_buf_text(&buf));
+            while (label.len > 0 && label.at[label.len - 1] == '\0') {
+                label.len--;
+            }
+            (void)snprintf(facts->label, sizeof(facts->label), "%.*s", (int)label.len,
+                           label.len > 0 ? label.at : "");
+        }
+        facts->root_read_only = facts->cgroups_writable = -1;
+        if (read_file(process_fd, "mountinfo", &buf) == 0) {
+            tly_mounts_judge(tly_buf_text(&buf), facts);
+        }
+        facts->open_files_max = -1;
+        if (read_file(process_fd, "limits", &buf) == 0) {
+            take_limits(tly_buf_text(&buf), facts);
+        }
+        take_cgroup(paths, process_fd, tly_buf_text(&status), facts);
+        tly_process_listeners(process_fd, facts);
+    }
+    tly_buf_done(&status);
+    tly_buf_done(&buf);
+}

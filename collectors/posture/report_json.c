@@ -1,0 +1,301 @@
+/*
+ * A report as JSON and as SARIF 2.1.0 (OASIS Standard, 27 March 2020); see report.h.
+ */
+#include "agent/base/clock.h"
+#include "agent/codec/record_json.h"
+#include "collectors/posture/report.h"
+
+#include <string.h>
+
+#define SARIF_SCHEMA                                                                               \
+    "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
+
+/* Appends to one buffer until something fails. */
+struct writer {
+    struct tly_buf *buf;
+    int rc;
+};
+
+static void put(struct writer *writer, const char *text)
+{
+    if (writer->rc == 0) {
+        writer->rc = tly_buf_append_text(writer->buf, tly_text_of(text));
+    }
+}
+
+static void put_text(struct writer *writer, const char *text)
+{
+    if (writer->rc == 0) {
+        writer->rc = tly_record_json_text(writer->buf, tly_text_of(text),
+                                          (struct tly_json_style){.raw_bytes = false});
+    }
+}
+
+/* `"key":"value"` with what stands before it. */
+static void put_pair(struct writer *writer, const char *before, const char *key, const char *value)
+{
+    put(writer, before);
+    put_text(writer, key);
+    put(writer, ":");
+    put_text(writer, value);
+}
+
+static void put_number(struct writer *writer, long long number)
+{
+    if (writer->rc == 0) {
+        writer->rc = tly_buf_printf(writer->buf, "%lld", number);
+    }
+}
+
+static void put_score(struct writer *writer, int64_t hundredths)
+{
+    char text[TLY_DECIMAL_MAX + 1];
+    size_t len = tly_decimal_write(text, hundredths, -2);
+    text[len] = '\0';
+    put(writer, text);
+}
+
+/* "A3 B1" as an array. */
+static void put_words(struct writer *writer, const char *words)
+{
+    put(writer, "[");
+    const char *before = "";
+    for (struct tly_text rest = tly_text_of(words); rest.at && rest.len > 0; before = ",") {
+        struct tly_text word = tly_text_cut(&rest, ' ');
+        put(writer, before);
+        if (writer->rc == 0) {
+            writer->rc = tly_buf_printf(writer->buf, "\"%.*s\"", (int)word.len, word.at);
+        }
+    }
+    put(writer, "]");
+}
+
+/* ---- JSON ---- */
+
+static void put_row(struct writer *writer, const struct tly_subject *subject,
+                    const struct tly_finding *finding)
+{
+    const struct tly_posture_check *check = &tly_posture_checks[finding->check];
+    put_pair(writer, "{", "check", check->id);
+    put_pair(writer, ",", "cis", check->cis);
+    put_pair(writer, ",", "severity", tly_severity_names[finding->severity]);
+    put_pair(writer, ",", "target", tly_target_names[subject->target]);
+    put_pair(writer, ",", "id", subject->id);
+    put_pair(writer, ",", "name", subject->name);
+    put_pair(writer, ",", "image", subject->image);
+    put_pair(writer, ",", "status", tly_status_names[finding->status]);
+    put_pair(writer, ",", "message", finding->message);
+    put_pair(writer, ",", "remediation", check->mend);
+    put(writer, ",\"practices\":");
+    put_words(writer, check->practices);
+    if (finding->status == TLY_STATUS_WAIVED) {
+        put_pair(writer, ",\"waiver\":{", "reason", finding->reason);
+        if (finding->expires) {
+            put_pair(writer, ",", "expires", finding->expires);
+        }
+        put(writer, "}");
+    }
+    put(writer, "}");
+}
+
+static void put_summary(struct writer *writer, const struct tly_finding_counts *counts)
+{
+    put(writer, "\"summary\":{");
+    for (size_t i = 0; i < TLY_STATUS_COUNT; i++) {
+        put(writer, i > 0 ? ",\n  " : "\n  ");
+        put_text(writer, tly_status_names[i]);
+        put(writer, ":{");
+        for (size_t k = 0; k < TLY_SEVERITY_COUNT; k++) {
+            put(writer, k > 0 ? "," : "");
+            put_text(writer, tly_severity_names[k]);
+            put(writer, ":");
+            put_number(writer, (long long)counts->at[i][k]);
+        }
+        put(writer, "}");
+    }
+    put(writer, "}");
+}
+
+int tly_report_json(const struct tly_report *report, struct tly_buf *buf)
+{
+    struct writer writer = {.buf = buf};
+    struct tly_finding_counts counts;
+    char time[TLY_TIME_TEXT_MAX];
+    tly_report_count(report, &counts);
+    tly_time_format(report->time_ns, time);
+    put(&writer, "{\"version\":");
+    put_number(&writer, TLY_REPORT_VERSION);
+    put_pair(&writer, ",\n\"tool\":{", "name", "tallyman");
+    put_pair(&writer, ",", "version", TLY_VERSION);
+    put_pair(&writer, "},\n", "time", time);
+    put(&writer, ",\n\"score\":");
+    put_score(&writer, tly_finding_score(&counts));
+    put(&writer, ",\n");
+    put_summary(&writer, &counts);
+    put(&writer, ",\n\"findings\":[");
+    const char *before = "\n";
+    for (size_t i = 0; i < report->count; i++) {
+        const struct tly_subject *subject = report->subjects[i];
+        for (size_t k = 0; k < subject->count; k++, before = ",\n") {
+            put(&writer, before);
+            put_row(&writer, subject, &subject->findings[k]);
+        }
+    }
+    put(&writer, "]}\n");
+    return writer.rc;
+}
+
+/* ---- SARIF ---- */
+
+static const char *level_of(enum tly_severity severity)
+{
+    static const char *const levels[TLY_SEVERITY_COUNT] = {"note", "note", "warning", "error",
+                                                           "error"};
+    return levels[severity];
+}
+
+/* What code hosts sort by: CVSS-like, as text. */
+static const char *weight_of(enum tly_severity severity)
+{
+    static const char *const weights[TLY_SEVERITY_COUNT] = {"0.0", "3.0", "5.5", "8.0", "9.5"};
+    return weights[severity];
+}
+
+static void put_rule(struct writer *writer, const struct tly_posture_check *check)
+{
+    put_pair(writer, "{", "id", check->id);
+    put_pair(writer, ",\"shortDescription\":{", "text", check->passes);
+    put_pair(writer, "},\"fullDescription\":{", "text", check->why);
+    put_pair(writer, "},\"help\":{", "text", check->mend);
+    put_pair(writer, "},\"defaultConfiguration\":{", "level", level_of(check->severity));
+    put(writer, "},\"properties\":{\"tags\":");
+    put_words(writer, check->practices);
+    if (*check->cis) {
+        put_pair(writer, ",", "cis", check->cis);
+    }
+    put_pair(writer, ",", "security-severity", weight_of(check->severity));
+    put(writer, "}}");
+}
+
+/* "container/web": a place that a code host can show, and that stays over runs. */
+static void put_place(struct writer *writer, const struct tly_subject *subject)
+{
+    static const char hex[] = "0123456789ABCDEF";
+    put(writer, "\"");
+    put(writer, tly_target_names[subject->target]);
+    put(writer, "/");
+    for (const char *at = *subject->name ? subject->name : subject->id; *at && writer->rc == 0;
+         at++) {
+        unsigned char byte = (unsigned char)*at;
+        bool plain = (byte >= '0' && byte <= '9') || (byte >= 'A' && byte <= 'Z') ||
+                     (byte >= 'a' && byte <= 'z') || strchr("-._~/", *at);
+        char text[4] = {plain ? *at : '%', '\0', '\0', '\0'};
+        if (!plain) {
+            text[1] = hex[byte >> 4];
+            text[2] = hex[byte & 15];
+        }
+        put(writer, text);
+    }
+    put(writer, "\"");
+}
+
+static void put_result(struct writer *writer, const struct tly_subject *subject,
+                       const struct tly_finding *finding)
+{
+    const struct tly_posture_check *check = &tly_posture_checks[finding->check];
+    const char *name = *subject->name ? subject->name : subject->id;
+    put_pair(writer, "{", "ruleId", check->id);
+    put(writer, ",\"ruleIndex\":");
+    put_number(writer, (long long)finding->check);
+    put_pair(writer, ",", "level", level_of(finding->severity));
+    put_pair(writer, ",", "kind", "fail");
+    put_pair(writer, ",\"message\":{", "text", finding->message);
+    put(writer, "},\"locations\":[{\"physicalLocation\":{\"artifactLocation\":{\"uri\":");
+    put_place(writer, subject);
+    put_pair(writer, "}},\"logicalLocations\":[{", "name", name);
+    put_pair(writer, ",", "kind", tly_target_names[subject->target]);
+    put(writer, "}]}],\"partialFingerprints\":{\"checkAndName/v1\":");
+    /* By name and not by id: a container that is made anew is the same finding. */
+    if (writer->rc == 0) {
+        writer->rc = tly_buf_printf(writer->buf, "\"%s:", check->id);
+    }
+    if (writer->rc == 0) {
+        struct tly_buf place;
+        struct writer inner = {.buf = &place};
+        tly_buf_init(&place, writer->buf->max);
+        put_place(&inner, subject);
+        writer->rc = inner.rc < 0 ? inner.rc
+                                  : tly_buf_append(writer->buf, place.at + 1, place.len - 1);
+        tly_buf_done(&place);
+    }
+    put(writer, "},\"suppressions\":[");
+    if (finding->status == TLY_STATUS_WAIVED) {
+        put_pair(writer, "{\"kind\":\"external\",\"status\":\"accepted\",", "justification",
+                 finding->reason);
+        put(writer, "}");
+    }
+    put(writer, "]}");
+}
+
+static void put_results(struct writer *writer, const struct tly_report *report)
+{
+    const char *before = "\n";
+    for (size_t i = 0; i < report->count; i++) {
+        const struct tly_subject *subject = report->subjects[i];
+        for (size_t k = 0; k < subject->count; k++) {
+            const struct tly_finding *finding = &subject->findings[k];
+            if (finding->status == TLY_STATUS_FAIL || finding->status == TLY_STATUS_WAIVED) {
+                put(writer, before);
+                put_result(writer, subject, finding);
+                before = ",\n";
+            }
+        }
+    }
+}
+
+/* What could not be decided is no result, but must not go unsaid. */
+static void put_notifications(struct writer *writer, const struct tly_report *report)
+{
+    const char *before = "\n";
+    for (size_t i = 0; i < report->count; i++) {
+        const struct tly_subject *subject = report->subjects[i];
+        for (size_t k = 0; k < subject->count; k++) {
+            const struct tly_finding *finding = &subject->findings[k];
+            if (finding->status != TLY_STATUS_UNKNOWN) {
+                continue;
+            }
+            put(writer, before);
+            put_pair(writer, "{\"associatedRule\":{", "id", tly_posture_checks[finding->check].id);
+            put(writer, "},\"level\":\"note\",\"locations\":[{\"physicalLocation\":"
+                        "{\"artifactLocation\":{\"uri\":");
+            put_place(writer, subject);
+            put_pair(writer, "}}}],\"message\":{", "text", finding->message);
+            put(writer, "}}");
+            before = ",\n";
+        }
+    }
+}
+
+int tly_report_sarif(const struct tly_report *report, struct tly_buf *buf)
+{
+    struct writer writer = {.buf = buf};
+    char time[TLY_TIME_TEXT_MAX];
+    tly_time_format(report->time_ns, time);
+    put_pair(&writer, "{", "$schema", SARIF_SCHEMA);
+    put_pair(&writer, ",\n", "version", "2.1.0");
+    put_pair(&writer, ",\n\"runs\":[{\"tool\":{\"driver\":{", "name", "tallyman");
+    put_pair(&writer, ",", "version", TLY_VERSION);
+    put(&writer, ",\"rules\":[");
+    for (size_t i = 0; i < TLY_POSTURE_COUNT; i++) {
+        put(&writer, i > 0 ? ",\n" : "\n");
+        put_rule(&writer, &tly_posture_checks[i]);
+    }
+    put(&writer, "]}},\n\"invocations\":[{\"executionSuccessful\":true,");
+    put_pair(&writer, "", "endTimeUtc", time);
+    put(&writer, ",\"toolExecutionNotifications\":[");
+    put_notifications(&writer, report);
+    put(&writer, "]}],\n\"columnKind\":\"unicodeCodePoints\",\"results\":[");
+    put_results(&writer, report);
+    put(&writer, "]}]}\n");
+    return writer.rc;
+}

@@ -1,0 +1,261 @@
+/*
+ * Looking into procfs and into file systems, on this very process and on folders made for it: what
+ * mountinfo says, that hostile links lead nowhere, that bounds hold.
+ */
+#include "agent/base/file.h"
+#include "collectors/posture/mounts.h"
+#include "collectors/posture/process.h"
+#include "collectors/posture/rootfs.h"
+#include "tests/unit/unit.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* ---- mountinfo ---- */
+
+static void mountinfo(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        int root_read_only, cgroups_writable;
+        const char *loose_mount, *loose_tmpfs; /* the first, or NULL */
+    } rows[] = {
+        {"1 0 0:1 / / rw,relatime - overlay overlay rw,lowerdir=x\n", 0, -1, NULL, NULL},
+        {"1 0 0:1 / / ro,relatime master:1 - overlay overlay rw\n", 1, -1, NULL, NULL},
+        {"2 1 0:2 / /sys/fs/cgroup ro,nosuid - cgroup2 cgroup rw\n", -1, 0, NULL, NULL},
+        {"2 1 0:2 / /sys/fs/cgroup rw,nosuid - cgroup2 cgroup rw\n", -1, 1, NULL, NULL},
+        {"3 1 8:1 /srv /data rw,relatime - ext4 /dev/sda1 rw\n", -1, -1, "/data", NULL},
+        {"3 1 8:1 /srv /data rw,nosuid,nodev - ext4 /dev/sda1 rw\n", -1, -1, NULL, NULL},
+        {"3 1 8:1 /srv /data ro,relatime - ext4 /dev/sda1 rw\n", -1, -1, NULL, NULL},
+        {"3 1 8:1 /h /etc/hosts rw,relatime - ext4 /dev/sda1 rw\n", -1, -1, NULL, NULL},
+        {"4 1 0:3 / /tmp rw,nosuid,nodev,noexec - tmpfs tmpfs rw,size=64k\n", -1, -1, NULL, NULL},
+        {"4 1 0:3 / /tmp rw,nosuid,nodev - tmpfs tmpfs rw,size=64k\n", -1, -1, NULL, "/tmp"},
+        {"4 1 0:3 / /tmp rw,nosuid,nodev,noexec - tmpfs tmpfs rw\n", -1, -1, NULL, "/tmp"},
+        {"4 1 0:3 / /dev/shm rw - tmpfs shm rw\n", -1, -1, NULL, NULL},
+        {"", -1, -1, NULL, NULL},
+        {"nonsense\n1 2 3\n1 0 0:1 / / rw", -1, -1, NULL, NULL},
+        {"1 0 0:1 / / rw no hyphen overlay overlay rw\n", -1, -1, NULL, NULL},
+    };
+    for (size_t i = 0; i < ROWS(rows); i++) {
+        struct tly_process_facts facts = {0};
+        tly_mounts_judge(tly_text_of(rows[i].text), &facts);
+        assert_int_equal(facts.root_read_only, rows[i].root_read_only);
+        assert_int_equal(facts.cgroups_writable, rows[i].cgroups_writable);
+        assert_int_equal(facts.loose_mounts.count, rows[i].loose_mount != NULL);
+        assert_int_equal(facts.loose_tmpfs.count, rows[i].loose_tmpfs != NULL);
+        if (rows[i].loose_mount) {
+            assert_string_equal(facts.loose_mounts.at[0], rows[i].loose_mount);
+        }
+        if (rows[i].loose_tmpfs) {
+            assert_string_equal(facts.loose_tmpfs.at[0], rows[i].loose_tmpfs);
+        }
+    }
+}
+
+/* ---- procfs ---- */
+
+static void own_process(void **state)
+{
+    (void)state;
+    const struct tly_host_paths paths = {.proc = "/proc", .cgroup = NULL};
+    struct tly_process_facts facts;
+    char why[160] = "";
+    TLY_AUTO_FD fd = -1;
+    /* "/" stands in every cgroup file, so it passes for an id here. */
+    assert_int_equal(tly_process_open(&paths, getpid(), TLY_TEXT("/"), &fd, why), 0);
+    tly_process_look(&paths, fd, &facts);
+    assert_true(facts.seen);
+    assert_int_equal(facts.processes, 1);
+    assert_int_equal(facts.processes_seen, 0); /* no cgroup to ask */
+    assert_int_equal(facts.root_processes.count, geteuid() == 0);
+    assert_int_equal(facts.memory_max, -1);
+    assert_true(facts.open_files_max > 0);
+    assert_int_equal(facts.no_new_privileges, 0);
+    assert_true(facts.root_read_only >= 0);
+    assert_int_equal(facts.listeners_seen, 1);
+}
+
+static void whose_process(void **state)
+{
+    (void)state;
+    const struct tly_host_paths paths = {.proc = "/proc", .cgroup = NULL};
+    char why[160] = "";
+    int fd = -1;
+    assert_int_equal(tly_process_open(&paths, 0, TLY_TEXT("ab"), &fd, why), -ESRCH);
+    assert_string_equal(why, "it does not run");
+    assert_int_equal(tly_process_open(&paths, getpid(), TLY_TEXT("0123456789abcdef"), &fd, why),
+                     -ESRCH);
+    assert_non_null(strstr(why, "none of its own"));
+    assert_true(tly_process_open(&paths, INT_MAX, TLY_TEXT("/"), &fd, why) < 0);
+    assert_int_equal(fd, -1);
+}
+
+/* ---- file systems ---- */
+
+struct tree {
+    char path[TEMP_DIR_MAX];
+    int fd;
+};
+
+static void make_file(const struct tree *tree, const char *name, const char *text, mode_t mode)
+{
+    TLY_AUTO_FD fd = openat(tree->fd, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    assert_true(fd >= 0);
+    assert_int_equal(tly_file_write_fd(fd, text, strlen(text)), 0);
+    assert_int_equal(fchmod(fd, mode), 0);
+}
+
+static void make_folder(const struct tree *tree, const char *name)
+{
+    assert_int_equal(mkdirat(tree->fd, name, 0755), 0);
+}
+
+static int make(void **state)
+{
+    static struct tree tree;
+    temp_dir_make(tree.path);
+    assert_int_equal(chmod(tree.path, 0755), 0);
+    tree.fd = open(tree.path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    assert_true(tree.fd >= 0);
+    *state = &tree;
+    return 0;
+}
+
+static int drop(void **state)
+{
+    struct tree *tree = *state;
+    assert_int_equal(close(tree->fd), 0);
+    temp_dir_remove(tree->path);
+    return 0;
+}
+
+/* What an intruder may leave: links out of the root, pipes, a file without an end. */
+static void hostile_files(void **state)
+{
+    const struct tree *tree = *state;
+    struct tly_buf buf;
+    make_folder(tree, "etc");
+    assert_int_equal(symlinkat("/etc/passwd", tree->fd, "etc/os-release"), 0);
+    assert_int_equal(symlinkat("../../../../../../etc/passwd", tree->fd, "up"), 0);
+    assert_int_equal(symlinkat("/proc/self/root/etc/passwd", tree->fd, "magic"), 0);
+    assert_int_equal(mkfifoat(tree->fd, "pipe", 0644), 0);
+    assert_int_equal(symlinkat("loop", tree->fd, "loop"), 0);
+    tly_buf_init(&buf, 4096);
+    assert_int_equal(tly_rootfs_read(tree->fd, "/etc/os-release", &buf), -ENOENT);
+    assert_int_equal(tly_rootfs_read(tree->fd, "up", &buf), -ENOENT);
+    assert_int_equal(tly_rootfs_read(tree->fd, "magic", &buf), -ENOENT);
+    assert_int_equal(tly_rootfs_read(tree->fd, "/../../../etc/passwd", &buf), -ENOENT);
+    assert_int_equal(tly_rootfs_read(tree->fd, "pipe", &buf), -EINVAL);
+    assert_int_equal(tly_rootfs_read(tree->fd, "loop", &buf), -ELOOP);
+    assert_int_equal(tly_rootfs_read(tree->fd, "etc", &buf), -EINVAL);
+    make_file(tree, "etc/passwd", "inside", 0644);
+    /* The links lead somewhere now: to the root's own file. */
+    assert_int_equal(tly_rootfs_read(tree->fd, "up", &buf), 0);
+    expect_text(tly_buf_text(&buf), "inside");
+    tly_buf_done(&buf);
+    tly_buf_init(&buf, 3);
+    assert_int_equal(tly_rootfs_read(tree->fd, "etc/passwd", &buf), TLY_E_LIMIT);
+    tly_buf_done(&buf);
+}
+
+static void image_facts(void **state)
+{
+    const struct tree *tree = *state;
+    struct tly_rootfs_facts facts = {0};
+    make_folder(tree, "etc");
+    make_folder(tree, "bin");
+    make_folder(tree, "usr");
+    make_folder(tree, "usr/bin");
+    make_file(tree, "etc/os-release", "ID=debian\nVERSION_ID=\"12\"\nPRETTY_NAME='Debian 12'\n",
+              0644);
+    make_file(tree, "bin/busybox", "", 0755);
+    assert_int_equal(symlinkat("busybox", tree->fd, "bin/sh"), 0);
+    assert_int_equal(symlinkat("nowhere", tree->fd, "usr/bin/gcc"), 0);
+    make_file(tree, "usr/bin/curl", "", 0755);
+    tly_rootfs_look_image(tree->fd, &facts);
+    assert_string_equal(facts.os_id, "debian");
+    assert_string_equal(facts.os_version, "12");
+    assert_string_equal(facts.os_name, "Debian 12");
+    assert_int_equal(facts.shells.count, 2); /* /bin/sh and /bin/busybox */
+    assert_int_equal(facts.build_tools.count, 0);
+    assert_true(facts.has_curl && !facts.has_wget);
+}
+
+static void modes(void **state)
+{
+    const struct tree *tree = *state;
+    struct tly_rootfs_facts facts = {0};
+    make_folder(tree, "bin");
+    make_folder(tree, "tmp");
+    assert_int_equal(fchmodat(tree->fd, "tmp", 01777, 0), 0);
+    make_file(tree, "bin/su", "", 04755);
+    make_file(tree, "bin/wall", "", 02755);
+    make_file(tree, "bin/odd", "", 04644); /* cannot be executed */
+    make_file(tree, "bin/open", "", 0666);
+    assert_int_equal(symlinkat("bin/su", tree->fd, "link"), 0);
+    const struct tly_rootfs_limits limits = {.inodes_max = 1000, .walk_ms = 60000};
+    tly_rootfs_walk(tree->fd, &limits, &facts);
+    assert_int_equal(facts.walked, 1);
+    assert_int_equal(facts.setuid.count, 2);
+    assert_int_equal(facts.world_writable.count, 1);
+    assert_string_equal(facts.world_writable.at[0], "/bin/open");
+    /* The bound on inodes. */
+    const struct tly_rootfs_limits few = {.inodes_max = 3, .walk_ms = 60000};
+    tly_rootfs_walk(tree->fd, &few, &facts);
+    assert_int_equal(facts.walked, 0);
+}
+
+/* Folders within folders beyond any sense: it ends, and says that it was not whole. */
+static void deep_folders(void **state)
+{
+    const struct tree *tree = *state;
+    struct tly_rootfs_facts facts = {0};
+    char path[512] = "d";
+    for (size_t i = 0; i < 100; i++) {
+        make_folder(tree, path);
+        (void)strncat(path, "/d", sizeof(path) - strlen(path) - 1);
+    }
+    const struct tly_rootfs_limits limits = {.inodes_max = 100000, .walk_ms = 60000};
+    tly_rootfs_walk(tree->fd, &limits, &facts);
+    assert_int_equal(facts.walked, 0);
+}
+
+static void secrets(void **state)
+{
+    const struct tree *tree = *state;
+    struct tly_rootfs_facts facts = {0};
+    make_folder(tree, "run");
+    make_folder(tree, "run/secrets");
+    make_folder(tree, "app");
+    make_file(tree, "run/secrets/db", "x", 0444);
+    make_file(tree, "app/tls.key", "x", 0400);
+    make_file(tree, "app/id_rsa", "x", 0644);
+    make_file(tree, "app/id_rsa.pub", "x", 0644);
+    make_file(tree, "app/main.py", "x", 0644);
+    assert_int_equal(symlinkat("/app/main.py", tree->fd, "app/link.key"), 0);
+    tly_rootfs_look_container(tree->fd, "/app", &facts);
+    assert_int_equal(facts.secret_files, 3);
+    assert_int_equal(facts.swarm_secrets.count, 1);
+    assert_int_equal(facts.open_secrets.count, 2);
+    assert_string_equal(facts.open_secrets.at[1], "/app/id_rsa");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(mountinfo),
+        cmocka_unit_test(own_process),
+        cmocka_unit_test(whose_process),
+        cmocka_unit_test_setup_teardown(hostile_files, make, drop),
+        cmocka_unit_test_setup_teardown(image_facts, make, drop),
+        cmocka_unit_test_setup_teardown(modes, make, drop),
+        cmocka_unit_test_setup_teardown(deep_folders, make, drop),
+        cmocka_unit_test_setup_teardown(secrets, make, drop),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
