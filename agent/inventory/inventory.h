@@ -80,6 +80,19 @@ int tly_inventory_listen(struct tly_inventory *inventory, tly_change_fn changed,
                          void *arg) TLY_CHECK;
 void tly_inventory_unlisten(struct tly_inventory *inventory, tly_change_fn changed, void *arg);
 
+/* What the engine told that changes no container of the inventory: of networks, execs, images, the
+ * engine itself. Borrowed during the call. */
+struct tly_engine_news {
+    struct tly_text type, action; /* Docker's words: "network", "connect" */
+    struct tly_text id;           /* of what it is about */
+    struct tly_text container;    /* for a network: who joined or left; else empty */
+};
+typedef void (*tly_news_fn)(void *arg, const struct tly_engine_news *news);
+int tly_inventory_news(struct tly_inventory *inventory, tly_news_fn told, void *arg) TLY_CHECK;
+void tly_inventory_unnews(struct tly_inventory *inventory, tly_news_fn told, void *arg);
+/* By the source that hears of it; also of what does change a container. */
+void tly_inventory_tell(struct tly_inventory *inventory, const struct tly_engine_news *news);
+
 /* ---- samples ---- */
 
 /* A place for one collector's sets: at most TLY_SLOTS_MAX are given out, at start (TLY_E_LIMIT);

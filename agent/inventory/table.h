@@ -34,6 +34,11 @@ struct tly_listener {
     void *arg;
 };
 
+struct tly_hearer {
+    tly_news_fn told; /* NULL: free */
+    void *arg;
+};
+
 struct tly_meter {
     tly_meter_fn read; /* NULL: free */
     void *arg;
@@ -65,6 +70,7 @@ struct tly_inventory {
     bool hidden[TLY_FAMILY_COUNT];
 
     struct tly_listener listeners[TLY_LISTENERS_MAX];
+    struct tly_hearer hearers[TLY_LISTENERS_MAX];
     struct tly_meter meters[TLY_METERS_MAX];
 
     struct tly_refresher refreshers[TLY_REFRESHERS_MAX];

@@ -80,9 +80,28 @@ static void run_ended(struct collector *self, bool success, int64_t duration_ns)
 
 /* ---- what the session says ---- */
 
+/* Who joined a network or left it stands among the attributes. */
+static void tell_news(struct collector *self, const struct tly_docker_event *event)
+{
+    struct tly_engine_news news = {
+        .type = event->type,
+        .action = event->action,
+        .id = event->id,
+        .container = TLY_TEXT(""),
+    };
+    bool network = tly_text_equal(event->type, TLY_TEXT("network"));
+    for (size_t i = 0; network && i < event->attribute_count; i++) {
+        if (tly_text_equal(event->attributes[i].key, TLY_TEXT("container"))) {
+            news.container = event->attributes[i].value;
+        }
+    }
+    tly_inventory_tell(self->inventory, &news);
+}
+
 static void session_event(void *arg, const struct tly_docker_event *event)
 {
     struct collector *self = arg;
+    tell_news(self, event);
     if (!self->settings->records) {
         return;
     }
