@@ -48,6 +48,7 @@ struct tly_collector {
     const struct tly_run_stats *(*stats)(const void *self); /* borrowed */
     /* True once the first look at the world is done: /-/ready waits for all collectors. */
     bool (*ready)(const void *self);
+    const struct tly_route *routes; /* ends in a row with path NULL; or NULL */
 };
 
 struct tly_output {

@@ -249,12 +249,14 @@ static int make_web(struct tly_runner *runner, struct tly_error *err)
 
 static int add_routes(struct tly_runner *runner, const struct unit *unit, struct tly_error *err)
 {
-    const struct tly_route *route = runner->web ? unit->output->routes : NULL;
+    const char *name = unit->output ? unit->output->name : unit->collector->name;
+    const struct tly_route *route = unit->output ? unit->output->routes : unit->collector->routes;
+    route = runner->web ? route : NULL;
     for (; route && route->path; route++) {
         int rc = tly_web_add(runner->web, route, unit->self);
         if (rc < 0) {
-            return tly_error_set(err, rc, "output %s cannot serve %s: %s", unit->output->name,
-                                 route->path, tly_error_name(rc));
+            return tly_error_set(err, rc, "%s cannot serve %s: %s", name, route->path,
+                                 tly_error_name(rc));
         }
     }
     return 0;
@@ -292,6 +294,10 @@ int tly_runner_start_collectors(struct tly_runner *runner, struct tly_error *err
             return rc;
         }
         runner->unit_count++;
+        rc = add_routes(runner, unit, err);
+        if (rc < 0) {
+            return rc;
+        }
     }
     return 0;
 }
@@ -381,6 +387,9 @@ static void stop_collectors(struct tly_runner *runner)
     for (size_t i = 0; i < runner->unit_count; i++) {
         struct unit *unit = &runner->units[i];
         if (unit->collector) {
+            if (runner->web) {
+                tly_web_withdraw(runner->web, unit->self);
+            }
             unit->collector->stop(unit->self, unit_stopped, unit);
         }
     }

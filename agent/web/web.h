@@ -29,8 +29,8 @@ struct tly_web;
 int tly_web_new(struct tly_loop *loop, const struct tly_web_settings *settings,
                 struct tly_web **ret_web, struct tly_error *err) TLY_CHECK;
 
-/* Adds a route before `start`; `route` is borrowed for the server's life, `self` goes to its
- * handler. -EEXIST for a path that is taken, TLY_E_LIMIT. */
+/* Adds a route, before `start` or after it; `route` is borrowed for the server's life, `self` goes
+ * to its handler. -EEXIST for a path that is taken, TLY_E_LIMIT. */
 int tly_web_add(struct tly_web *web, const struct tly_route *route, void *self) TLY_CHECK;
 
 /* The routes of `self` are no longer served: from now on they answer 503. For an output that stops

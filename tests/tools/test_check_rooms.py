@@ -35,7 +35,7 @@ BAD = [
     ("agent/command/a.c", HEAD + '#include "outputs/forward/f.h"\n', "may not include", 2),
     ("agent/main.c", HEAD + '#include "collectors/logs/logs.h"\n', "may not include", 2),
     ("collectors/logs/a.c", HEAD + '#include "collectors/docker/d.h"\n', "may not include", 2),
-    ("collectors/logs/a.c", HEAD + '#include "agent/web/route.h"\n', "may not include", 2),
+    ("collectors/logs/a.c", HEAD + '#include "agent/web/web.h"\n', "may not include", 2),
     ("outputs/forward/a.c", HEAD + '#include "agent/web/web.h"\n', "may not include", 2),
     ("outputs/forward/a.c", HEAD + '#include "outputs/prometheus/p.h"\n', "may not include", 2),
     ("collectors/logs/a.c", HEAD + '#include "file.h"\n', "starts at the project's root", 2),
