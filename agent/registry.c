@@ -5,7 +5,6 @@
 #include "agent/registry.h"
 
 #include "agent/group_settings.h"
-#include "collectors/posture/settings.h"
 
 extern const struct tly_collector tly_collector_cgroup;
 extern const struct tly_collector tly_collector_disk;
@@ -14,6 +13,7 @@ extern const struct tly_collector tly_collector_logs;
 extern const struct tly_collector tly_collector_machine;
 extern const struct tly_collector tly_collector_network;
 extern const struct tly_collector tly_collector_processes;
+extern const struct tly_collector tly_collector_posture;
 extern const struct tly_collector tly_collector_receiver;
 extern const struct tly_output tly_output_prometheus;
 extern const struct tly_output tly_output_forward;
@@ -21,9 +21,11 @@ extern const struct tly_output tly_output_alertmanager;
 extern const struct tly_output tly_output_webhook;
 
 const struct tly_collector *const tly_collectors[] = {
-    &tly_collector_cgroup,  &tly_collector_disk,     &tly_collector_docker,
-    &tly_collector_network, &tly_collector_machine,  &tly_collector_processes,
-    &tly_collector_logs,    &tly_collector_receiver, NULL,
+    &tly_collector_cgroup,  &tly_collector_disk,
+    &tly_collector_docker,  &tly_collector_network,
+    &tly_collector_machine, &tly_collector_processes,
+    &tly_collector_logs,    &tly_collector_receiver,
+    &tly_collector_posture, NULL,
 };
 
 const struct tly_output *const tly_outputs[] = {
@@ -34,7 +36,7 @@ const struct tly_output *const tly_outputs[] = {
     NULL,
 };
 
-enum { CORE_SECTIONS = 8 };
+enum { CORE_SECTIONS = 7 };
 enum {
     MODULES = sizeof(tly_collectors) / sizeof(tly_collectors[0]) +
               sizeof(tly_outputs) / sizeof(tly_outputs[0])
@@ -44,7 +46,7 @@ const struct tly_section *const *tly_sections(size_t *ret_count)
 {
     static const struct tly_section *sections[CORE_SECTIONS + MODULES] = {
         &tly_settings_section, &tly_docker_section, &tly_collect_section, &tly_group_section,
-        &tly_spool_section,    &tly_web_section,    &tly_log_section,     &tly_posture_section,
+        &tly_spool_section,    &tly_web_section,    &tly_log_section,
     };
     static size_t count;
     if (count == 0) {

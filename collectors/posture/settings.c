@@ -115,7 +115,7 @@ static const struct tly_option posture_rows[] = {
     {.key = "waiver_label",
      .type = TLY_OPTION_STRING,
      .offset = POSTURE_OFFSET(waiver_label),
-     .fallback = "",
+     .fallback = "\"\"",
      .help = "A container label that holds ids of checks to waive, commas between. Empty: labels "
              "waive nothing, because who sets them is who is audited."},
     {.key = "waivers",

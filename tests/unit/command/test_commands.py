@@ -203,7 +203,7 @@ forward:
             self.assertIn(f"| `{name}` |", metrics)
         self.expect(tallyman("check", "--print=metric"), 2, "",
                     "tallyman check: `metric` cannot be printed, did you mean `metrics`; there are "
-                    "defaults, configuration and metrics\n")
+                    "defaults, configuration, metrics and posture\n")
         self.expect(tallyman("check", "--print=metrics", "x"), 2)
 
 
