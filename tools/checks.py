@@ -163,6 +163,7 @@ def count_cmocka(output):
 def meson_tests(run, kind, suite):
     folder = os.path.join(BUILDS, kind)
     code, _ = run.command(["meson", "test", "-C", folder, "--no-rebuild", "--suite", suite,
+                           "--logbase", f"testlog-{suite}",
                            "--num-processes", str(TESTS_AT_A_TIME), "--print-errorlogs",
                            "--timeout-multiplier", "6", "--logbase", f"testlog-{suite}"],
                           may_fail=True)
