@@ -91,6 +91,7 @@ void tly_inventory_free(struct tly_inventory *inventory)
     }
     free(inventory->choice.globs);
     tly_samples_done(&inventory->scratch);
+    tly_inventory_scans_free(inventory);
     free(inventory);
 }
 

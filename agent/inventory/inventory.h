@@ -93,6 +93,25 @@ void tly_inventory_unnews(struct tly_inventory *inventory, tly_news_fn told, voi
 /* By the source that hears of it; also of what does change a container. */
 void tly_inventory_tell(struct tly_inventory *inventory, const struct tly_engine_news *news);
 
+/* ---- scans of images ---- */
+
+/* What a scanner reported of an image, as far as judging it goes. */
+struct tly_image_scan {
+    int64_t scanned_ns; /* realtime */
+    int64_t critical_fixable, high_fixable;
+    int end_of_life; /* of the distribution in it: 1, 0, -1 not told */
+};
+
+/* By the collector of reports: forgets all scans, and says that there is such a collector. */
+void tly_inventory_scans_begin(struct tly_inventory *inventory);
+int tly_inventory_put_scan(struct tly_inventory *inventory, struct tly_text image_id,
+                           const struct tly_image_scan *scan) TLY_CHECK; /* -ENOMEM */
+/* Whether reports are collected at all. */
+bool tly_inventory_scans_known(const struct tly_inventory *inventory);
+/* NULL: never scanned. Borrowed until the next begin. */
+const struct tly_image_scan *tly_inventory_scan(const struct tly_inventory *inventory,
+                                                struct tly_text image_id);
+
 /* ---- samples ---- */
 
 /* A place for one collector's sets: at most TLY_SLOTS_MAX are given out, at start (TLY_E_LIMIT);

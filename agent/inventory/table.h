@@ -71,6 +71,7 @@ struct tly_inventory {
 
     struct tly_listener listeners[TLY_LISTENERS_MAX];
     struct tly_hearer hearers[TLY_LISTENERS_MAX];
+    struct tly_map *scans; /* image id -> struct tly_image_scan; NULL: nobody collects them */
     struct tly_meter meters[TLY_METERS_MAX];
 
     struct tly_refresher refreshers[TLY_REFRESHERS_MAX];
@@ -88,5 +89,8 @@ void tly_row_publish_facts(struct tly_inventory *inventory, struct tly_row *row)
 /* The inventory's own figures. */
 void tly_inventory_measure(const struct tly_inventory *inventory, struct tly_samples *samples);
 void tly_refresh_done(struct tly_inventory *inventory); /* frees what waits; calls nobody */
+
+/* Of scans.c, for the inventory's end. */
+void tly_inventory_scans_free(struct tly_inventory *inventory);
 
 #endif
