@@ -14,6 +14,7 @@ extern const struct tly_collector tly_collector_machine;
 extern const struct tly_collector tly_collector_network;
 extern const struct tly_collector tly_collector_processes;
 extern const struct tly_collector tly_collector_posture;
+extern const struct tly_collector tly_collector_vulnerabilities;
 extern const struct tly_collector tly_collector_receiver;
 extern const struct tly_output tly_output_prometheus;
 extern const struct tly_output tly_output_forward;
@@ -21,11 +22,17 @@ extern const struct tly_output tly_output_alertmanager;
 extern const struct tly_output tly_output_webhook;
 
 const struct tly_collector *const tly_collectors[] = {
-    &tly_collector_cgroup,  &tly_collector_disk,
-    &tly_collector_docker,  &tly_collector_network,
-    &tly_collector_machine, &tly_collector_processes,
-    &tly_collector_logs,    &tly_collector_receiver,
-    &tly_collector_posture, NULL,
+    &tly_collector_cgroup,
+    &tly_collector_disk,
+    &tly_collector_docker,
+    &tly_collector_network,
+    &tly_collector_machine,
+    &tly_collector_processes,
+    &tly_collector_logs,
+    &tly_collector_receiver,
+    &tly_collector_vulnerabilities,
+    &tly_collector_posture,
+    NULL,
 };
 
 const struct tly_output *const tly_outputs[] = {

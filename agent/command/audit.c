@@ -11,6 +11,8 @@
 #include "agent/loop/loop.h"
 #include "agent/registry.h"
 #include "collectors/posture/report.h"
+#include "collectors/vulnerabilities/settings.h"
+#include "collectors/vulnerabilities/store.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -43,6 +45,7 @@ struct audit {
     struct tly_subject **subjects; /* owned */
     size_t count, cap;
     struct tly_audit_summary summary;
+    struct tly_scan_store *scans; /* owned; NULL: no reports are read */
     bool no_memory;
 };
 
@@ -143,6 +146,53 @@ static int conclude(const struct audit *audit, const struct options *options)
 
 /* ---- looking ---- */
 
+/* The image's own names are those that a tag may join by. */
+static void scan_of(void *arg, struct tly_text image_id, const json_t *image,
+                    struct tly_scan_facts *ret_scan)
+{
+    const struct audit *audit = arg;
+    enum tly_scan_match match = TLY_SCAN_BY_TAG;
+    struct tly_text tag = tly_json_string(tly_json_item(tly_json_at(image, "RepoTags"), 0));
+    const struct tly_scan_report *report = tly_scan_store_find(
+        audit->scans, image_id, tag.at ? tag : (struct tly_text){"", 0}, image, &match);
+    ret_scan->enabled = true;
+    if (report) {
+        ret_scan->scanned = true;
+        ret_scan->scanned_ns = report->time_ns;
+        ret_scan->critical_fixable = (int64_t)report->unique[TLY_VULNERABILITY_CRITICAL][1];
+        ret_scan->high_fixable = (int64_t)report->unique[TLY_VULNERABILITY_HIGH][1];
+        ret_scan->end_of_life = (tly_tristate)report->end_of_life;
+    }
+}
+
+static void say_refused(void *arg, const char *name, const char *reason)
+{
+    const struct tly_vulnerabilities_settings *settings = arg;
+    (void)fprintf(stderr, "tallyman audit: %s/%s: %s; it is left out\n", settings->directory, name,
+                  reason);
+}
+
+/* One that can't be read is said; the audit goes on without. */
+static int read_scans(struct audit *audit, const struct tly_config *config, struct tly_error *err)
+{
+    struct tly_vulnerabilities_settings settings =
+        *(const struct tly_vulnerabilities_settings *)tly_config_section(
+            config, &tly_vulnerabilities_section);
+    if (!settings.directory) {
+        return 0;
+    }
+    int rc = tly_scan_store_new(settings.directory, (size_t)settings.reports_max,
+                                (uint64_t)settings.report_bytes_max, &audit->scans);
+    if (rc == 0 && (rc = tly_scan_store_look(audit->scans)) < 0) {
+        return tly_error_set(err, rc, "cannot read vulnerabilities.directory %s: %s",
+                             settings.directory, tly_error_name(rc));
+    }
+    if (rc == 0) {
+        tly_scan_store_each_refused(audit->scans, say_refused, &settings);
+    }
+    return rc < 0 ? tly_error_set(err, rc, "%s", tly_error_name(rc)) : 0;
+}
+
 static int look_at_engine(struct audit *audit, const struct tly_config *config,
                           const struct tly_posture_settings *settings,
                           const struct options *options, struct tly_error *err)
@@ -155,6 +205,8 @@ static int look_at_engine(struct audit *audit, const struct tly_config *config,
         .settings = settings,
         .containers_max = (size_t)collect->containers_max,
         .proc = "/proc",
+        .scan = audit->scans ? scan_of : NULL,
+        .scan_arg = audit,
     };
     const struct tly_audit_scope scope = {
         .containers = options->containers,
@@ -228,13 +280,15 @@ static int audit_all(const struct tly_command *command, const struct tly_config 
     } else if (options->inspect) {
         rc = look_at_file(&audit, &settings, options->inspect, &err);
     } else {
-        rc = look_at_engine(&audit, config, &settings, options, &err);
+        rc = read_scans(&audit, config, &err);
+        rc = rc < 0 ? rc : look_at_engine(&audit, config, &settings, options, &err);
     }
     int code = rc < 0 ? tly_command_fail(command, "%s", err.text) : conclude(&audit, options);
     for (size_t i = 0; i < audit.count; i++) {
         tly_subject_free(audit.subjects[i]);
     }
     free(audit.subjects);
+    tly_scan_store_free(audit.scans);
     tly_loop_free(audit.loop);
     return code;
 }

@@ -478,6 +478,22 @@ static void collector_stop(void *arg, void (*stopped)(void *arg), void *stopped_
     tly_audit_free(self->audit, collector_free, self);
 }
 
+static void scan_of(void *arg, struct tly_text image_id, const json_t *image,
+                    struct tly_scan_facts *ret_scan)
+{
+    const struct collector *self = arg;
+    const struct tly_image_scan *scan = tly_inventory_scan(self->inventory, image_id);
+    (void)image;
+    ret_scan->enabled = tly_inventory_scans_known(self->inventory);
+    if (scan) {
+        ret_scan->scanned = true;
+        ret_scan->scanned_ns = scan->scanned_ns;
+        ret_scan->critical_fixable = scan->critical_fixable;
+        ret_scan->high_fixable = scan->high_fixable;
+        ret_scan->end_of_life = (tly_tristate)scan->end_of_life;
+    }
+}
+
 static int parts_make(struct collector *self, struct tly_error *err)
 {
     static const struct tly_audit_events events = {
@@ -488,6 +504,8 @@ static int parts_make(struct collector *self, struct tly_error *err)
         .settings = &self->settings,
         .containers_max = self->containers_max,
         .proc = "/proc",
+        .scan = scan_of,
+        .scan_arg = self,
     };
     self->subjects = tly_map_new();
     self->changed = tly_map_new();
