@@ -20,12 +20,39 @@ const char *const tly_vulnerability_names[TLY_VULNERABILITY_SEVERITIES] = {
 #define KEYS(X)                                                                                    \
     X(SchemaVersion)                                                                               \
     X(ArtifactName)                                                                                \
-    X(CreatedAt) X(Metadata) X(OS) X(EOSL) X(ImageID) X(RepoTags) X(RepoDigests) X(Results)        \
-        X(Vulnerabilities) X(VulnerabilityID) X(Severity) X(FixedVersion) X(Trivy) X(Version)      \
-            X(matches) X(vulnerability) X(id) X(severity) X(fix) X(state) X(source) X(target)      \
-                X(userInput) X(imageID) X(manifestDigest) X(tags) X(repoDigests) X(descriptor)     \
-                    X(name) X(version) X(timestamp) X(manifest_hash) X(vulnerabilities)            \
-                        X(normalized_severity) X(fixed_in_version) X(package_vulnerabilities)
+    X(CreatedAt)                                                                                   \
+    X(Metadata)                                                                                    \
+    X(OS)                                                                                          \
+    X(EOSL)                                                                                        \
+    X(ImageID)                                                                                     \
+    X(RepoTags)                                                                                    \
+    X(RepoDigests)                                                                                 \
+    X(Results)                                                                                     \
+    X(Vulnerabilities)                                                                             \
+    X(VulnerabilityID)                                                                             \
+    X(Severity)                                                                                    \
+    X(FixedVersion)                                                                                \
+    X(Trivy)                                                                                       \
+    X(Version)                                                                                     \
+    X(matches)                                                                                     \
+    X(vulnerability)                                                                               \
+    X(id)                                                                                          \
+    X(severity)                                                                                    \
+    X(fix)                                                                                         \
+    X(state)                                                                                       \
+    X(source)                                                                                      \
+    X(target)                                                                                      \
+    X(userInput)                                                                                   \
+    X(imageID)                                                                                     \
+    X(manifestDigest)                                                                              \
+    X(tags)                                                                                        \
+    X(repoDigests)                                                                                 \
+    X(descriptor)                                                                                  \
+    X(name)                                                                                        \
+    X(version)                                                                                     \
+    X(timestamp)                                                                                   \
+    X(manifest_hash)                                                                               \
+    X(vulnerabilities) X(normalized_severity) X(fixed_in_version) X(package_vulnerabilities)
 
 enum key {
     OTHER, /* a key without meaning here, or any member of a map */

@@ -54,7 +54,7 @@ static void judged(void *arg, struct tly_subject *subject)
     struct audit *audit = arg;
     if (audit->count == audit->cap) {
         size_t cap = audit->cap ? 2 * audit->cap : 64;
-        struct tly_subject **more = realloc(audit->subjects, cap * sizeof(*more));
+        struct tly_subject **more = realloc(audit->subjects, cap * sizeof(struct tly_subject *));
         if (!more) {
             tly_subject_free(subject);
             audit->no_memory = true;

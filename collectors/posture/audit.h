@@ -24,6 +24,9 @@ struct tly_audit_config {
     const struct tly_posture_settings *settings; /* the same */
     size_t containers_max;                       /* more are left out, and counted */
     const char *proc;                            /* "/proc" */
+    /* CPU time for tables of TCP sockets in one audit; those for which none is left keep what was
+     * last found, until it is their turn. 0: no bound. */
+    int64_t sockets_budget_ns;
     /* What scanners say of an image, by its id and references; NULL: no reports are read. Called on
      * the loop. */
     void (*scan)(void *arg, struct tly_text image_id, const json_t *image,

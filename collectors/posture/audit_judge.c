@@ -40,7 +40,7 @@ static void keep(struct tly_audit_job *job, struct tly_subject *subject)
 {
     if (job->subject_count == job->subject_cap) {
         size_t cap = job->subject_cap ? 2 * job->subject_cap : 64;
-        struct tly_subject **more = realloc(job->subjects, cap * sizeof(*more));
+        struct tly_subject **more = realloc(job->subjects, cap * sizeof(struct tly_subject *));
         if (!more) {
             tly_subject_free(subject);
             job->failed++;
@@ -108,6 +108,47 @@ static void look_at_files(struct tly_audit *audit, const struct tly_audit_candid
     tly_rootfs_look_container(root_fd, folder, rootfs);
 }
 
+/* The tables of TCP sockets cost milliseconds: they are read when sockets came or went, and while
+ * there is time for it. */
+static void look_at_sockets(struct tly_audit *audit, struct tly_text id, int process_fd,
+                            struct tly_process_facts *process)
+{
+    struct tly_socket_counts count = {0};
+    if (tly_process_sockets(process_fd, &count) < 0) {
+        return;
+    }
+    struct tly_audit_sockets *known = tly_map_get(audit->sockets, id);
+    if (count.tcp + count.tcp6 == 0) {
+        tly_process_listeners(process_fd, &count, process);
+        return;
+    }
+    bool over = audit->config.sockets_budget_ns > 0 && audit->sockets_left_ns <= 0;
+    if (known && (over || memcmp(&known->sockets, &count, sizeof(count)) == 0)) {
+        known->seen = true;
+        process->listeners_seen = 1;
+        process->listener_count = known->count;
+        memcpy(process->listeners, known->listeners, sizeof(known->listeners));
+        return;
+    }
+    if (over) {
+        return; /* unknown for now */
+    }
+    int64_t before_ns = thread_cpu_ns();
+    tly_process_listeners(process_fd, &count, process);
+    audit->sockets_left_ns -= thread_cpu_ns() - before_ns;
+    if (!known && (known = calloc(1, sizeof(*known))) &&
+        tly_map_put(audit->sockets, id, known, NULL) < 0) {
+        free(known);
+        known = NULL;
+    }
+    if (known) {
+        known->seen = true;
+        known->sockets = count;
+        known->count = process->listener_count;
+        memcpy(known->listeners, process->listeners, sizeof(known->listeners));
+    }
+}
+
 static void look_live(struct tly_audit *audit, const struct tly_audit_candidate *candidate,
                       struct tly_process_facts *process, struct tly_rootfs_facts *rootfs)
 {
@@ -121,6 +162,7 @@ static void look_live(struct tly_audit *audit, const struct tly_audit_candidate 
         process->seen = false; /* `why` was told, or it does not run */
     } else {
         tly_process_look(&audit->paths, process_fd, process);
+        look_at_sockets(audit, tly_text_of(candidate->id), process_fd, process);
         look_at_files(audit, candidate, process_fd, process->no_new_privileges != 1, rootfs);
         return;
     }

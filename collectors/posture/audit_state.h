@@ -37,6 +37,14 @@ struct tly_audit_candidate {
     char *image_now;               /* owned; the id that its reference names today, or NULL */
 };
 
+/* What listens in a container, as long as its sockets are the same. */
+struct tly_audit_sockets {
+    struct tly_socket_counts sockets; /* that there were */
+    struct tly_listener listeners[TLY_LISTENERS_MAX];
+    size_t count;
+    bool seen; /* in this audit */
+};
+
 /* What the worker has and makes. Nothing else of the audit is touched by it. */
 struct tly_audit_job {
     struct tly_audit *audit;
@@ -67,7 +75,9 @@ struct tly_audit {
     struct tly_crowd crowd;
     struct tly_host_look host;
     bool host_looked;
-    struct tly_map *images; /* id -> struct tly_audit_image */
+    struct tly_map *sockets; /* container id -> struct tly_audit_sockets; the worker's */
+    int64_t sockets_left_ns; /* of the budget */
+    struct tly_map *images;  /* id -> struct tly_audit_image */
 
     /* The audit under way. */
     bool running, stopping, worker_busy;
@@ -86,13 +96,42 @@ struct tly_audit {
     void *freed_arg;
 };
 
+enum tly_audit_kind {
+    TLY_ASK_PING,
+    TLY_ASK_INFO,
+    TLY_ASK_VERSION,
+    TLY_ASK_BRIDGE,
+    TLY_ASK_NETWORKS,
+    TLY_ASK_IMAGES,
+    TLY_ASK_SWARM,
+    TLY_ASK_LIST,
+    TLY_ASK_CONTAINER,
+    TLY_ASK_EXEC,
+    TLY_ASK_IMAGE,
+    TLY_ASK_HISTORY,
+};
+
+/* ---- audit_ask.c ---- */
+
+/* Adds a request to those that wait. What it is about is borrowed until its stage is over. */
+void tly_audit_ask(struct tly_audit *audit, enum tly_audit_kind kind,
+                   struct tly_audit_candidate *candidate, struct tly_audit_image *image,
+                   const char *format, ...) TLY_PRINTF(5, 6);
+/* Starts what may run; calls for the next stage when nothing runs or waits. */
+void tly_audit_pump(struct tly_audit *audit);
+void tly_audit_asks_drop(struct tly_audit *audit); /* after the fetcher was freed */
+/* A name or id that can stand in a URL as it is. */
+bool tly_audit_is_plain(struct tly_text text);
+
+/* ---- audit_judge.c ---- */
+
 /* On the worker: judges the job's candidates, or images, engine and host. */
-void tly_audit_work(void *job);
+void tly_audit_work(void *arg);
 
 /* The facts that are the same for all. */
 struct tly_posture_facts tly_audit_facts(const struct tly_audit *audit);
 
-void tly_audit_image_free(void *image);
+void tly_audit_image_free(void *arg);
 /* Takes a reference apart from a list of images: the id that `reference` names, or NULL. */
 struct tly_text tly_audit_image_now(const struct tly_audit *audit, struct tly_text reference);
 /* Counts over the list of containers. */

@@ -20,15 +20,16 @@
 
 #define WHO "posture"
 
-#define FIRST_SWEEP_MS   1000 /* the other collectors find containers meanwhile */
-#define GATHER_MS        1000 /* changes of one container come in bursts */
-#define RETRY_MS         30000
-#define BATCH_MAX        64   /* containers that are judged together */
-#define EARLY_SWEEP_MS   5000 /* after a pull, a tag, a reload */
-#define KEY_MAX          512
-#define RECORD_BYTES_MAX ((size_t)64 << 10)
-#define REPORT_BYTES_MAX ((size_t)512 << 20)
-#define INSTANCE         1 /* nothing of it is carried */
+#define FIRST_SWEEP_MS    1000 /* the other collectors find containers meanwhile */
+#define GATHER_MS         1000 /* changes of one container come in bursts */
+#define RETRY_MS          30000
+#define BATCH_MAX         64   /* containers that are judged together */
+#define EARLY_SWEEP_MS    5000 /* after a pull, a tag, a reload */
+#define KEY_MAX           512
+#define RECORD_BYTES_MAX  ((size_t)64 << 10)
+#define REPORT_BYTES_MAX  ((size_t)512 << 20)
+#define SOCKETS_BUDGET_NS (50 * TLY_NS_PER_MS)
+#define INSTANCE          1 /* nothing of it is carried */
 
 struct collector {
     struct tly_loop *loop;
@@ -398,7 +399,7 @@ static void answer_findings(void *arg, struct tly_http_request *request)
     struct tly_buf body;
     tly_buf_init(&body, REPORT_BYTES_MAX);
     size_t count = self->subjects ? tly_map_count(self->subjects) : 0;
-    report.subjects = calloc(count + 1, sizeof(*report.subjects));
+    report.subjects = calloc(count + 1, sizeof(struct tly_subject *));
     for (void *at = NULL;
          report.subjects && count > 0 && tly_map_next(self->subjects, &at, &entry);) {
         report.subjects[report.count++] = entry.value;
@@ -504,6 +505,7 @@ static int parts_make(struct collector *self, struct tly_error *err)
         .settings = &self->settings,
         .containers_max = self->containers_max,
         .proc = "/proc",
+        .sockets_budget_ns = SOCKETS_BUDGET_NS,
         .scan = scan_of,
         .scan_arg = self,
     };

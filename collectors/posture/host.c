@@ -325,7 +325,11 @@ static void take_kernel(const struct tly_host_paths *paths, struct tly_host_fact
 static void take_listeners(int process_fd, struct tly_host_facts *facts)
 {
     struct tly_process_facts sockets = {0};
-    tly_process_listeners(process_fd, &sockets);
+    struct tly_socket_counts counts;
+    if (tly_process_sockets(process_fd, &counts) < 0) {
+        return;
+    }
+    tly_process_listeners(process_fd, &counts, &sockets);
     facts->api_listens = sockets.listeners_seen == 1 ? 0 : -1;
     for (size_t i = 0; i < sockets.listener_count; i++) {
         if (sockets.listeners[i].port == DOCKER_API_PORT && !sockets.listeners[i].udp) {

@@ -28,7 +28,7 @@ static void judge_setting(const struct tly_posture_facts *facts, struct tly_verd
         } else {
             tly_verdict_pass(verdict, "%s is %.*s", key, TLY_TEXT_ARGS(value));
         }
-    } else if (!tly_judge_has_host(facts, verdict)) {
+    } else if (!tly_judge_has_host(facts, verdict) || !facts->host) {
         return;
     } else if (!facts->host->settings_known) {
         tly_verdict_unknown(verdict, "daemon.json could not be read");
@@ -245,7 +245,7 @@ void tly_judge_userland_proxy(const struct tly_posture_facts *facts, struct tly_
         tly_verdict_fail(verdict, "docker-proxy processes run");
     } else if (equals(tly_facts_daemon(facts, "userland-proxy"), "false")) {
         tly_verdict_ok(verdict);
-    } else if (!tly_judge_has_host(facts, verdict)) {
+    } else if (!tly_judge_has_host(facts, verdict) || !facts->host) {
         return;
     } else if (!facts->host->settings_known) {
         tly_verdict_unknown(verdict, "daemon.json could not be read");

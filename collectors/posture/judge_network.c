@@ -316,7 +316,7 @@ static bool is_database(struct tly_text image)
     }
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         struct tly_text name = tly_text_of(names[i]);
-        if (tly_text_starts(last, name) &&
+        if (last.at && tly_text_starts(last, name) &&
             (last.len == name.len || strchr(":@-", last.at[name.len]))) {
             return true;
         }

@@ -148,16 +148,14 @@ void tly_judge_seccomp(const struct tly_posture_facts *facts, struct tly_verdict
         tly_verdict_fail(verdict, "its seccomp profile allows whatever it does not name");
     } else if (live && facts->process->seccomp != 2) {
         tly_verdict_fail(verdict, "the kernel filters no system calls of it");
-    } else if (live) {
-        tly_verdict_ok(verdict);
-    } else if (tly_json_truth_at(facts->container, "HostConfig.Privileged") == 1) {
+    } else if (!live && tly_json_truth_at(facts->container, "HostConfig.Privileged") == 1) {
         tly_verdict_fail(verdict, "privileged, and so without a seccomp filter");
-    } else if (facts->info && !tly_facts_security(facts, "seccomp").at) {
-        tly_verdict_fail(verdict, "the engine has no seccomp");
-    } else if (facts->info) {
-        tly_verdict_ok(verdict);
-    } else {
+    } else if (!live && !facts->info) {
         tly_verdict_unknown(verdict, "it does not run, and the engine did not tell of seccomp");
+    } else if (!live && !tly_facts_security(facts, "seccomp").at) {
+        tly_verdict_fail(verdict, "the engine has no seccomp");
+    } else {
+        tly_verdict_ok(verdict);
     }
 }
 

@@ -17,14 +17,28 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define FILE_BYTES_MAX (256 * 1024) /* mountinfo and socket tables of busy hosts */
-#define PROCESSES_MAX  256          /* of one container that are looked at */
-#define UDP_EPHEMERAL  32768        /* from here on a bound port is mostly a client's */
+#define FILE_STEP        16384
+#define FILE_SHORT       3072         /* mountinfo comes in pieces of up to a page, cut at lines */
+#define FILE_BYTES_MAX   (256 * 1024) /* mountinfo and socket tables of busy hosts */
+#define PROCESSES_MAX    256          /* of one container that are looked at */
+#define TABLE_BLOCK      16384        /* of a table of sockets that is read at once */
+#define TABLE_BLOCKS_MAX 64
+#define UDP_EPHEMERAL    32768 /* from here on a bound port is mostly a client's */
 
 static int read_file(int dir_fd, const char *name, struct tly_buf *buf)
 {
+    char *to = NULL;
+    TLY_AUTO_FD fd = -1;
     tly_buf_clear(buf);
-    int rc = tly_file_read(dir_fd, name, buf);
+    int rc = tly_file_open(dir_fd, name, O_RDONLY, &fd);
+    for (bool more = true; rc == 0 && more && buf->len < buf->max;) {
+        rc = tly_buf_reserve(buf, FILE_STEP, &to);
+        ssize_t got = rc < 0 ? 0 : read(fd, to, FILE_STEP);
+        rc = got < 0 ? -errno : rc;
+        buf->len += got > 0 ? (size_t)got : 0;
+        /* Such files come whole, or by pages: a short piece is the last one. */
+        more = got >= FILE_SHORT;
+    }
     return rc == TLY_E_LIMIT ? 0 : rc; /* what there was room for is the most important */
 }
 
@@ -217,9 +231,11 @@ static void take_process(struct tly_text status, struct tly_process_facts *facts
     }
 }
 
+/* The first process's status was read already; it has the number `first`. */
 static void take_members(const struct tly_host_paths *paths, struct tly_text pids,
-                         struct tly_process_facts *facts)
+                         struct tly_text status, struct tly_process_facts *facts)
 {
+    struct tly_text first = field(status, "Pid:");
     struct tly_buf buf;
     tly_buf_init(&buf, FILE_BYTES_MAX);
     facts->processes_seen = 1;
@@ -227,7 +243,9 @@ static void take_members(const struct tly_host_paths *paths, struct tly_text pid
         struct tly_text pid = tly_text_cut(&pids, '\n');
         char path[PATH_MAX];
         (void)snprintf(path, sizeof(path), "%s/%.*s/status", paths->proc, (int)pid.len, pid.at);
-        if (pid.len > 0 && read_file(AT_FDCWD, path, &buf) == 0) {
+        if (tly_text_equal(pid, first)) {
+            take_process(status, facts);
+        } else if (pid.len > 0 && read_file(AT_FDCWD, path, &buf) == 0) {
             take_process(tly_buf_text(&buf), facts);
         }
     }
@@ -267,7 +285,7 @@ static void take_cgroup(const struct tly_host_paths *paths, int process_fd, stru
         rc = read_file(fd, "cgroup.procs", &buf);
     }
     if (rc == 0 && buf.len > 0) {
-        take_members(paths, tly_buf_text(&buf), facts);
+        take_members(paths, tly_buf_text(&buf), status, facts);
     } else {
         take_process(status, facts); /* the first one alone */
     }
@@ -300,7 +318,8 @@ static struct tly_text next_word(struct tly_text *rest)
     return word;
 }
 
-static void take_socket(struct tly_text line, bool udp, struct tly_process_facts *facts)
+/* Whether it listens; it is kept if others than loopback reach it. */
+static bool take_socket(struct tly_text line, bool udp, struct tly_process_facts *facts)
 {
     (void)next_word(&line); /* "0:" */
     struct tly_text local = next_word(&line);
@@ -308,46 +327,124 @@ static void take_socket(struct tly_text line, bool udp, struct tly_process_facts
     struct tly_text state = next_word(&line);
     const char *wanted = udp ? "07" : "0A"; /* bound, listening */
     if (local.len == 0 || !tly_text_equal(state, tly_text_of(wanted))) {
-        return;
+        return false;
     }
     struct tly_text address = tly_text_cut(&local, ':');
     uint16_t port = local.at ? (uint16_t)hex(local) : 0;
     if (is_loopback(address) || port == 0 || (udp && port >= UDP_EPHEMERAL)) {
-        return;
+        return true;
     }
     for (size_t i = 0; i < facts->listener_count; i++) {
         if (facts->listeners[i].port == port && facts->listeners[i].udp == udp) {
-            return;
+            return true;
         }
     }
     if (facts->listener_count < TLY_LISTENERS_MAX) {
         facts->listeners[facts->listener_count++] = (struct tly_listener){port, udp};
     }
+    return true;
 }
 
-void tly_process_listeners(int process_fd, struct tly_process_facts *facts)
+/* "TCP: inuse 6 orphan 0 tw 577 alloc 6 mem 19": the first number is of this network alone. */
+static uint64_t sockets_in_use(struct tly_text text, const char *name)
 {
-    static const struct {
-        const char *name;
-        bool udp;
-    } tables[] = {{"net/tcp", false}, {"net/tcp6", false}, {"net/udp", true}, {"net/udp6", true}};
+    struct tly_text row = field(text, name);
+    uint64_t number = 0;
+    if (!row.at) {
+        return 0;
+    }
+    (void)tly_text_cut(&row, ' '); /* "inuse" */
+    return row.at && tly_text_u64(tly_text_cut(&row, ' '), &number) == 0 ? number : 0;
+}
+
+int tly_process_sockets(int process_fd, struct tly_socket_counts *ret_counts)
+{
     struct tly_buf buf;
     tly_buf_init(&buf, FILE_BYTES_MAX);
-    facts->listeners_seen = -1;
-    for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]); i++) {
-        if (read_file(process_fd, tables[i].name, &buf) < 0) {
-            continue; /* a kernel without IPv6 */
-        }
-        facts->listeners_seen = 1;
-        struct tly_text rest = tly_buf_text(&buf);
-        if (rest.at) {
-            (void)tly_text_cut(&rest, '\n'); /* the titles */
-        }
-        while (rest.at && rest.len > 0) {
-            take_socket(tly_text_cut(&rest, '\n'), tables[i].udp, facts);
-        }
+    struct tly_socket_counts counts = {0};
+    int rc = read_file(process_fd, "net/sockstat", &buf);
+    if (rc == 0) {
+        counts.tcp = sockets_in_use(tly_buf_text(&buf), "TCP:");
+        counts.udp = sockets_in_use(tly_buf_text(&buf), "UDP:");
+    }
+    /* A kernel without IPv6 has no second file. */
+    if (rc == 0 && read_file(process_fd, "net/sockstat6", &buf) == 0) {
+        counts.tcp6 = sockets_in_use(tly_buf_text(&buf), "TCP6:");
+        counts.udp6 = sockets_in_use(tly_buf_text(&buf), "UDP6:");
     }
     tly_buf_done(&buf);
+    if (rc == 0) {
+        *ret_counts = counts;
+    }
+    return rc;
+}
+
+struct table {
+    const char *name;
+    bool udp;
+    uint64_t sockets; /* that there are; nothing comes behind them */
+};
+
+/* One row; false when no listening socket can follow: the kernel shows those of TCP first. */
+static bool take_row(struct tly_text line, const struct table *table, uint64_t *rows,
+                     struct tly_process_facts *facts)
+{
+    bool title = tly_text_starts(tly_text_trim(line), TLY_TEXT("sl"));
+    if (title) {
+        return true;
+    }
+    ++*rows;
+    bool listening = take_socket(line, table->udp, facts);
+    return *rows < table->sockets && (table->udp || listening);
+}
+
+/* Not read whole: on a busy host the table has megabytes, of connections that are of no interest.
+ */
+static bool read_table(int process_fd, const struct table *table, struct tly_process_facts *facts)
+{
+    char block[TABLE_BLOCK];
+    size_t held = 0;
+    uint64_t rows = 0;
+    TLY_AUTO_FD fd = -1;
+    if (tly_file_open(process_fd, table->name, O_RDONLY, &fd) < 0) {
+        return false;
+    }
+    for (size_t i = 0; i < TABLE_BLOCKS_MAX; i++) {
+        ssize_t got = read(fd, block + held, sizeof(block) - held);
+        if (got <= 0) {
+            return got == 0;
+        }
+        struct tly_text rest = {block, held + (size_t)got};
+        while (memchr(rest.at, '\n', rest.len)) {
+            struct tly_text line = tly_text_cut(&rest, '\n');
+            if (!take_row(line, table, &rows, facts)) {
+                return true;
+            }
+            if (!rest.at) {
+                rest = (struct tly_text){block, 0};
+            }
+        }
+        held = rest.len < sizeof(block) ? rest.len : 0; /* no row is as long */
+        memmove(block, rest.at, held);
+    }
+    return true;
+}
+
+void tly_process_listeners(int process_fd, const struct tly_socket_counts *counts,
+                           struct tly_process_facts *facts)
+{
+    const struct table tables[] = {
+        {"net/tcp", false, counts->tcp},
+        {"net/tcp6", false, counts->tcp6},
+        {"net/udp", true, counts->udp},
+        {"net/udp6", true, counts->udp6},
+    };
+    facts->listeners_seen = 1;
+    for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]); i++) {
+        if (tables[i].sockets > 0 && !read_table(process_fd, &tables[i], facts)) {
+            facts->listeners_seen = -1;
+        }
+    }
 }
 
 /* ---- all of it ---- */
@@ -388,7 +485,7 @@ void tly_process_look(const struct tly_host_paths *paths, int process_fd,
             take_limits(tly_buf_text(&buf), facts);
         }
         take_cgroup(paths, process_fd, tly_buf_text(&status), facts);
-        tly_process_listeners(process_fd, facts);
+        facts->listeners_seen = -1;
     }
     tly_buf_done(&status);
     tly_buf_done(&buf);

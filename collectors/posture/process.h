@@ -25,11 +25,23 @@ struct tly_host_paths {
 int tly_process_open(const struct tly_host_paths *paths, int64_t pid, struct tly_text id,
                      int *ret_fd, char why[160]) TLY_CHECK;
 
-/* Fills `facts`; with -1 and its like where something can't be read. */
+/* Fills `facts` but for the listeners; with -1 and its like where something can't be read. */
 void tly_process_look(const struct tly_host_paths *paths, int process_fd,
                       struct tly_process_facts *facts);
 
-/* Listening sockets of <folder>/net/{tcp,tcp6,udp,udp6} that are not bound to loopback. */
-void tly_process_listeners(int process_fd, struct tly_process_facts *facts);
+/* How many sockets there are in the process's network, out of net/sockstat and net/sockstat6, which
+ * cost next to nothing. -errno. */
+struct tly_socket_counts {
+    uint64_t tcp, tcp6, udp, udp6;
+};
+int tly_process_sockets(int process_fd, struct tly_socket_counts *ret_counts) TLY_CHECK;
+
+/*
+ * Listening sockets, those on loopback left out; of the tables net/{tcp,tcp6,udp,udp6} in which
+ * there are any. For TCP the kernel walks through the tables of the whole host, milliseconds on a
+ * large one, however few sockets there are.
+ */
+void tly_process_listeners(int process_fd, const struct tly_socket_counts *counts,
+                           struct tly_process_facts *facts);
 
 #endif

@@ -24,7 +24,7 @@ static int compare_subjects(const void *left, const void *right)
 void tly_report_sort(struct tly_report *report)
 {
     if (report->count > 0) {
-        qsort(report->subjects, report->count, sizeof(*report->subjects), compare_subjects);
+        qsort(report->subjects, report->count, sizeof(struct tly_subject *), compare_subjects);
     }
 }
 

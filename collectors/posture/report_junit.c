@@ -23,7 +23,7 @@ static void put_escaped(struct writer *writer, const char *text)
     size_t good = tly_text_utf8_prefix(rest);
     for (size_t i = 0; i < rest.len && writer->rc == 0; i++) {
         char byte = rest.at[i];
-        if (i >= good) {
+        if (i >= good || (unsigned char)byte < ' ') {
             put(writer, "?");
         } else if (byte == '&') {
             put(writer, "&amp;");
@@ -33,8 +33,6 @@ static void put_escaped(struct writer *writer, const char *text)
             put(writer, "&gt;");
         } else if (byte == '"') {
             put(writer, "&quot;");
-        } else if ((unsigned char)byte < ' ') {
-            put(writer, "?");
         } else {
             writer->rc = tly_buf_append(writer->buf, &byte, 1);
         }

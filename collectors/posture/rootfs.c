@@ -186,6 +186,9 @@ static void each_file(int root_fd, const char *folder,
     for (struct dirent *entry; seen < ENTRIES_MAX && (entry = readdir(dir)); seen++) {
         char path[PATH_MAX];
         struct stat about;
+        if (entry->d_type != DT_REG && entry->d_type != DT_UNKNOWN) {
+            continue;
+        }
         if (fstatat(dirfd(dir), entry->d_name, &about, AT_SYMLINK_NOFOLLOW) == 0 &&
             S_ISREG(about.st_mode)) {
             bool slash = folder[0] != '\0' && folder[strlen(folder) - 1] == '/';

@@ -25,7 +25,7 @@ struct tly_secret_shapes {
 int tly_secret_shapes_new(struct tly_secret_shapes **ret_shapes, struct tly_error *err)
 {
     struct tly_secret_shapes *shapes = calloc(1, sizeof(*shapes));
-    if (!shapes || !(shapes->each = calloc(tly_token_shape_count, sizeof(*shapes->each)))) {
+    if (!shapes || !(shapes->each = calloc(tly_token_shape_count, sizeof(struct tly_pattern *)))) {
         tly_secret_shapes_free(shapes);
         return tly_error_set(err, -ENOMEM, "out of memory for the shapes of secrets");
     }

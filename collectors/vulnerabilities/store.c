@@ -122,7 +122,7 @@ static int read_open(struct tly_scan_store *store, int fd, struct version before
                      struct tly_scan_report *report, struct tly_error *err)
 {
     struct tly_scan_reader *reader = NULL;
-    struct stat after;
+    struct stat after = {0};
     int rc = tly_scan_reader_new(&reader);
     if (rc < 0) {
         return tly_error_set(err, rc, "out of memory");
@@ -143,7 +143,7 @@ static int read_open(struct tly_scan_store *store, int fd, struct version before
 static void read_file(struct tly_scan_store *store, int dir_fd, struct entry *entry)
 {
     struct tly_scan_report *report = malloc(sizeof(*report));
-    struct stat about;
+    struct stat about = {0};
     int fd = -1;
     int rc = report ? tly_file_open(dir_fd, entry->name, O_RDONLY | O_NONBLOCK | O_NOCTTY, &fd)
                     : -ENOMEM;
@@ -200,7 +200,7 @@ static struct entry *entry_of(struct tly_scan_store *store, const char *name)
 
 static void look_at(struct tly_scan_store *store, int dir_fd, const char *name)
 {
-    struct stat about;
+    struct stat about = {0};
     if (name[0] == '.' || !tly_text_ends(tly_text_of(name), TLY_TEXT(".json")) ||
         fstatat(dir_fd, name, &about, 0) < 0) {
         return;

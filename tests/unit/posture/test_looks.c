@@ -11,7 +11,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <netinet/in.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -77,7 +79,55 @@ static void own_process(void **state)
     assert_true(facts.open_files_max > 0);
     assert_int_equal(facts.no_new_privileges, 0);
     assert_true(facts.root_read_only >= 0);
+    assert_int_equal(facts.listeners_seen, -1);
+    tly_process_listeners(fd, &(struct tly_socket_counts){1, 1, 1, 1}, &facts);
     assert_int_equal(facts.listeners_seen, 1);
+}
+
+static bool listens(int process_fd, uint16_t port)
+{
+    struct tly_process_facts facts = {0};
+    struct tly_socket_counts counts;
+    assert_int_equal(tly_process_sockets(process_fd, &counts), 0);
+    tly_process_listeners(process_fd, &counts, &facts);
+    for (size_t i = 0; i < facts.listener_count; i++) {
+        if (facts.listeners[i].port == port && !facts.listeners[i].udp) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static uint16_t listen_on(uint32_t address, int *ret_fd)
+{
+    struct sockaddr_in name = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(address)};
+    socklen_t len = sizeof(name);
+    *ret_fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_true(*ret_fd >= 0);
+    assert_int_equal(bind(*ret_fd, (struct sockaddr *)&name, len), 0);
+    assert_int_equal(listen(*ret_fd, 1), 0);
+    assert_int_equal(getsockname(*ret_fd, (struct sockaddr *)&name, &len), 0);
+    return ntohs(name.sin_port);
+}
+
+static void sockets(void **state)
+{
+    (void)state;
+    const struct tly_host_paths paths = {.proc = "/proc", .cgroup = NULL};
+    char why[160] = "";
+    struct tly_socket_counts counts;
+    TLY_AUTO_FD fd = -1;
+    TLY_AUTO_FD anywhere = -1;
+    TLY_AUTO_FD loopback = -1;
+    assert_int_equal(tly_process_open(&paths, getpid(), TLY_TEXT("/"), &fd, why), 0);
+    uint16_t open_port = listen_on(INADDR_ANY, &anywhere);
+    uint16_t inner_port = listen_on(INADDR_LOOPBACK, &loopback);
+    assert_int_equal(tly_process_sockets(fd, &counts), 0);
+    assert_true(counts.tcp >= 2);
+    assert_true(listens(fd, open_port));
+    assert_false(listens(fd, inner_port));
+    tly_fd_close(&anywhere);
+    assert_false(listens(fd, open_port));
 }
 
 static void whose_process(void **state)
@@ -250,6 +300,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(mountinfo),
         cmocka_unit_test(own_process),
+        cmocka_unit_test(sockets),
         cmocka_unit_test(whose_process),
         cmocka_unit_test_setup_teardown(hostile_files, make, drop),
         cmocka_unit_test_setup_teardown(image_facts, make, drop),
