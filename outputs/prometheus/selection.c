@@ -49,7 +49,7 @@ static size_t part_of(const struct tly_family *family)
 
 static int refuse_unknown(struct tly_text name, struct tly_error *err)
 {
-    char list[TLY_ERROR_TEXT_MAX / 2] = "";
+    char list[TLY_ERROR_TEXT_MAX * 3 / 4] = "";
     size_t len = 0;
     for (size_t part = 0; part < PARTS; part++) {
         int added = snprintf(list + len, sizeof(list) - len, "%s%s", part > 0 ? ", " : "",
