@@ -77,6 +77,7 @@ int tly_container_fill_labels(struct tly_container *container, json_t *labels)
             return rc;
         }
         /* Over the maximum of labels the rest is left out: the container itself must be seen. */
+        container->labels_left_out += rc == TLY_E_LIMIT;
     }
     return 0;
 }

@@ -145,6 +145,14 @@ static const struct tly_option collect_rows[] = {
      .max = 100000,
      .help = "Most containers that are taken in, stopped ones included; more are refused and "
              "counted in tallyman_inventory_containers_refused_total."},
+    {.key = "samples_max",
+     .type = TLY_OPTION_INT,
+     .offset = offsetof(struct tly_collect_settings, samples_max),
+     .fallback = "5000000",
+     .min = 1000,
+     .max = 100000000,
+     .help = "Most samples of one scrape. Beyond it whole containers are left out, none by halves, "
+             "and counted in tallyman_scrape_left_out_samples_total; the host and the agent stay."},
     {.key = "labels_max",
      .type = TLY_OPTION_INT,
      .offset = offsetof(struct tly_collect_settings, labels_max),

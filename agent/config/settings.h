@@ -35,7 +35,8 @@ struct tly_collect_settings {
     int64_t interval_ms;
     struct tly_strings labels;
     int64_t containers_max;
-    int64_t labels_max; /* per container, as metric labels */
+    int64_t samples_max; /* of one scrape */
+    int64_t labels_max;  /* per container, as metric labels */
     int64_t label_value_bytes_max;
 };
 

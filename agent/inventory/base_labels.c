@@ -134,6 +134,7 @@ static int labels_write(struct writer *writer, const struct tly_container *conta
         rc = label_append(&writer->text, TLY_TEXT("name"),
                           value_bounded(writer, tly_text_of(container->name)));
     }
+    writer->counts.dropped += container->labels_left_out;
     /* The container keeps its labels sorted by key: the order and the winner of a collision are the
      * same in every scrape. */
     for (size_t i = 0; rc == 0 && i < container->label_count; i++) {

@@ -13,9 +13,11 @@
 #include <stddef.h>
 
 struct tly_base_labels {
-    unsigned refs;     /* only through ref and unref */
-    size_t cut;        /* values shortened to value_bytes_max */
-    size_t dropped;    /* chosen labels over labels_max, or with a name over LABEL_NAME_MAX */
+    unsigned refs; /* only through ref and unref */
+    size_t cut;    /* values shortened to value_bytes_max */
+    /* Chosen labels over labels_max, or with a name over LABEL_NAME_MAX; and those that the
+     * container itself left out. */
+    size_t dropped;
     size_t collisions; /* chosen labels whose metric name an earlier one had */
     size_t len;
     char at[];

@@ -234,7 +234,7 @@ bool tly_container_equal(const struct tly_container *a, const struct tly_contain
         return true;
     }
     if (strcmp(a->id, b->id) != 0 || a->state != b->state || a->health != b->health ||
-        a->label_count != b->label_count) {
+        a->label_count != b->label_count || a->labels_left_out != b->labels_left_out) {
         return false;
     }
     for (size_t i = 0; i < COUNT(number_fields); i++) {
@@ -282,6 +282,7 @@ static int fill(struct tly_container *into, const struct tly_container *from)
         into->health = from->health;
     }
     if (into->label_count == 0) {
+        into->labels_left_out = from->labels_left_out;
         for (size_t i = 0; i < from->label_count; i++) {
             int rc = tly_container_label_add(into, tly_text_of(from->labels[i].key),
                                              tly_text_of(from->labels[i].value));

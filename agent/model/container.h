@@ -53,9 +53,10 @@ struct tly_container {
     char *image_id; /* "sha256:..." */
     struct tly_label *labels;
     size_t label_count;
-    char *cgroup_path; /* below the cgroup root, with a leading slash: "/docker/<id>" */
-    char *log_driver;  /* "json-file", "local", ... */
-    char *log_path;    /* of the json-file driver, as the engine says */
+    size_t labels_left_out; /* those over TLY_CONTAINER_LABELS_MAX */
+    char *cgroup_path;      /* below the cgroup root, with a leading slash: "/docker/<id>" */
+    char *log_driver;       /* "json-file", "local", ... */
+    char *log_path;         /* of the json-file driver, as the engine says */
     enum tly_container_state state;
     enum tly_container_health health;
     int64_t failing_streak; /* health checks failed in a row */

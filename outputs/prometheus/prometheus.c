@@ -38,6 +38,12 @@ static void meter(void *arg, struct tly_samples *samples)
                             (int64_t)prometheus->late_of[slot]);
         }
     }
+    tly_samples_add(samples, TLY_F_tallyman_scrape_left_out_samples_total, TLY_DIM_NONE,
+                    (int64_t)prometheus->left_out);
+    if (prometheus->samples_max > 0) {
+        tly_samples_add(samples, TLY_F_tallyman_scrape_samples_max, TLY_DIM_NONE,
+                        (int64_t)prometheus->samples_max);
+    }
     tly_samples_add(samples, TLY_F_tallyman_scrape_duplicates_total, TLY_DIM_NONE,
                     (int64_t)prometheus->duplicates);
 }
@@ -122,6 +128,7 @@ static int prometheus_start(const struct tly_context *context, void **ret_self,
     prometheus->inventory = context->inventory;
     prometheus->groups = context->groups;
     prometheus->max = scrapes_max(context);
+    prometheus->samples_max = context->collect ? (size_t)context->collect->samples_max : 0;
     TAILQ_INIT(&prometheus->waiting);
     TAILQ_INIT(&prometheus->queued);
     int rc = tly_timer_new(context->loop, stop_due, prometheus, &prometheus->stop_timer);

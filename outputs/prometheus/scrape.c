@@ -55,6 +55,7 @@ struct tly_scrape {
     struct tly_snapshot *snapshot;
     struct tly_buf body;
     struct tly_exposition_stats stats;
+    size_t left_out; /* samples, at the bound */
     int64_t render_ns;
     int rc;
 };
@@ -137,21 +138,51 @@ static int row_add(struct tly_exposition *exposition, const struct tly_snapshot_
     return tly_exposition_add(exposition, row->labels, sets, slots);
 }
 
+static size_t row_samples(const struct tly_snapshot_row *row, size_t slots)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < slots; i++) {
+        count += row->sets[i] == NULL ? 0 : tly_sample_set_count(row->sets[i]);
+    }
+    return count;
+}
+
+/* The rows, up to the bound of samples: a container is left out as a whole, so that no sum over its
+ * families is wrong, and the same ones in every scrape; the host and the agent never are. */
+static int rows_add(struct tly_scrape *scrape, struct tly_exposition *exposition)
+{
+    const struct tly_snapshot *snapshot = scrape->snapshot;
+    size_t max = scrape->prometheus->samples_max;
+    size_t room = max == 0 ? SIZE_MAX : max;
+    int rc = 0;
+    for (size_t i = 0; i < snapshot->count; i++) {
+        const struct tly_snapshot_row *row = &snapshot->rows[i];
+        size_t count = row->container == NULL ? row_samples(row, snapshot->slots) : 0;
+        room -= count < room ? count : room;
+    }
+    for (size_t i = 0; i < snapshot->count && rc == 0; i++) {
+        const struct tly_snapshot_row *row = &snapshot->rows[i];
+        size_t count = row->container == NULL ? 0 : row_samples(row, snapshot->slots);
+        if (count > room) {
+            scrape->left_out += count;
+            continue;
+        }
+        room -= count;
+        rc = row_add(exposition, row, snapshot->slots, scrape->late);
+    }
+    return rc;
+}
+
 /* On a worker. */
 static void render(void *arg)
 {
     struct tly_scrape *scrape = arg;
-    const struct tly_snapshot *snapshot = scrape->snapshot;
     int64_t start_ns = tly_clock_monotonic_ns();
     struct tly_exposition exposition;
     tly_exposition_init(&exposition);
     _Static_assert(sizeof(exposition.hidden) == sizeof(scrape->selection.hidden), "one per family");
     memcpy(exposition.hidden, scrape->selection.hidden, sizeof(exposition.hidden));
-    int rc = 0;
-    for (size_t i = 0; i < snapshot->count && rc == 0; i++) {
-        const struct tly_snapshot_row *row = &snapshot->rows[i];
-        rc = row_add(&exposition, row, snapshot->slots, scrape->late);
-    }
+    int rc = rows_add(scrape, &exposition);
     if (rc == 0) {
         rc = scrape->gzip
                  ? render_gzip(scrape, &exposition)
@@ -194,6 +225,7 @@ static void rendered(void *arg)
         prometheus->scrapes++;
         prometheus->last = scrape->stats;
         prometheus->duplicates += scrape->stats.duplicates;
+        prometheus->left_out += scrape->left_out;
         prometheus->last_render_ns = scrape->render_ns;
         prometheus->last_duration_ns = tly_clock_monotonic_ns() - scrape->start_ns;
         tly_http_answer(scrape->request, HTTP_OK, tly_exposition_content_types[scrape->format],

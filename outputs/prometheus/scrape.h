@@ -30,6 +30,7 @@ struct tly_prometheus {
     struct tly_scrapes queued;  /* for their turn on a worker */
     size_t count;               /* of scrapes not answered yet */
     size_t max;                 /* of them */
+    size_t samples_max;         /* of one scrape; 0: no bound */
     size_t rendering;           /* of them, those on a worker */
     size_t refreshing;          /* refreshes that will still call back */
 
@@ -39,7 +40,7 @@ struct tly_prometheus {
     struct tly_timer *stop_timer;
     struct tly_defer *stopped_defer;
 
-    uint64_t scrapes, failed, late, duplicates;
+    uint64_t scrapes, failed, late, duplicates, left_out;
     uint64_t late_of[TLY_SLOTS_MAX]; /* scrapes that went without that collector's readings */
     struct tly_exposition_stats last;
     int64_t last_duration_ns, last_render_ns;

@@ -539,6 +539,29 @@ static void test_log_rotation_and_ports(void **state)
     tly_container_unref(c);
 }
 
+/* The container is seen whatever its labels are, and what is left out of them is counted. */
+static void test_ten_thousand_labels(void **state)
+{
+    (void)state;
+    struct tly_buf json;
+    struct tly_container *c = NULL;
+    tly_buf_init(&json, FIXTURE_MAX);
+    assert_int_equal(tly_buf_printf(&json, "{\"Id\":\"ab\",\"Name\":\"/x\",\"Config\":{"
+                                           "\"Labels\":{"),
+                     0);
+    for (int i = 0; i < 10000; i++) {
+        assert_int_equal(tly_buf_printf(&json, "%s\"l%05d\":\"v\"", i > 0 ? "," : "", i), 0);
+    }
+    assert_int_equal(tly_buf_printf(&json, "}}}"), 0);
+    assert_int_equal(tly_container_parse_inspect(tly_buf_text(&json), &c, NULL), 0);
+    assert_string_equal(c->name, "x");
+    assert_int_equal(c->label_count, TLY_CONTAINER_LABELS_MAX);
+    assert_int_equal(c->labels_left_out, 10000 - TLY_CONTAINER_LABELS_MAX);
+    assert_string_equal(tly_container_label(c, "l00000"), "v");
+    tly_container_unref(c);
+    tly_buf_done(&json);
+}
+
 static void test_upper_dir(void **state)
 {
     (void)state;
@@ -566,6 +589,7 @@ int main(void)
         cmocka_unit_test(test_health_commands),
         cmocka_unit_test(test_log_rotation_and_ports),
         cmocka_unit_test(test_upper_dir),
+        cmocka_unit_test(test_ten_thousand_labels),
         cmocka_unit_test(test_recorded_exited),
         cmocka_unit_test(test_recorded_created),
         cmocka_unit_test(test_api_1_24),

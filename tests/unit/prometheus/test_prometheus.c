@@ -190,6 +190,47 @@ static void assert_says(size_t reply, const char *part)
     }
 }
 
+/* ---- bounds ---- */
+
+static void ask_once(struct fixture *f)
+{
+    (void)http_ask(f->port, GET CLOSE, &f->replies[0]);
+}
+
+static void ask_twice(struct fixture *f)
+{
+    (void)http_ask(f->port, GET CLOSE, &f->replies[1]);
+    (void)http_ask(f->port, GET CLOSE, &f->replies[2]);
+}
+
+/* At the bound whole containers are left out, the same ones each time; the host and the agent stay.
+ */
+static void test_samples_max(void **state)
+{
+    (void)state;
+    run(ask_once);
+    assert_says(0, "container_threads{id=\"/docker/aaa\",name=\"plain\"} 7");
+    assert_says(0, "\ntallyman_scrape_left_out_samples_total 0\n");
+    size_t whole = output()->last.samples;
+    /* What is missing is one sample: so one container of two is left out. */
+    output()->samples_max = whole - 1;
+    run(ask_twice);
+    assert_says(1, "container_threads{id=\"/docker/aaa\"");
+    for (size_t i = 1; i <= 2; i++) {
+        assert_null(strstr(fixture.replies[i].body, "/docker/bbb"));
+        assert_says(i, "\ntallyman_scrape_samples_max ");
+        assert_says(i, "\ntallyman_inventory_containers 2\n");
+    }
+    assert_true(output()->left_out > 0);
+    assert_int_equal(output()->last.samples + output()->left_out / 2,
+                     whole + 1); /* and the bound */
+    /* Less than the agent's own: no container at all. */
+    output()->samples_max = 1;
+    run(ask_once);
+    assert_null(strstr(fixture.replies[0].body, "/docker/"));
+    assert_says(0, "\ntallyman_inventory_containers 2\n");
+}
+
 /* ---- formats ---- */
 
 static void ask_formats(struct fixture *f)
@@ -530,6 +571,7 @@ static void test_stop_while_rendering(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_samples_max, setup, teardown),
         cmocka_unit_test_setup_teardown(test_formats, setup, teardown),
         cmocka_unit_test_setup_teardown(test_parts, setup, teardown),
         cmocka_unit_test_setup_teardown(test_late_readings, setup, teardown),
