@@ -343,6 +343,10 @@ STEPS = [
          ["build-gcc"]),
     Step("rules", "the shipped rules: promtool's word, each alert's case and near miss",
          lambda run: python_tests(run, python("tests/rules/run.py"))),
+    Step("promtool", "rules, the same under promtool",
+         lambda run: python_tests(run, python(
+             "tests/promql/rules.py", "--tallyman", agent("gcc"))),
+         ["build-gcc"]),
     Step("peers", "the forward protocol against another implementation, both ways",
          lambda run: python_tests(run, python("tests/peers/run.py", "--agent", agent("gcc"))),
          ["build-gcc"]),
