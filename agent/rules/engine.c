@@ -478,3 +478,8 @@ int tly_engine_evaluate(struct tly_engine *engine, int64_t at_ms, bool all,
     }
     return any ? verdict_make(engine, ret_verdict) : 0;
 }
+
+int tly_engine_show(struct tly_engine *engine, struct tly_verdict **ret_verdict)
+{
+    return verdict_make(engine, ret_verdict);
+}

@@ -61,6 +61,9 @@ void tly_engine_trim(struct tly_engine *engine);
 int tly_engine_evaluate(struct tly_engine *engine, int64_t at_ms, bool all,
                         struct tly_verdict **ret_verdict) TLY_CHECK;
 
+/* A verdict without an evaluation: the rules in force, and what is known of them. -ENOMEM. */
+int tly_engine_show(struct tly_engine *engine, struct tly_verdict **ret_verdict) TLY_CHECK;
+
 /* ---- across restarts ---- */
 
 /* Appends the states of pending and firing alerts, as of `now_ms`. */
