@@ -6,6 +6,7 @@
 #include "agent/runner.h"
 
 #include "agent/group_settings.h"
+#include "agent/judge/judge.h"
 #include "agent/loop/log.h"
 #include "agent/process.h"
 #include "agent/registry.h"
@@ -33,15 +34,17 @@ struct tly_runner {
     struct tly_process process;
     struct tly_group_choice groups;
     struct tly_alert_feed alerts;
-    struct tly_web *web; /* NULL: only collectors run */
-    struct unit *units;  /* owned; outputs first */
+    struct tly_web *web;     /* NULL: only collectors run */
+    struct tly_judge *judge; /* NULL: only collectors run */
+    int state_dir_fd;
+    struct unit *units; /* owned; outputs first */
     size_t unit_count;
     bool web_started;
 
     enum stage stage;
     struct tly_defer *advance; /* to the next stage, once nothing of this one is pending */
     struct tly_timer *guard;
-    bool web_pending;
+    bool web_pending, judge_pending;
     bool left_behind;
     void (*stopped)(void *arg, bool clean);
     void *stopped_arg;
@@ -187,6 +190,7 @@ int tly_runner_new(struct tly_loop *loop, const struct tly_config *config, int s
     tly_group_settings_choose(tly_config_section(config, &tly_group_section), &runner->groups);
     runner->context.groups = &runner->groups;
     runner->context.alerts = &runner->alerts;
+    runner->state_dir_fd = state_dir_fd;
     tly_process_init(&runner->process);
     int rc = make_rooms(runner, state_dir_fd, err);
     if (rc < 0) {
@@ -203,6 +207,7 @@ void tly_runner_free(struct tly_runner *runner)
         return;
     }
     tly_web_free(runner->web);
+    tly_judge_free(runner->judge);
     tly_inventory_free(runner->context.inventory);
     if (runner->context.delivery) {
         tly_delivery_free(runner->context.delivery);
@@ -262,6 +267,39 @@ static int add_routes(struct tly_runner *runner, const struct unit *unit, struct
     return 0;
 }
 
+/* After the outputs, so that they hear of the first alert; their routes are the judge's own. */
+static int make_judge(struct tly_runner *runner, struct tly_error *err)
+{
+    const struct tly_judge_spec spec = {
+        .loop = runner->context.loop,
+        .inventory = runner->context.inventory,
+        .delivery = runner->context.delivery,
+        .feed = runner->context.alerts,
+        .settings = tly_config_section(runner->context.config, &tly_rules_section),
+        .tick_ms = runner->context.collect->interval_ms,
+        .state_dir_fd = runner->state_dir_fd,
+    };
+    int rc = tly_judge_new(&spec, &runner->judge, err);
+    for (const struct tly_route *route = tly_judge_routes; rc == 0 && route->path; route++) {
+        rc = tly_web_add(runner->web, route, runner->judge);
+        if (rc < 0) {
+            (void)tly_error_set(err, rc, "cannot serve %s: %s", route->path,
+                                tly_error_name(rc)); /* rc is returned */
+        }
+    }
+    if (rc == 0) {
+        tly_judge_start(runner->judge);
+    }
+    return rc;
+}
+
+void tly_runner_reload(struct tly_runner *runner)
+{
+    if (runner->judge && runner->stage == STAGE_RUNNING) {
+        tly_judge_reload(runner->judge);
+    }
+}
+
 int tly_runner_start_outputs(struct tly_runner *runner, struct tly_error *err)
 {
     int rc = make_web(runner, err);
@@ -276,6 +314,7 @@ int tly_runner_start_outputs(struct tly_runner *runner, struct tly_error *err)
             rc = add_routes(runner, unit, err);
         }
     }
+    rc = rc < 0 ? rc : make_judge(runner, err);
     if (rc == 0 && runner->web) {
         rc = tly_web_start(runner->web, err);
         runner->web_started = rc == 0;
@@ -343,7 +382,7 @@ static bool stage_done(const struct tly_runner *runner)
             return false;
         }
     }
-    return !runner->web_pending;
+    return !runner->web_pending && !runner->judge_pending;
 }
 
 static void unit_stopped(void *arg)
@@ -360,6 +399,13 @@ static void web_stopped(void *arg)
     tly_defer_call(runner->advance);
 }
 
+static void judge_stopped(void *arg)
+{
+    struct tly_runner *runner = arg;
+    runner->judge_pending = false;
+    tly_defer_call(runner->advance);
+}
+
 /* The guard's time is over: whoever has not stopped by now is left behind. */
 static void give_up(void *arg)
 {
@@ -373,6 +419,11 @@ static void give_up(void *arg)
             runner->left_behind = true;
         }
     }
+    if (runner->judge_pending) {
+        tly_log_warn("runner", "the rules do not stop; going on without them");
+        runner->judge_pending = false;
+        runner->left_behind = true;
+    }
     if (runner->web_pending) {
         tly_log_warn("runner", "the web server does not stop; going on without it");
         runner->web_pending = false;
@@ -384,6 +435,13 @@ static void give_up(void *arg)
 static void stop_collectors(struct tly_runner *runner)
 {
     tly_timer_start(runner->guard, TLY_RUNNER_COLLECTORS_STOP_MS, 0);
+    if (runner->judge) {
+        if (runner->web) {
+            tly_web_withdraw(runner->web, runner->judge);
+        }
+        runner->judge_pending = true;
+        tly_judge_stop(runner->judge, judge_stopped, runner);
+    }
     for (size_t i = 0; i < runner->unit_count; i++) {
         struct unit *unit = &runner->units[i];
         if (unit->collector) {

@@ -32,6 +32,9 @@ int tly_runner_new(struct tly_loop *loop, const struct tly_config *config, int s
 int tly_runner_start_outputs(struct tly_runner *runner, struct tly_error *err) TLY_CHECK;
 int tly_runner_start_collectors(struct tly_runner *runner, struct tly_error *err) TLY_CHECK;
 
+/* Reads the rule files anew. */
+void tly_runner_reload(struct tly_runner *runner);
+
 /* Whether every collector has had its first look at the world; appends a line for each that has
  * not, as far as there is room. */
 bool tly_runner_ready(const struct tly_runner *runner, struct tly_buf *missing);
@@ -39,7 +42,7 @@ bool tly_runner_ready(const struct tly_runner *runner, struct tly_buf *missing);
 struct tly_inventory *tly_runner_inventory(const struct tly_runner *runner); /* borrowed */
 
 /*
- * Stops the collectors; flushes the delivery and stops the outputs, which have
+ * Stops the collectors and the rules; flushes the delivery and stops the outputs, which have
  * TLY_RUNNER_OUTPUTS_STOP_MS to deliver what is under way; then the web server. `stopped` is never
  * called from inside. `clean` is false when something was left behind that did not stop in time:
  * then nothing may be freed any more, and the process should end.

@@ -347,6 +347,9 @@ STEPS = [
          lambda run: python_tests(run, python(
              "tests/promql/rules.py", "--tallyman", agent("gcc"))),
          ["build-gcc"]),
+    Step("judge", "rules in the agent, beside a real Prometheus",
+         lambda run: python_tests(run, python("tests/judge/run.py", "--agent", agent("gcc"))),
+         ["build-gcc"]),
     Step("peers", "the forward protocol against another implementation, both ways",
          lambda run: python_tests(run, python("tests/peers/run.py", "--agent", agent("gcc"))),
          ["build-gcc"]),

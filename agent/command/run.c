@@ -32,7 +32,7 @@ struct agent {
     struct tly_loop *loop;
     struct tly_runner *runner;
     struct tly_supervision *supervision;
-    struct tly_signal *terminate, *interrupt;
+    struct tly_signal *terminate, *interrupt, *hangup;
     struct tly_timer *settle;
     bool stopping;
     bool clean;
@@ -98,11 +98,22 @@ static void settled(void *arg)
     tly_footprint_shrink();
 }
 
+static void hung_up(void *arg, int signum)
+{
+    struct agent *agent = arg;
+    (void)signum;
+    tly_log_info("agent", "SIGHUP: reading the rule files anew");
+    tly_runner_reload(agent->runner);
+}
+
 static int start(struct agent *agent, struct tly_error *err)
 {
     int rc = tly_signal_new(agent->loop, SIGTERM, caught, agent, &agent->terminate);
     if (rc == 0) {
         rc = tly_signal_new(agent->loop, SIGINT, caught, agent, &agent->interrupt);
+    }
+    if (rc == 0) {
+        rc = tly_signal_new(agent->loop, SIGHUP, hung_up, agent, &agent->hangup);
     }
     if (rc < 0) {
         return tly_error_set(err, rc, "cannot wait for signals: %s", tly_error_name(rc));
@@ -167,6 +178,7 @@ static int run_agent(const struct tly_command *command, const struct tly_config 
     tly_timer_free(agent.settle);
     tly_signal_free(agent.terminate);
     tly_signal_free(agent.interrupt);
+    tly_signal_free(agent.hangup);
     tly_supervision_free(agent.supervision);
     tly_runner_free(agent.runner);
     tly_loop_free(agent.loop);
@@ -205,8 +217,10 @@ static int run(const struct tly_command *command, int argc, char **argv)
 const struct tly_command tly_command_run = {
     .name = "run",
     .summary = "Run the agent in the foreground",
-    .help = "Watches the containers of this host until SIGTERM or SIGINT. Then logs under way get\n"
-            "5 seconds to be delivered; a second signal ends it at once.",
+    .help =
+        "Watches the containers of this host until SIGTERM or SIGINT. Then logs under way get\n"
+        "5 seconds to be delivered; a second signal ends it at once. SIGHUP reads the rule files\n"
+        "anew.",
     .arguments = arguments,
     .run = run,
 };

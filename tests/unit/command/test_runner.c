@@ -3,6 +3,7 @@
  * in for those of registry.c, which is not linked here.
  */
 #include "agent/group_settings.h"
+#include "agent/judge/settings.h"
 #include "agent/registry.h"
 #include "agent/runner.h"
 #include "tests/unit/unit.h"
@@ -126,9 +127,9 @@ const struct tly_output *const tly_outputs[] = {&only_output, NULL};
 
 /* ---- the runner ---- */
 
-static const struct tly_section *const sections[] = {&tly_settings_section, &tly_docker_section,
-                                                     &tly_spool_section,    &tly_collect_section,
-                                                     &tly_group_section,    &tly_web_section};
+static const struct tly_section *const sections[] = {
+    &tly_settings_section, &tly_docker_section, &tly_spool_section, &tly_collect_section,
+    &tly_group_section,    &tly_web_section,    &tly_rules_section};
 static struct tly_config *config;
 static struct tly_runner *runner;
 static bool was_clean;
