@@ -27,6 +27,9 @@ static const struct {
 
 TLY_PRINTF(4, 0)
 static void complain(const struct tly_yaml_reader *reader, size_t line, size_t column,
+                     const char *format, va_list args) TLY_PRINTF(4, 0);
+
+static void complain(const struct tly_yaml_reader *reader, size_t line, size_t column,
                      const char *format, va_list args)
 {
     char text[TLY_ERROR_TEXT_MAX];

@@ -276,7 +276,8 @@ static void test_errors(void **state)
                  "exceeded limit of 1 with 2 series");
     /* What would explode is stopped: nothing to be found, but a hundred billion steps. */
     expect_error(PAIR("{record: A, expr: 'max_over_time(nothing[3y:1ms])'}"), "samples");
-    expect_error(PAIR("{record: A, expr: 'count_over_time(vector(1)[1y:1s])'}"), "64 MiB of memory");
+    expect_error(PAIR("{record: A, expr: 'count_over_time(vector(1)[1y:1s])'}"),
+                 "64 MiB of memory");
 }
 
 int main(void)
