@@ -609,12 +609,13 @@ void tly_history_end(struct tly_history *history, struct tly_history_series *ser
 
 /* ---- reading ---- */
 
+static const double decimal_powers[] = {1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9};
+
 /* An integer over a power of ten as the double nearest to it. */
 static double decimal(int64_t raw, int exponent)
 {
-    static const double powers[] = {1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9};
     if (exponent == 0 || (raw <= EXACT_MAX && raw >= -EXACT_MAX)) {
-        return (double)raw / powers[-exponent];
+        return (double)raw / decimal_powers[-exponent];
     }
     char text[48];
     (void)snprintf(text, sizeof(text), "%llde%d", (long long)raw, exponent); /* fits */
@@ -722,11 +723,33 @@ static int points_room(struct tly_points *points, size_t more)
     return 0;
 }
 
+/* The values of many raw ones of a kind; nearly always they are all small enough to be exact. */
+static void values_of(const int64_t *raws, unsigned count, int exponent, struct tly_point *to)
+{
+    uint64_t large = 0;
+    for (unsigned i = 0; i < count; i++) {
+        large |= (uint64_t)(raws[i] < 0 ? ~raws[i] : raws[i]);
+    }
+    if (exponent > 0 || large >= (uint64_t)EXACT_MAX) {
+        for (unsigned i = 0; i < count; i++) {
+            to[i].value = value_of(raws[i], exponent);
+        }
+    } else if (exponent == 0) {
+        for (unsigned i = 0; i < count; i++) {
+            to[i].value = (double)raws[i];
+        }
+    } else {
+        double power = decimal_powers[-exponent];
+        for (unsigned i = 0; i < count; i++) {
+            to[i].value = (double)raws[i] / power;
+        }
+    }
+}
+
 /* Appends the samples of a block from the ticks `from` to `to`. */
 static int block_points(const struct tly_history *history, const struct tly_block *block,
                         uint32_t from, uint32_t to, struct tly_points *points)
 {
-    static const double powers[] = {1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9};
     unsigned stride = block->count == 1 ? 1 : block->stride;
     unsigned first = from > block->tick ? (from - block->tick + stride - 1) / stride : 0;
     unsigned end = to >= tly_block_last_tick(block) ? block->count
@@ -741,14 +764,11 @@ static int block_points(const struct tly_history *history, const struct tly_bloc
     int64_t raws[TLY_BLOCK_SAMPLES];
     tly_block_read(block, first, end, raws);
     struct tly_point *point = points->at + points->count;
-    const int64_t *time =
-        &history->times[history->time_skip + (block->tick + stride * first - history->first_tick)];
-    double power = block->exponent <= 0 ? powers[-block->exponent] : 0;
-    for (unsigned i = 0; i < end - first; i++, time += stride, point++) {
-        bool exact = raws[i] <= EXACT_MAX && raws[i] >= -EXACT_MAX && power > 0;
-        point->t_ms = *time;
-        point->value = exact ? (double)raws[i] / power : value_of(raws[i], block->exponent);
+    size_t time = history->time_skip + (block->tick + stride * first - history->first_tick);
+    for (unsigned i = 0; i < end - first; i++) {
+        point[i].t_ms = history->times[time + (size_t)i * stride];
     }
+    values_of(raws, end - first, block->exponent, point);
     points->count += end - first;
     return 0;
 }
