@@ -137,6 +137,7 @@ def tallyman(program, root, folder, lines, compress):
     sink = Sink(program, folder, lines)
     config = {"state_dir": str(folder / "state"), "web": {"listen": []},
               "docker": {"host": "", "data_root": str(root)}, "logs": {"from": "beginning"},
+              "rules": {"builtin": False},
               "forward": [{"name": "bench", "servers": [f"127.0.0.1:{sink.port}"],
                            "compress": compress}]}
     (folder / "config.yml").write_text(json.dumps(config))

@@ -238,6 +238,8 @@ class Agent:
             "web": {"listen": [f"127.0.0.1:{self.port}"]},
             "collect": {"interval": "1s"},
             "logs": {"from": "beginning"},
+            # Alerts would come among the records that a test awaits.
+            "rules": {"builtin": False},
         }
         if engine is not None:
             config["docker"] = {"host": f"unix://{engine.socket}",
