@@ -28,10 +28,12 @@ static inline void expect_text(struct tly_text text, const char *expected)
 
 #define TEMP_DIR_MAX 64
 
-/* Makes an empty folder; its name goes to `to`. */
+/* Makes an empty folder, where TMPDIR says; its name goes to `to`. */
 static inline void temp_dir_make(char to[TEMP_DIR_MAX])
 {
-    (void)snprintf(to, TEMP_DIR_MAX, "/tmp/tally-unit-XXXXXX");
+    const char *top = getenv("TMPDIR");
+    int len = snprintf(to, TEMP_DIR_MAX, "%s/tally-unit-XXXXXX", top ? top : "/tmp");
+    assert_in_range(len, 1, TEMP_DIR_MAX - 1);
     assert_non_null(mkdtemp(to));
 }
 

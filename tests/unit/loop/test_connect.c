@@ -427,7 +427,9 @@ static void unix_sockets_fail_the_same_way(void **state)
         run_briefly();
         assert_int_equal(client.ended, 1);
         assert_int_equal(client.code, rows[i].code);
-        assert_memory_equal(client.text, "unix:///tmp/", 12);
+        char named[sizeof(address.path) + sizeof("unix://")];
+        (void)snprintf(named, sizeof(named), "unix://%s", address.path);
+        assert_non_null(strstr(client.text, named));
     }
     temp_dir_remove(folder);
 }
