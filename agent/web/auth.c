@@ -42,6 +42,8 @@ struct job {
     struct tly_web_auth *auth;
     struct digest digest;
     bool known; /* the name is a user's */
+    char peer[TLY_AUTH_PEER_LEN];
+    size_t peer_len; /* who asked first */
     char hash[TLY_BCRYPT_LEN + 1];
     char password[TLY_BASIC_AUTH_BYTES_MAX + 1];
     struct waiter waiters[WAITERS_MAX];
@@ -179,10 +181,22 @@ static struct job *job_find(struct tly_web_auth *auth, const struct digest *dige
     return NULL;
 }
 
+/* Whether there is room for one more of this peer. */
+static bool room(const struct tly_web_auth *auth, struct tly_text peer)
+{
+    size_t count = 0;
+    const struct job *job;
+    TAILQ_FOREACH(job, &auth->jobs, link)
+    {
+        count += tly_text_equal((struct tly_text){job->peer, job->peer_len}, peer);
+    }
+    return auth->count < TLY_AUTH_QUEUE_MAX && (peer.len == 0 || count < TLY_AUTH_PEER_MAX);
+}
+
 static struct job *job_new(struct tly_web_auth *auth, const struct tly_basic_auth *given,
                            const char *hash, bool known, const struct digest *digest)
 {
-    struct job *job = auth->count < TLY_AUTH_QUEUE_MAX ? calloc(1, sizeof(*job)) : NULL;
+    struct job *job = calloc(1, sizeof(*job));
     if (job != NULL) {
         job->auth = auth;
         job->known = known;
@@ -211,7 +225,8 @@ static const char *hash_of(const struct tly_web_policy *policy, const char *user
 }
 
 static enum tly_web_verdict check(struct tly_web_auth *auth, const struct tly_web_policy *policy,
-                                  const struct tly_basic_auth *given, struct waiter waiter)
+                                  struct tly_text peer, const struct tly_basic_auth *given,
+                                  struct waiter waiter)
 {
     bool known;
     struct digest digest;
@@ -226,8 +241,12 @@ static enum tly_web_verdict check(struct tly_web_auth *auth, const struct tly_we
         return TLY_WEB_NO;
     }
     struct job *job = job_find(auth, &digest);
-    if (job == NULL) {
+    if (job == NULL && room(auth, peer)) {
         job = job_new(auth, given, hash, known, &digest);
+        if (job != NULL && peer.len > 0 && peer.len <= TLY_AUTH_PEER_LEN) {
+            memcpy(job->peer, peer.at, peer.len);
+            job->peer_len = peer.len;
+        }
     }
     if (job == NULL || job->waiter_count == WAITERS_MAX) {
         return TLY_WEB_BUSY;
@@ -246,7 +265,7 @@ static enum tly_web_verdict check(struct tly_web_auth *auth, const struct tly_we
 }
 
 enum tly_web_verdict tly_web_auth_check(struct tly_web_auth *auth,
-                                        const struct tly_web_policy *policy,
+                                        const struct tly_web_policy *policy, struct tly_text peer,
                                         struct tly_text authorization,
                                         void (*decided)(void *arg, bool ok), void *arg)
 {
@@ -254,7 +273,7 @@ enum tly_web_verdict tly_web_auth_check(struct tly_web_auth *auth,
     if (tly_basic_auth_parse(authorization, &given) < 0) {
         return TLY_WEB_NO;
     }
-    enum tly_web_verdict verdict = check(auth, policy, &given, (struct waiter){decided, arg});
+    enum tly_web_verdict verdict = check(auth, policy, peer, &given, (struct waiter){decided, arg});
     tly_basic_auth_wipe(&given);
     return verdict;
 }

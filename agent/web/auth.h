@@ -17,6 +17,9 @@
 
 /* Different credentials that may wait for their turn; more are answered with 503. */
 #define TLY_AUTH_QUEUE_MAX 64
+/* Of those, by one peer, so that who guesses keeps nobody else out. */
+#define TLY_AUTH_PEER_MAX 8
+#define TLY_AUTH_PEER_LEN 16
 
 struct tly_web_auth;
 
@@ -28,11 +31,13 @@ void tly_web_auth_free(struct tly_web_auth *auth);
 enum tly_web_verdict { TLY_WEB_YES, TLY_WEB_NO, TLY_WEB_LATER, TLY_WEB_BUSY };
 
 /*
- * Judges an Authorization header by the policy's users. LATER: `decided` will be called from the
- * loop, not from inside this call. Nothing given is kept as text but for the time of the check.
+ * Judges an Authorization header by the policy's users. `peer` says who asks, in at most
+ * TLY_AUTH_PEER_LEN bytes; empty: a local client, without a limit of its own. LATER: `decided` will
+ * be called from the loop, not from inside this call. Nothing given is kept as text but for the
+ * time of the check.
  */
 enum tly_web_verdict tly_web_auth_check(struct tly_web_auth *auth,
-                                        const struct tly_web_policy *policy,
+                                        const struct tly_web_policy *policy, struct tly_text peer,
                                         struct tly_text authorization,
                                         void (*decided)(void *arg, bool ok), void *arg);
 

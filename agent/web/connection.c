@@ -51,9 +51,10 @@ static bool same_peer(const struct tly_web_peer *a, const struct tly_web_peer *b
 
 /* ---- who has how many ---- */
 
-static struct tly_text peer_key(const struct tly_web_peer *peer)
+struct tly_text tly_web_peer_key(const struct tly_web_peer *peer)
 {
     _Static_assert(sizeof(*peer) == sizeof(peer->family) + sizeof(peer->address), "no padding");
+    _Static_assert(sizeof(*peer) <= TLY_AUTH_PEER_LEN, "it names a peer there, too");
     return (struct tly_text){(const char *)peer, sizeof(*peer)};
 }
 
@@ -63,7 +64,7 @@ struct peer_count {
 
 static size_t peer_count(const struct tly_web *web, const struct tly_web_peer *peer)
 {
-    const struct peer_count *count = tly_map_get(web->peers, peer_key(peer));
+    const struct peer_count *count = tly_map_get(web->peers, tly_web_peer_key(peer));
     return count != NULL ? count->live : 0;
 }
 
@@ -81,7 +82,7 @@ static struct peer_count *peer_count_new(struct tly_web *web, struct tly_text ke
 static void live_change(const struct tly_web_connection *connection, bool more)
 {
     struct tly_web *web = connection->web;
-    struct tly_text key = peer_key(&connection->peer);
+    struct tly_text key = tly_web_peer_key(&connection->peer);
     struct peer_count *count = tly_map_get(web->peers, key);
     web->live += more ? 1 : (size_t)-1;
     if (more) {

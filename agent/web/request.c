@@ -419,7 +419,9 @@ static void request_admit(struct tly_web *web, struct tly_http_request *request)
     }
     enum tly_web_verdict verdict = TLY_WEB_YES;
     if (web->policy != NULL && web->policy->users->count > 0) {
-        verdict = tly_web_auth_check(web->auth, web->policy,
+        const struct tly_web_peer *peer = &request->connection->peer;
+        struct tly_text key = peer->family == AF_UNSPEC ? TLY_TEXT("") : tly_web_peer_key(peer);
+        verdict = tly_web_auth_check(web->auth, web->policy, key,
                                      tly_http_header(request, "Authorization"), request_decided,
                                      request);
     }

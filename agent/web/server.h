@@ -188,6 +188,8 @@ void tly_web_unlisten(struct tly_web_listener *listener);
  * refused. The daemon has to run afterwards. */
 void tly_web_adopt(struct tly_web *web, int fd, const struct sockaddr *address,
                    socklen_t address_len);
+/* The peer as bytes, borrowed. */
+struct tly_text tly_web_peer_key(const struct tly_web_peer *peer);
 /* Accepts what waits at the listener. */
 void tly_web_accept(struct tly_web_listener *listener);
 /* Frees what has ended. */

@@ -48,13 +48,19 @@ static void decided(void *arg, bool ok)
     }
 }
 
-static enum tly_web_verdict check(const char *user, const char *password)
+static enum tly_web_verdict check_from(const char *peer, const char *user, const char *password)
 {
     char pair[256];
     char header[512] = "Basic ";
     int len = snprintf(pair, sizeof(pair), "%s:%s", user, password);
     tly_base64_write(pair, (size_t)len, header + strlen(header));
-    return tly_web_auth_check(house.auth, house.policy, tly_text_of(header), decided, NULL);
+    return tly_web_auth_check(house.auth, house.policy, tly_text_of(peer), tly_text_of(header),
+                              decided, NULL);
+}
+
+static enum tly_web_verdict check(const char *user, const char *password)
+{
+    return check_from("", user, password);
 }
 
 static void await(int count)
@@ -79,9 +85,9 @@ static void test_verdicts(void **state)
     assert_int_equal(check("bob", "U*U"), TLY_WEB_YES);
     assert_int_equal(check("bob", "u*u"), TLY_WEB_NO);
     assert_int_equal(check("eve", "U*U"), TLY_WEB_NO);
-    assert_int_equal(
-        tly_web_auth_check(house.auth, house.policy, TLY_TEXT("Basic x"), decided, NULL),
-        TLY_WEB_NO);
+    assert_int_equal(tly_web_auth_check(house.auth, house.policy, TLY_TEXT(""), TLY_TEXT("Basic x"),
+                                        decided, NULL),
+                     TLY_WEB_NO);
 }
 
 static void test_shared(void **state)
@@ -121,6 +127,26 @@ static void test_guesses(void **state)
     assert_int_equal(check("bob", "U*U"), TLY_WEB_YES);
 }
 
+/* Who guesses keeps nobody else out. */
+static void test_peers(void **state)
+{
+    (void)state;
+    int later = 0;
+    for (int i = 0; i < 2 * TLY_AUTH_PEER_MAX; i++) {
+        char guess[16];
+        (void)snprintf(guess, sizeof(guess), "%d", i);
+        enum tly_web_verdict verdict = check_from("guesser", "bob", guess);
+        assert_int_equal(verdict, i < TLY_AUTH_PEER_MAX ? TLY_WEB_LATER : TLY_WEB_BUSY);
+        later += verdict == TLY_WEB_LATER;
+    }
+    assert_int_equal(check_from("scraper", "bob", "U*U"), TLY_WEB_LATER);
+    assert_int_equal(check_from("guesser", "bob", "U*U"), TLY_WEB_LATER); /* shares that one */
+    await(later + 2);
+    assert_int_equal(house.yes, 2);
+    assert_int_equal(check_from("guesser", "bob", "x"), TLY_WEB_LATER);
+    await(later + 3);
+}
+
 /* The end while one is being checked and others wait: all are told no, and nothing is left. */
 static void test_end(void **state)
 {
@@ -141,6 +167,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_verdicts, setup, teardown),
         cmocka_unit_test_setup_teardown(test_shared, setup, teardown),
         cmocka_unit_test_setup_teardown(test_guesses, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_peers, setup, teardown),
         cmocka_unit_test_setup_teardown(test_end, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
