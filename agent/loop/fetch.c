@@ -205,9 +205,22 @@ static void take_finished(struct tly_fetcher *fetcher)
     }
 }
 
+/* Lets curl hand on what it held, from inside this call, and go on reading. */
+static void unhold(struct tly_fetch *fetch)
+{
+    fetch->held = false;
+    /* Fails only for want of memory; then the connection ends, which take_finished sees. */
+    (void)curl_easy_pause(fetch->easy, CURLPAUSE_CONT);
+}
+
 /* Does what was only noted while curl ran. */
 static void settle(struct tly_fetcher *fetcher)
 {
+    for (struct tly_fetch *fetch = fetcher->fetches; fetch; fetch = fetch->next) {
+        if (fetch->held && !fetch->paused && !fetch->cancelled && fetch->added) {
+            unhold(fetch);
+        }
+    }
     for (struct tly_fetch *fetch = fetcher->fetches, *next = NULL; fetch; fetch = next) {
         next = fetch->next;
         if (fetch->cancelled) {
@@ -337,6 +350,19 @@ int tly_fetch_start(struct tly_fetcher *fetcher, const struct tly_request_spec *
         *ret_fetch = fetch;
     }
     return 0;
+}
+
+void tly_fetch_pause(struct tly_fetch *fetch)
+{
+    fetch->paused = true;
+}
+
+void tly_fetch_resume(struct tly_fetch *fetch)
+{
+    fetch->paused = false;
+    if (fetch->held) {
+        tly_defer_call(fetch->fetcher->defer);
+    }
 }
 
 void tly_fetch_cancel(struct tly_fetch *fetch)

@@ -56,4 +56,12 @@ int tly_fetch_start(struct tly_fetcher *fetcher, const struct tly_request_spec *
                     struct tly_fetch **ret_fetch) TLY_CHECK;
 void tly_fetch_cancel(struct tly_fetch *fetch);
 
+/*
+ * No more bytes come to `chunk`, nor are they read from the peer, until `resume`: what curl holds
+ * meanwhile is one buffer of some 16 KiB. Also from inside `chunk`, whose bytes count as taken.
+ * `done` may come all the same, when the connection breaks.
+ */
+void tly_fetch_pause(struct tly_fetch *fetch);
+void tly_fetch_resume(struct tly_fetch *fetch); /* bytes come in a later turn of the loop */
+
 #endif

@@ -83,6 +83,10 @@ static size_t on_body(char *at, size_t size, size_t count, void *arg)
     if (fetch->cancelled) {
         return 0;
     }
+    if (fetch->paused) {
+        fetch->held = true;
+        return CURL_WRITEFUNC_PAUSE; /* they come again */
+    }
     if (fetch->spec.chunk && is_success(fetch->status)) {
         fetch->spec.chunk(fetch->spec.arg, bytes);
         return fetch->cancelled ? 0 : bytes.len;

@@ -23,6 +23,8 @@ struct tly_fetch {
     bool added;     /* curl has it */
     bool opened;    /* the headers of a 2xx reply are complete */
     bool cancelled; /* nobody waits any more */
+    bool paused;    /* its owner wants no bytes */
+    bool held;      /* curl was told so, and holds some */
     int code;       /* our own reason for ending it */
     char content_type[TLY_FETCH_HEADER_MAX];
     char api_version[TLY_FETCH_HEADER_MAX];

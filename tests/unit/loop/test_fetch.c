@@ -33,7 +33,7 @@ struct outcome {
     bool opened_first;       /* before any chunk */
     struct tly_fetch *fetch; /* to be cancelled by a callback */
     struct outcome *then;    /* to be started by a callback */
-    bool cancel_on_opened, cancel_on_chunk, free_on_chunk, free_on_done;
+    bool cancel_on_opened, cancel_on_chunk, free_on_chunk, free_on_done, pause_on_chunk;
 };
 
 static int waiting; /* requests whose end the test waits for */
@@ -92,6 +92,9 @@ static void on_chunk(void *arg, struct tly_text bytes)
 {
     struct outcome *outcome = arg;
     assert_int_equal(tly_buf_append_text(&outcome->chunks, bytes), 0);
+    if (outcome->pause_on_chunk) {
+        tly_fetch_pause(outcome->fetch);
+    }
     if (outcome->cancel_on_chunk) {
         tly_fetch_cancel(outcome->fetch);
         stop_waiting();
@@ -153,6 +156,19 @@ static bool answer_pieces(struct http_talk *talk)
            http_send_chunk(talk, "three", 5) && http_send_text(talk, "0\r\nTrailer: x\r\n\r\n");
 }
 
+/* More than sockets and buffers hold. */
+#define NUMBERS 60000
+
+static bool answer_numbers(struct http_talk *talk)
+{
+    char line[32];
+    bool sent = http_send_text(talk, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
+    for (int i = 0; sent && i < NUMBERS; i++) {
+        sent = http_send_chunk(talk, line, (size_t)snprintf(line, sizeof(line), "%09d,", i));
+    }
+    return sent && http_send_text(talk, "0\r\n\r\n");
+}
+
 static bool answer(void *arg, struct http_talk *talk, const struct http_request *request)
 {
     char echo[4096];
@@ -175,6 +191,9 @@ static bool answer(void *arg, struct http_talk *talk, const struct http_request 
     }
     if (strcmp(target, "/pieces") == 0) {
         return answer_pieces(talk);
+    }
+    if (strcmp(target, "/numbers") == 0) {
+        return answer_numbers(talk);
     }
     if (strcmp(target, "/endless") == 0) {
         http_send_text(talk, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
@@ -423,6 +442,50 @@ static void test_cancel_inside_callbacks(void **state)
     tly_buf_done(&at_chunk.chunks);
 }
 
+static void test_pause(void **state)
+{
+    (void)state;
+    struct outcome numbers = {.pause_on_chunk = true};
+    start_stream(&numbers, "/numbers");
+    size_t pauses = 0;
+    while (numbers.called == 0) {
+        size_t before = numbers.chunks.len;
+        waiting++; /* of the run that is to be brief */
+        run_briefly();
+        waiting--;
+        assert_true(numbers.chunks.len - before <= 16384);
+        if (numbers.called == 0) {
+            tly_fetch_resume(numbers.fetch);
+            pauses++;
+        }
+    }
+    assert_int_equal(numbers.code, 0);
+    assert_true(pauses >= (size_t)NUMBERS * 10 / 16384);
+    assert_int_equal(numbers.chunks.len, (size_t)NUMBERS * 10);
+    for (int i = 0; i < NUMBERS; i++) {
+        char line[32];
+        (void)snprintf(line, sizeof(line), "%09d,", i);
+        assert_memory_equal(numbers.chunks.at + (ptrdiff_t)i * 10, line, 10);
+    }
+    tly_buf_done(&numbers.chunks);
+
+    /* Cancelled, and freed with its fetcher, while curl holds some. */
+    struct outcome held = {.pause_on_chunk = true};
+    struct outcome left = {.pause_on_chunk = true};
+    start_stream(&held, "/endless");
+    start_stream(&left, "/endless");
+    run_briefly();
+    assert_true(held.chunks.len > 0);
+    tly_fetch_resume(held.fetch);
+    tly_fetch_cancel(held.fetch);
+    run_briefly();
+    tly_fetcher_free(fetcher);
+    fetcher = NULL;
+    assert_int_equal(held.called + left.called, 0);
+    tly_buf_done(&held.chunks);
+    tly_buf_done(&left.chunks);
+}
+
 static void test_start_inside_done(void **state)
 {
     (void)state;
@@ -509,6 +572,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_stream, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_cancel, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_cancel_inside_callbacks, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_pause, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_start_inside_done, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_free_inside_callbacks, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_many, set_up, tear_down),
