@@ -2,8 +2,7 @@
  * The Docker collector: which containers there are and how they fare, from the Docker API or, where
  * that may not or cannot be used, from the engine's own files; and the engine's events as records.
  *
- *   session   when to connect, to list, to ping, to wait
- *   engine    requests to the API (GET only), its version, what it refuses
+ *   session   when to connect, to list, to ping, to wait, over agent/engine
  *   stream    the events: cut, queued, told from repeats
  *   roster    which containers are to be inspected, and when
  *   files     data_root/containers, watched and read on a worker

@@ -10,7 +10,7 @@
 #include "agent/base/error.h"
 #include "agent/base/text.h"
 #include "agent/codec/engine_json.h"
-#include "collectors/docker/engine.h"
+#include "agent/engine/engine.h"
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -256,6 +256,7 @@ static void replied(void *arg, const struct tly_docker_reply *reply)
         break;
     case TLY_DOCKER_FAILED:
     case TLY_DOCKER_SILENT:
+    case TLY_DOCKER_UNREADABLE: /* of a log only */
         fail(roster, entry, reply->why);
         break;
     }

@@ -6,7 +6,7 @@
 #define TLY_COLLECTORS_DOCKER_LISTING_H
 
 #include "agent/base/error.h"
-#include "collectors/docker/engine.h"
+#include "agent/engine/engine.h"
 #include "collectors/docker/roster.h"
 
 #include <stdbool.h>

@@ -15,10 +15,10 @@
 #include "agent/base/text.h"
 #include "agent/codec/container_json.h"
 #include "agent/codec/docker_event.h"
+#include "agent/engine/engine.h"
 #include "agent/inventory/inventory.h"
 #include "agent/loop/loop.h"
 #include "collectors/docker/counts.h"
-#include "collectors/docker/engine.h"
 #include "collectors/docker/pace.h"
 
 #include <stdbool.h>

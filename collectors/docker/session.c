@@ -5,9 +5,9 @@
 
 #include "agent/base/clock.h"
 #include "agent/codec/engine_json.h"
+#include "agent/engine/engine.h"
 #include "agent/loop/backoff.h"
 #include "agent/loop/log.h"
-#include "collectors/docker/engine.h"
 #include "collectors/docker/listing.h"
 #include "collectors/docker/roster.h"
 #include "collectors/docker/stream.h"
@@ -569,8 +569,8 @@ int tly_docker_session_new(const struct tly_docker_session_config *config,
     session->timeout_ms = config->docker->timeout_ms;
     session->poll_ms = config->collect->interval_ms;
     session->open_due_ms = session->list_due_ms = INT64_MAX;
-    int rc = tly_docker_engine_new(config->loop, config->docker, config->counts, &session->engine,
-                                   err);
+    int rc = tly_docker_engine_new(config->loop, config->docker, WHO, &config->counts->requests,
+                                   &session->engine, err);
     if (rc == 0) {
         rc = make_parts(session, config);
         if (rc < 0) {

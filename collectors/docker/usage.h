@@ -7,9 +7,9 @@
 #define TLY_COLLECTORS_DOCKER_USAGE_H
 
 #include "agent/base/error.h"
+#include "agent/engine/engine.h"
 #include "agent/inventory/inventory.h"
 #include "agent/loop/loop.h"
-#include "collectors/docker/engine.h"
 
 #include <stdint.h>
 

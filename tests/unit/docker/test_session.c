@@ -45,7 +45,7 @@ static void test_versions(void **state)
         assert_int_equal(found->health, TLY_HEALTH_HEALTHY);
         assert_int_equal(found->memory_limit_bytes, 1048576);
         assert_int_equal(fake_engine_seen_target(&house->engine, rows[i].list), 1);
-        assert_string_equal(house->counts.api_version, rows[i].version);
+        assert_string_equal(house->counts.requests.api_version, rows[i].version);
 
         /* And so does an event. */
         container.state = "exited";
@@ -184,7 +184,7 @@ static void test_version_from_refusals(void **state)
         fake_engine_speak(&house->engine, rows[i].oldest, rows[i].newest);
         house_sync(house);
         assert_non_null(house_find(house, 1));
-        assert_string_equal(house->counts.api_version, rows[i].version);
+        assert_string_equal(house->counts.requests.api_version, rows[i].version);
         assert_true(house->counts.stream);
         house_tear_down(state);
     }

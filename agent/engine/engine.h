@@ -1,30 +1,31 @@
 /*
- * The Docker engine's API as this collector uses it: where it listens, the version agreed on, and
- * requests, all of them GET: nothing here can carry a body. Owned by the session.
+ * The Docker engine's API as the collectors use it: where it listens, the version agreed on, and
+ * requests, all of them GET: nothing here can carry a body. Whoever asks has one of its own.
  *
  * What an endpoint refuses (a proxy that forbids it, a version that lacks it) is said once in the
  * log, with what to do, and again only after it had worked.
  */
-#ifndef TLY_COLLECTORS_DOCKER_ENGINE_H
-#define TLY_COLLECTORS_DOCKER_ENGINE_H
+#ifndef TLY_ENGINE_ENGINE_H
+#define TLY_ENGINE_ENGINE_H
 
 #include "agent/base/error.h"
 #include "agent/codec/engine_json.h"
 #include "agent/config/settings.h"
+#include "agent/engine/requests.h"
 #include "agent/loop/fetch.h"
 #include "agent/loop/loop.h"
-#include "collectors/docker/counts.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 
 struct tly_docker_engine;
 
-/* `settings` has a host that is not empty. -EINVAL with `err` for a host or files that can't be
- * used, -ENOMEM. DOCKER_API_VERSION, DOCKER_TLS_VERIFY and DOCKER_CERT_PATH are honoured. */
+/* `who` names the caller in the log; a constant. `settings` has a host that is not empty. -EINVAL
+ * with `err` for a host or files that can't be used, -ENOMEM. DOCKER_API_VERSION, DOCKER_TLS_VERIFY
+ * and DOCKER_CERT_PATH are honoured. */
 int tly_docker_engine_new(struct tly_loop *loop, const struct tly_docker_settings *settings,
-                          struct tly_docker_counts *counts, struct tly_docker_engine **ret_engine,
-                          struct tly_error *err) TLY_CHECK;
+                          const char *who, struct tly_docker_requests *requests,
+                          struct tly_docker_engine **ret_engine, struct tly_error *err) TLY_CHECK;
 /* Ends every request without calling back. */
 void tly_docker_engine_free(struct tly_docker_engine *engine);
 
@@ -33,13 +34,14 @@ bool tly_docker_engine_is_local(const struct tly_docker_engine *engine);
 const char *tly_docker_engine_host(const struct tly_docker_engine *engine);
 
 enum tly_docker_outcome {
-    TLY_DOCKER_OK,      /* a 2xx reply, whole */
-    TLY_DOCKER_DENIED,  /* 401, 403, 404 of an endpoint, 405, 501: this endpoint is not for us */
-    TLY_DOCKER_GONE,    /* 404: there is no such container */
-    TLY_DOCKER_VERSION, /* another API version was asked for, and is in use from now on */
-    TLY_DOCKER_FAILED,  /* another status, or a reply that broke off or passed its limit */
-    TLY_DOCKER_SILENT,  /* no reply in time */
-    TLY_DOCKER_ABSENT,  /* nobody there: the connection failed or was closed unanswered */
+    TLY_DOCKER_OK,         /* a 2xx reply, whole */
+    TLY_DOCKER_DENIED,     /* 401, 403, 404 of an endpoint, 405, 501: this endpoint is not for us */
+    TLY_DOCKER_GONE,       /* 404: there is no such container */
+    TLY_DOCKER_UNREADABLE, /* the container's log driver can't be read from */
+    TLY_DOCKER_VERSION,    /* another API version was asked for, and is in use from now on */
+    TLY_DOCKER_FAILED,     /* another status, or a reply that broke off or passed its limit */
+    TLY_DOCKER_SILENT,     /* no reply in time */
+    TLY_DOCKER_ABSENT,     /* nobody there: the connection failed or was closed unanswered */
 };
 
 struct tly_docker_reply {
@@ -65,6 +67,10 @@ int tly_docker_engine_get(struct tly_docker_engine *engine,
                           const struct tly_docker_request *request,
                           struct tly_docker_get **ret_get) TLY_CHECK;
 void tly_docker_engine_cancel(struct tly_docker_get *get); /* NULL is fine */
+
+/* The same as tly_fetch_pause and tly_fetch_resume, of the bytes that go to `chunk`. */
+void tly_docker_engine_pause(struct tly_docker_get *get);
+void tly_docker_engine_resume(struct tly_docker_get *get);
 
 /* After a ping: takes the newest version that both sides know. A ping whose header says nothing
  * leaves the version as it was. */

@@ -1,7 +1,7 @@
 /*
  * Requests to the Docker engine; see engine.h.
  */
-#include "collectors/docker/engine.h"
+#include "agent/engine/engine.h"
 
 #include "agent/engine/endpoint.h"
 #include "agent/loop/log.h"
@@ -10,8 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define WHO "docker"
 
 /* Where no ping told better: what engines from 2023 on all understand, and older ones correct. */
 #define VERSION_UNTOLD ((struct tly_api_version){1, 41})
@@ -23,7 +21,8 @@
 
 struct tly_docker_engine {
     struct tly_loop *loop;
-    struct tly_docker_counts *counts;
+    const char *who;
+    struct tly_docker_requests *requests; /* the owner's */
     struct tly_fetcher *fetcher;
     char *host; /* as configured, for messages */
     bool local;
@@ -44,8 +43,9 @@ struct tly_docker_get {
 
 static void say_version(struct tly_docker_engine *engine)
 {
-    (void)snprintf(engine->counts->api_version, sizeof(engine->counts->api_version), "%d.%d",
-                   engine->version.major, engine->version.minor); /* fits */
+    char *to = engine->requests->api_version;
+    (void)snprintf(to, TLY_DOCKER_VERSION_MAX, "%d.%d", engine->version.major,
+                   engine->version.minor); /* fits */
 }
 
 static int read_pin(struct tly_docker_engine *engine, struct tly_error *err)
@@ -66,8 +66,8 @@ static int read_pin(struct tly_docker_engine *engine, struct tly_error *err)
 }
 
 int tly_docker_engine_new(struct tly_loop *loop, const struct tly_docker_settings *settings,
-                          struct tly_docker_counts *counts, struct tly_docker_engine **ret_engine,
-                          struct tly_error *err)
+                          const char *who, struct tly_docker_requests *requests,
+                          struct tly_docker_engine **ret_engine, struct tly_error *err)
 {
     struct tly_docker_engine *engine = calloc(1, sizeof(*engine));
     if (!engine || !(engine->host = strdup(settings->host))) {
@@ -75,7 +75,8 @@ int tly_docker_engine_new(struct tly_loop *loop, const struct tly_docker_setting
         return tly_error_set(err, -ENOMEM, "out of memory for the Docker engine");
     }
     engine->loop = loop;
-    engine->counts = counts;
+    engine->who = who;
+    engine->requests = requests;
     int rc = read_pin(engine, err);
     rc = rc < 0 ? rc
                 : tly_engine_fetcher_new(loop, settings, &engine->fetcher, &engine->local, err);
@@ -142,7 +143,7 @@ static void negotiate(struct tly_docker_engine *engine, struct tly_text header)
     say_version(engine);
     if (tly_api_version_compare(theirs, TLY_API_OLDEST) < 0 && !engine->said_version) {
         engine->said_version = true;
-        tly_log_warn(WHO,
+        tly_log_warn(engine->who,
                      "the engine's API %d.%d is older than 1.24, the oldest that is tested; what "
                      "it does not tell is left out",
                      theirs.major, theirs.minor);
@@ -159,7 +160,7 @@ static bool renegotiate(struct tly_docker_engine *engine, const char *message)
     }
     if (engine->pinned && !engine->said_version) {
         engine->said_version = true;
-        tly_log_warn(WHO,
+        tly_log_warn(engine->who,
                      "the engine refuses API %d.%d, which DOCKER_API_VERSION asks for; using "
                      "%d.%d instead",
                      engine->version.major, engine->version.minor, wanted.major, wanted.minor);
@@ -189,13 +190,15 @@ static const struct {
                          "execs are counted without their user, terminal and privileges"},
     [TLY_DOCKER_USAGE] = {"/system/df", "SYSTEM=1", "sizes of images and volumes are unknown"},
     [TLY_DOCKER_NETWORKS] = {"/networks", "NETWORKS=1", "the number of networks is unknown"},
+    [TLY_DOCKER_LOGS] = {"/containers/{id}/logs", "CONTAINERS=1",
+                         "the lines of containers whose log driver has no file are not forwarded"},
 };
 
 static void say_denied(struct tly_docker_engine *engine, enum tly_docker_api api, const char *why)
 {
     if (!engine->said[api]) {
         engine->said[api] = true;
-        tly_log_warn(WHO,
+        tly_log_warn(engine->who,
                      "the engine, or the proxy before it, denies %s (%s), so %s; allow it there "
                      "(at docker-socket-proxy: %s)",
                      endpoints[api].path, why, endpoints[api].loss, endpoints[api].variable);
@@ -211,10 +214,12 @@ static enum tly_docker_outcome outcome_of_status(struct tly_docker_get *get, lon
                                                  const char *message)
 {
     enum tly_docker_api api = get->request.api;
+    /* 501, before engine 17.06 500: "configured logging driver does not support reading". */
+    bool unreadable = api == TLY_DOCKER_LOGS && contains(message, "does not support reading");
     switch (status) {
     case 404:
         /* Docker: "No such container: x"; Podman: "no container with name or ID "x" found". */
-        if (api == TLY_DOCKER_INSPECT &&
+        if ((api == TLY_DOCKER_INSPECT || api == TLY_DOCKER_LOGS) &&
             (contains(message, "no such container") || contains(message, "no container with"))) {
             return TLY_DOCKER_GONE;
         }
@@ -227,11 +232,11 @@ static enum tly_docker_outcome outcome_of_status(struct tly_docker_get *get, lon
     case 403:
     case 405:
     case 501:
-        return TLY_DOCKER_DENIED;
+        return unreadable ? TLY_DOCKER_UNREADABLE : TLY_DOCKER_DENIED;
     case 400:
         return renegotiate(get->engine, message) ? TLY_DOCKER_VERSION : TLY_DOCKER_FAILED;
     default:
-        return TLY_DOCKER_FAILED;
+        return unreadable ? TLY_DOCKER_UNREADABLE : TLY_DOCKER_FAILED;
     }
 }
 
@@ -254,7 +259,7 @@ static enum tly_docker_outcome outcome_of_code(const struct tly_response *respon
 static void count(struct tly_docker_get *get, const struct tly_response *response)
 {
     bool replied = response->status > 0 && response->code != TLY_E_TIMEOUT;
-    tly_docker_counts_request(get->engine->counts, get->request.api,
+    tly_docker_requests_count(get->engine->requests, get->request.api,
                               replied ? (int)response->status : response->code);
 }
 
@@ -295,7 +300,7 @@ static void on_opened(void *arg)
     struct tly_docker_get *get = arg;
     if (get->request.opened) {
         get->opened = true;
-        tly_docker_counts_request(get->engine->counts, get->request.api, 200);
+        tly_docker_requests_count(get->engine->requests, get->request.api, 200);
         get->engine->said[get->request.api] = false;
         get->request.opened(get->request.arg);
     }
@@ -346,6 +351,16 @@ int tly_docker_engine_get(struct tly_docker_engine *engine,
     engine->gets = get;
     *ret_get = get;
     return 0;
+}
+
+void tly_docker_engine_pause(struct tly_docker_get *get)
+{
+    tly_fetch_pause(get->fetch);
+}
+
+void tly_docker_engine_resume(struct tly_docker_get *get)
+{
+    tly_fetch_resume(get->fetch);
 }
 
 void tly_docker_engine_cancel(struct tly_docker_get *get)
