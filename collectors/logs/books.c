@@ -6,6 +6,7 @@
 #include "agent/base/clock.h"
 #include "agent/base/file.h"
 #include "agent/loop/log.h"
+#include "collectors/logs/feed.h"
 #include "collectors/logs/source.h"
 #include "collectors/logs/state.h"
 
@@ -129,6 +130,12 @@ static uint16_t target_dim(struct tly_samples *samples, const struct tly_log_tar
                             tly_text_of(tly_destination_name(target->destination)));
 }
 
+/* Something is left to read. Of what the engine tells nobody knows how much that is. */
+static bool is_behind(const struct tly_log_reader *reader)
+{
+    return reader->feed ? tly_log_feed_is_behind(reader->feed) : lag_bytes(reader) > 0;
+}
+
 /* The age, at most, of the oldest line that the destination does not have. Unread lines came after
  * the last one that was read, and after the last moment at which nothing was left to read. */
 static int64_t lag_ms(const struct tly_log_reader *reader, const struct tly_log_balance *balance)
@@ -139,7 +146,7 @@ static int64_t lag_ms(const struct tly_log_reader *reader, const struct tly_log_
     if (balance->delivery.under_way > 0) {
         under_way_ms = now_ms - balance->delivery.since_ms;
     }
-    if (lag_bytes(reader) > 0 && reader->last_time_ns > 0) {
+    if (is_behind(reader) && reader->last_time_ns > 0) {
         unread_ms = (tly_clock_realtime_ns() - reader->last_time_ns) / TLY_NS_PER_MS;
     }
     if (reader->caught_up_ms > 0 && unread_ms > now_ms - reader->caught_up_ms) {
@@ -261,7 +268,8 @@ static struct tly_sample_set *source_samples(struct tly_log_source *source)
         for (size_t i = 0; i < logs->target_count; i++) {
             const struct tly_log_reader *reader = source->readers[i];
             struct tly_log_balance balance;
-            if (reader && reader->cursor) {
+            bool unknown = source->api && which == FIGURE_LAG_BYTES;
+            if (reader && reader->cursor && !unknown) {
                 tly_log_reader_balance(reader, &balance);
                 tly_samples_add(&logs->samples, figure_families[which],
                                 target_dim(&logs->samples, &logs->targets[i]),
@@ -301,7 +309,7 @@ static void publish(struct tly_log_source *source)
         if (!reader || !reader->cursor) {
             continue;
         }
-        if (lag_bytes(reader) == 0) {
+        if (!is_behind(reader)) {
             reader->caught_up_ms = tly_loop_now_ms(logs->context->loop);
         }
         moved += movement(reader);
@@ -385,4 +393,5 @@ void tly_logs_meter(void *arg, struct tly_samples *samples)
                     (int64_t)logs->held_bytes);
     tly_samples_add(samples, TLY_F_tallyman_logs_held_max_bytes, TLY_DIM_NONE,
                     logs->settings->held_max_bytes);
+    tly_log_feeds_meter(logs, samples);
 }

@@ -7,6 +7,7 @@
 #include "agent/loop/log.h"
 #include "agent/registry.h"
 #include "collectors/logs/discovery.h"
+#include "collectors/logs/feeds.h"
 #include "collectors/logs/source.h"
 #include "collectors/logs/state.h"
 
@@ -189,6 +190,7 @@ static void tick(void *arg)
     for (void *walk = NULL; tly_map_next(logs->sources, &walk, &at);) {
         tly_log_source_tick(at.value);
     }
+    tly_log_feeds_share(logs);
     bound_held(logs);
     tly_log_blocks_settle(logs);
 }
@@ -234,6 +236,7 @@ static void logs_free(struct tly_logs *logs)
     if (logs->sources) {
         forget_all(logs);
     }
+    tly_log_feeds_done(logs);
     tly_watcher_free(logs->writes);
     tly_timer_free(logs->tick);
     tly_timer_free(logs->closing);
@@ -309,6 +312,7 @@ static int start(const struct tly_context *context, void **ret_self, struct tly_
     logs->settings = tly_config_section(context->config, &tly_logs_section);
     logs->started_ns = tly_clock_realtime_ns();
     logs->closing_ms = CLOSING_MS;
+    logs->feeds.pace = &tly_log_pace_default;
     tly_samples_init(&logs->samples);
     tly_buf_init(&logs->block, SIZE_MAX);
     tly_buf_init(&logs->scratch, SIZE_MAX);
@@ -354,7 +358,7 @@ static bool ready(const void *self)
 const struct tly_collector tly_collector_logs = {
     .name = WHO,
     .summary = "Log lines of containers, from the files of Docker's json-file and local drivers "
-               "and of Kubernetes' runtimes",
+               "and of Kubernetes' runtimes, and from the engine for other drivers",
     .section = &tly_logs_section,
     .start = start,
     .stop = stop,

@@ -1,12 +1,14 @@
 /*
- * Docker's containers come to be known in three ways: their directory appears below the data root,
- * which is watched; it was there before; or the engine names the path of a log that lies elsewhere.
+ * Docker's containers come to be known in these ways: their directory appears below the data root,
+ * which is watched; it was there before; the engine names the path of a log that lies elsewhere, or
+ * a driver whose lines only the engine itself can tell.
  */
 #include "collectors/logs/discovery.h"
 
 #include "agent/base/clock.h"
 #include "agent/base/file.h"
 #include "agent/loop/log.h"
+#include "collectors/logs/feeds.h"
 #include "collectors/logs/pods.h"
 #include "collectors/logs/source.h"
 
@@ -174,6 +176,9 @@ static void changed(void *arg, enum tly_change change, const struct tly_containe
     key_of(container->id, key);
     struct tly_log_source *source = tly_map_get(logs->sources, tly_text_of(key));
     if (change == TLY_CHANGE_REMOVED) {
+        if (source && source->api) {
+            tly_log_feeds_doubt(source);
+        }
         return; /* the directory's end tells when its last line was read */
     }
     if (source) {
@@ -189,6 +194,8 @@ static void changed(void *arg, enum tly_change change, const struct tly_containe
         if (dir && access(dir, F_OK) == 0) { /* as the engine sees it, maybe not as we do */
             add(logs, container->id, dir, slash + 1, is_old(logs, container));
         }
+    } else if (logs->settled && tly_log_feeds_want(logs, container->log_driver)) {
+        add(logs, container->id, NULL, NULL, is_old(logs, container));
     }
 }
 

@@ -5,6 +5,7 @@
 #include "agent/base/file.h"
 #include "agent/codec/container_json.h"
 #include "agent/loop/log.h"
+#include "collectors/logs/feeds.h"
 #include "collectors/logs/source.h"
 #include "collectors/logs/state.h"
 #include "collectors/logs/tag.h"
@@ -113,11 +114,27 @@ static void choose_shape(struct tly_log_source *source, const struct tly_contain
     source->excluded = !tly_log_shape_takes(logs->settings, tag, facts);
 }
 
+/* Whether its lines stand in files, or the engine has to tell them. */
+static void choose_way(struct tly_log_source *source, const char *driver)
+{
+    if (!driver || source->pod || source->newest || source->api || is_read(driver)) {
+        return;
+    }
+    if (tly_log_feeds_want(source->logs, driver)) {
+        tly_log_feeds_use(source);
+    } else if (!source->told) {
+        source->told = true;
+        tly_log_info("logs", "container %.12s logs with the driver %s: its lines are not forwarded",
+                     source->id, driver);
+    }
+}
+
 static int take_facts(struct tly_log_source *source, const struct tly_container *facts)
 {
     const struct tly_logs *logs = source->logs;
     const struct tly_logs_settings *settings = logs->settings;
     source->stopped = is_stopped(facts);
+    source->started_ns = facts->started_ns;
     source->published_movement = UINT64_MAX; /* the inventory may know it only now */
     int rc = tly_log_tag_expand(source->pod ? settings->pods_tag : settings->tag, facts,
                                 &source->tag);
@@ -133,11 +150,7 @@ static int take_facts(struct tly_log_source *source, const struct tly_container 
                             tly_destination_takes(logs->targets[i].destination,
                                                   tly_buf_text(&source->tag), facts);
     }
-    if (facts->log_driver && !source->newest && !source->told && !is_read(facts->log_driver)) {
-        source->told = true;
-        tly_log_info("logs", "container %.12s logs with the driver %s: no file of lines to read",
-                     source->id, facts->log_driver);
-    }
+    choose_way(source, facts->log_driver);
     return rc;
 }
 
@@ -165,7 +178,7 @@ static struct tly_container *known_facts(const struct tly_log_source *source)
 
 void tly_log_source_read_facts(struct tly_log_source *source)
 {
-    if (source->description_stale) {
+    if (source->description_stale && !source->api) {
         struct tly_container *read = read_description(source);
         if (read) {
             tly_container_unref(source->description);

@@ -6,6 +6,7 @@
 #include "collectors/logs/lines.h"
 
 #include "agent/base/clock.h"
+#include "collectors/logs/feed.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -26,6 +27,16 @@ static bool waits(const struct tly_log_reader *reader, int stream,
     return message->waiting || pieces->waiting;
 }
 
+/* Where the line begins that is taken next. */
+static void place_of(const struct tly_log_reader *reader, struct tly_position *ret_position)
+{
+    if (reader->feed) {
+        tly_log_feed_position(reader->feed, ret_position);
+    } else {
+        tly_log_file_position(reader->file, reader->offset, ret_position);
+    }
+}
+
 void tly_log_lines_position(const struct tly_log_reader *reader, struct tly_position *ret_position)
 {
     const struct tly_position *starts[TLY_LOG_STREAMS];
@@ -39,8 +50,8 @@ void tly_log_lines_position(const struct tly_log_reader *reader, struct tly_posi
         }
     }
     if (first < 0) {
-        bool untold = reader->file->head_len == 0 && reader->left.head_len > 0;
-        tly_log_file_position(reader->file, reader->offset, ret_position);
+        bool untold = reader->file && reader->file->head_len == 0 && reader->left.head_len > 0;
+        place_of(reader, ret_position);
         if (untold) {
             *ret_position = reader->left;
         }
@@ -215,7 +226,7 @@ static int emit(struct tly_log_reader *reader, uint64_t begin, const struct tly_
 
 static void partial_id(const struct tly_log_reader *reader, uint64_t id[2])
 {
-    id[0] = reader->file->head_hash ^ reader->file->inode;
+    id[0] = reader->feed ? reader->source->key_hash : reader->file->head_hash ^ reader->file->inode;
     id[1] = reader->offset; /* the same when the line is read a second time */
 }
 
@@ -370,7 +381,7 @@ static int send_part(struct tly_log_reader *reader, int stream)
         reader->text_bytes[stream] += pieces->text.len;
         reader->logs->join_bytes -= pieces->text.len;
         tly_buf_clear(&pieces->text);
-        tly_log_file_position(reader->file, reader->offset, &pieces->start);
+        place_of(reader, &pieces->start);
         pieces->start_walked = reader->walked;
     }
     return rc;
@@ -388,7 +399,7 @@ static int append_piece(struct tly_log_reader *reader, int stream, const struct 
         pieces->time_ns = line->time_ns;
         pieces->group = line->group;
         partial_id(reader, pieces->id);
-        tly_log_file_position(reader->file, reader->offset, &pieces->start);
+        place_of(reader, &pieces->start);
         pieces->start_walked = reader->walked;
     }
     pieces->goes_on = line->goes_on;
@@ -494,7 +505,7 @@ int tly_log_lines_take_odd(struct tly_log_reader *reader, const struct tly_log_l
         rc = emit(reader, reader->offset, &record);
     } else {
         struct tly_position start;
-        tly_log_file_position(reader->file, reader->offset, &start);
+        place_of(reader, &start);
         const struct whole_line whole = {&record, reader->offset, &start, reader->walked};
         rc = take_whole(reader, stream, &whole);
     }
@@ -515,7 +526,8 @@ ssize_t tly_log_lines_take_raw(struct tly_log_reader *reader, struct tly_text te
         .malformed = true,
         .partial_ordinal = last && reader->raw_ordinal == 0 ? 0 : reader->raw_ordinal + 1,
         .partial_last = last,
-        .partial_id = {reader->file->head_hash, reader->file->inode}};
+        .partial_id = {reader->feed ? reader->source->key_hash : reader->file->head_hash,
+                       reader->feed ? reader->offset : reader->file->inode}};
     int rc = emit(reader, reader->offset, &record);
     if (rc < 0) {
         return rc;

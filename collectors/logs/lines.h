@@ -1,7 +1,7 @@
 /*
  * What the formats of log files share: the way of a line into the open chunk, and the rarer lines
  * that don't fit it. A format finds its lines in a block and hands them on here. Internal to the
- * formats: json.c, entries.c, cri.c.
+ * formats: json.c, entries.c, cri.c; and to frames.c, where there are no files.
  */
 #ifndef TLY_LOGS_LINES_H
 #define TLY_LOGS_LINES_H

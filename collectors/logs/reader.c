@@ -6,6 +6,7 @@
 #include "collectors/logs/reader.h"
 
 #include "agent/base/file.h"
+#include "collectors/logs/feed.h"
 #include "collectors/logs/source.h"
 #include "collectors/logs/state.h"
 
@@ -149,6 +150,7 @@ void tly_log_reader_free(struct tly_log_reader *reader)
     tly_destination_unwait(reader->target->destination, &reader->waiter);
     gzip_unwait(reader);
     ready_remove(reader);
+    tly_log_feed_free(reader->feed);
     gzip_close(reader);
     for (int i = 0; i < TLY_LOG_STREAMS; i++) {
         reader->logs->join_bytes -= reader->pieces[i].text.len;
@@ -174,8 +176,7 @@ bool tly_log_reader_has_pieces(const struct tly_log_reader *reader)
 
 /* ---- moving on ---- */
 
-/* No more this turn: for want of room, or after a failure that the next tick may find mended. */
-static bool stopped_by(struct tly_log_reader *reader, int rc)
+bool tly_log_reader_stopped_by(struct tly_log_reader *reader, int rc)
 {
     if (rc == -EAGAIN) {
         reader->state = TLY_READER_WAITING;
@@ -199,7 +200,7 @@ static void file_leave(struct tly_log_reader *reader)
     reader->file->readers--;
 }
 
-static int flush_pieces(struct tly_log_reader *reader, bool all)
+int tly_log_reader_flush(struct tly_log_reader *reader, bool all)
 {
     int64_t now = tly_loop_now_ms(reader->logs->context->loop);
     int rc = 0;
@@ -224,9 +225,9 @@ static bool next_file(struct tly_log_reader *reader)
 {
     struct tly_log_file *next = reader->file->newer;
     if (next->instance != reader->file->instance && tly_log_reader_has_pieces(reader)) {
-        int rc = flush_pieces(reader, true); /* whoever wrote them has ended */
+        int rc = tly_log_reader_flush(reader, true); /* whoever wrote them has ended */
         if (rc < 0) {
-            return stopped_by(reader, rc);
+            return tly_log_reader_stopped_by(reader, rc);
         }
     }
     if (reader->file->head_len > 0) {
@@ -246,20 +247,21 @@ static bool next_file(struct tly_log_reader *reader)
     return true;
 }
 
-/* All of the container's log is read, and there will be no more. */
-static bool end(struct tly_log_reader *reader)
+int tly_log_reader_end(struct tly_log_reader *reader)
 {
-    int rc = flush_pieces(reader, true);
+    int rc = tly_log_reader_flush(reader, true);
     if (rc < 0) {
-        return stopped_by(reader, rc);
+        return rc;
     }
-    file_leave(reader);
-    reader->file = NULL;
+    if (reader->file) {
+        file_leave(reader);
+        reader->file = NULL;
+    }
     tly_cursor_end(reader->cursor);
     reader->cursor = NULL;
     reader->state = TLY_READER_ENDED;
     tly_logs_stale(reader->logs, reader->source); /* may be the last one */
-    return false;
+    return 0;
 }
 
 /* The file has no more bytes now. `final`: as it was before it was read. */
@@ -269,10 +271,11 @@ static bool at_end(struct tly_log_reader *reader, bool final)
         return next_file(reader);
     }
     if (final && reader->source->gone) {
-        return end(reader);
+        int rc = tly_log_reader_end(reader);
+        return rc < 0 ? tly_log_reader_stopped_by(reader, rc) : false;
     }
-    int rc = flush_pieces(reader, reader->source->stopped);
-    return rc < 0 ? stopped_by(reader, rc) : false;
+    int rc = tly_log_reader_flush(reader, reader->source->stopped);
+    return rc < 0 ? tly_log_reader_stopped_by(reader, rc) : false;
 }
 
 /* The rest of this file will never be read. */
@@ -354,7 +357,7 @@ static bool after_block(struct tly_log_reader *reader, struct tly_text rest, siz
     if (rc == 0 && rest.len > 0 && !full && final) {
         rc = take_unended(reader, rest, true, &taken);
     }
-    return rc < 0 ? stopped_by(reader, rc) : full || final;
+    return rc < 0 ? tly_log_reader_stopped_by(reader, rc) : full || final;
 }
 
 static bool run_plain(struct tly_log_reader *reader)
@@ -365,7 +368,7 @@ static bool run_plain(struct tly_log_reader *reader)
     size_t most = reader->block_bytes;
     int rc = block_reserve(reader->logs, most);
     if (rc < 0) {
-        return stopped_by(reader, rc);
+        return tly_log_reader_stopped_by(reader, rc);
     }
     ssize_t count = tly_file_pread(file->fd, block->at, most, (off_t)reader->offset);
     if (count < 0) {
@@ -388,7 +391,7 @@ static bool run_plain(struct tly_log_reader *reader)
     bool full = (size_t)count == most;
     size_t used = reader->source->format->take(reader, text, final && !full, &rc);
     if (rc < 0) {
-        return stopped_by(reader, rc);
+        return tly_log_reader_stopped_by(reader, rc);
     }
     struct tly_text rest = {text.at + used, text.len - used};
     return after_block(reader, rest, used, full, final);
@@ -427,7 +430,7 @@ static bool gzip_pass(struct tly_log_reader *reader)
     size_t most = skip < GZIP_BLOCK_BYTES ? (size_t)skip : GZIP_BLOCK_BYTES;
     int rc = block_reserve(reader->logs, most);
     if (rc < 0) {
-        return stopped_by(reader, rc);
+        return tly_log_reader_stopped_by(reader, rc);
     }
     ssize_t count = tly_log_gzip_read(reader->gzip, reader->logs->block.at, most);
     if (count < 0) {
@@ -477,7 +480,7 @@ static bool gzip_take(struct tly_log_reader *reader, size_t count, bool ended)
         gzip_close(reader); /* what could not be kept is inflated again from the offset */
     }
     rc = rc < 0 ? rc : kept;
-    return rc < 0 ? stopped_by(reader, rc) : true;
+    return rc < 0 ? tly_log_reader_stopped_by(reader, rc) : true;
 }
 
 static bool run_gzip(struct tly_log_reader *reader)
@@ -495,7 +498,7 @@ static bool run_gzip(struct tly_log_reader *reader)
         rc = gzip_fill(reader, &count, &ended);
     }
     if (rc == -ENOMEM) {
-        return stopped_by(reader, rc);
+        return tly_log_reader_stopped_by(reader, rc);
     }
     if (rc < 0) {
         return give_up_file(reader, TLY_LOST_UNREADABLE);
@@ -506,6 +509,9 @@ static bool run_gzip(struct tly_log_reader *reader)
 bool tly_log_reader_run(struct tly_log_reader *reader)
 {
     struct tly_log_file *file = reader->file;
+    if (reader->feed) {
+        return tly_log_feed_run(reader);
+    }
     if (!file) {
         return false;
     }
@@ -516,8 +522,8 @@ bool tly_log_reader_run(struct tly_log_reader *reader)
         /* Should it be truncated before it is read, its copy has to be told by its beginning. Who
          * was woken, only to find that others were faster, has looked when the file changed. */
         bool looked = woken || file->final || file->fd < 0 || tly_log_file_look(file) == 0;
-        (void)looked;                       /* else there is nothing to be told by */
-        return stopped_by(reader, -EAGAIN); /* before reading for nothing */
+        (void)looked;                                      /* else there is nothing to be told by */
+        return tly_log_reader_stopped_by(reader, -EAGAIN); /* before reading for nothing */
     }
     if (reader->given_up) {
         return at_end(reader, true);

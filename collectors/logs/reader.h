@@ -19,6 +19,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct tly_log_feed;
 struct tly_log_reader;
 
 enum { TLY_LOG_STDOUT, TLY_LOG_STDERR, TLY_LOG_STREAMS };
@@ -86,9 +87,10 @@ struct tly_log_reader {
     bool retry; /* something failed that may go better at the next tick */
     bool woken; /* there was room when it got in line */
 
-    struct tly_log_file *file; /* NULL: none is there yet */
-    uint64_t offset;           /* of the next byte to take */
-    uint64_t walked;           /* the same, counted on through all files */
+    struct tly_log_feed *feed; /* the engine tells the lines; NULL: they stand in files */
+    struct tly_log_file *file; /* NULL: none is there yet, or never */
+    uint64_t offset;           /* of the next byte to take; with `feed` a name for what is taken */
+    uint64_t walked;           /* the same, counted on through all files; with `feed` the frames */
     struct tly_position left;  /* the end of the file before: an empty one can't be told later */
     size_t block_bytes;        /* to read at a time */
     bool given_up;             /* the rest of `file` can't be read */
@@ -135,6 +137,17 @@ void tly_log_reader_begin(struct tly_log_reader *reader, struct tly_log_file *fi
                           const struct tly_position *position);
 /* The position stays kept, for whoever takes it up again. NULL is fine. */
 void tly_log_reader_free(struct tly_log_reader *reader);
+
+/* No more this turn, for want of room (-EAGAIN) or after a failure that the next tick may find
+ * mended. False, for tly_log_reader_run. */
+bool tly_log_reader_stopped_by(struct tly_log_reader *reader, int rc);
+
+/* Sends what has waited for its rest for too long; or all that waits, because nothing will come. */
+int tly_log_reader_flush(struct tly_log_reader *reader, bool all) TLY_CHECK;
+
+/* All of the container's log is taken, and there will be no more. -EAGAIN, -ENOMEM: not yet, for
+ * there is no room for what waits. */
+int tly_log_reader_end(struct tly_log_reader *reader) TLY_CHECK;
 
 /* Reads one block, and says whether it wants another turn. */
 bool tly_log_reader_run(struct tly_log_reader *reader);

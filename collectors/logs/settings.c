@@ -263,6 +263,29 @@ static const struct tly_option logs_rows[] = {
      .fallback = "false",
      .help = "Adds the field `record_id`, 32 digits that are the same when a record is sent again, "
              "and different for any other: a receiver can drop repeats by it."},
+    {.key = "api",
+     .type = TLY_OPTION_BOOL,
+     .offset = offsetof(struct tly_logs_settings, api),
+     .fallback = "true",
+     .help =
+         "Whether the logs of containers whose driver keeps no file that is read here (journald, "
+         "syslog, gelf, awslogs ...) come from the engine, at `docker.host`. It promises less: "
+         "see docs/log-sources.md."},
+    {.key = "api_except",
+     .type = TLY_OPTION_STRINGS,
+     .offset = offsetof(struct tly_logs_settings, api_except),
+     .fallback = "[fluentd]",
+     .help = "Drivers whose containers are left out of that, because their lines arrive by another "
+             "way: those of Docker's fluentd driver are sent to a receiver already, which may be "
+             "this agent."},
+    {.key = "api_streams_max",
+     .type = TLY_OPTION_INT,
+     .offset = offsetof(struct tly_logs_settings, api_streams_max),
+     .fallback = "128",
+     .min = 1,
+     .max = 10000,
+     .help = "Logs that are read from the engine at the same time, one for each container and "
+             "destination. Beyond that they take turns of 10 seconds."},
     {.key = NULL},
 };
 

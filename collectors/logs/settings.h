@@ -42,6 +42,9 @@ struct tly_logs_settings {
     struct tly_list shape;  /* of struct tly_log_shape_settings */
     struct tly_list fields; /* of struct tly_log_field_settings */
     bool record_id;
+    bool api; /* logs of other drivers are read from the engine */
+    struct tly_strings api_except;
+    int64_t api_streams_max;
 };
 
 extern const struct tly_section tly_logs_section;

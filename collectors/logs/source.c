@@ -7,6 +7,7 @@
 #include "agent/base/file.h"
 #include "agent/loop/log.h"
 #include "collectors/logs/chain.h"
+#include "collectors/logs/feeds.h"
 #include "collectors/logs/tag.h"
 #include "collectors/logs/walk.h"
 
@@ -200,12 +201,13 @@ int tly_log_source_new(struct tly_logs *logs, const struct tly_log_origin *origi
     source->key_hash = tly_log_hash(source->key, strlen(source->key));
     tly_log_template_init(&source->template);
     tly_buf_init(&source->tag, TLY_LOG_TAG_MAX);
-    source->dir = strdup(origin->dir);
-    source->base = strdup(origin->base);
+    source->api = !origin->dir;
+    source->dir = strdup(origin->dir ? origin->dir : "");
+    source->base = strdup(origin->base ? origin->base : "");
     source->readers = calloc(logs->target_count + 1, sizeof(struct tly_log_reader *));
     source->wanted = calloc(logs->target_count + 1, sizeof(bool));
     int rc = source->dir && source->base && source->readers && source->wanted ? 0 : -ENOMEM;
-    if (rc == 0) {
+    if (rc == 0 && !source->api) {
         rc = tly_file_open(AT_FDCWD, source->dir, O_RDONLY | O_DIRECTORY, &source->dir_fd);
         source->files_fd = source->dir_fd;
     }
@@ -213,12 +215,28 @@ int tly_log_source_new(struct tly_logs *logs, const struct tly_log_origin *origi
         tly_log_source_free(source);
         return rc;
     }
-    start_watching(source); /* before the first look, so that nothing comes between */
-    source->description_stale = !source->pod;
+    if (!source->api) {
+        start_watching(source); /* before the first look, so that nothing comes between */
+        source->description_stale = !source->pod;
+    }
     source->facts_stale = true;
     tly_logs_stale(logs, source);
     *ret_source = source;
     return 0;
+}
+
+void tly_log_source_let_go(struct tly_log_source *source)
+{
+    struct tly_watch **watches[] = {&source->watch, &source->names, &source->writes};
+    for (size_t i = 0; i < sizeof(watches) / sizeof(watches[0]); i++) {
+        tly_watch_free(*watches[i]);
+        *watches[i] = NULL;
+    }
+    if (source->files_fd != source->dir_fd) {
+        tly_fd_close(&source->files_fd);
+    }
+    tly_fd_close(&source->dir_fd);
+    source->files_fd = -1;
 }
 
 void tly_log_source_free(struct tly_log_source *source)
@@ -229,17 +247,11 @@ void tly_log_source_free(struct tly_log_source *source)
     for (size_t i = 0; source->readers && i < source->logs->target_count; i++) {
         tly_log_reader_free(source->readers[i]);
     }
-    tly_watch_free(source->watch);
-    tly_watch_free(source->names);
-    tly_watch_free(source->writes);
+    tly_log_source_let_go(source);
     tly_log_chain_free(source);
     tly_container_unref(source->description);
     tly_log_template_done(&source->template);
     tly_buf_done(&source->tag);
-    if (source->files_fd != source->dir_fd) {
-        tly_fd_close(&source->files_fd);
-    }
-    tly_fd_close(&source->dir_fd);
     free(source->readers);
     free(source->wanted);
     free(source->dir);
@@ -274,11 +286,14 @@ bool tly_log_source_look(struct tly_log_source *source)
     if (source->description_stale || source->facts_stale) {
         tly_log_source_read_facts(source);
     }
-    if (!source->gone && fstat(source->dir_fd, &st) == 0 && st.st_nlink == 0) {
+    if (!source->api && !source->gone && fstat(source->dir_fd, &st) == 0 && st.st_nlink == 0) {
         source->gone = true;
     }
     if (source->template.bytes.len == 0) {
         return false; /* no memory even for that: the next tick tries again */
+    }
+    if (source->api) {
+        return tly_log_feeds_look(source);
     }
     int rc = look_for_local(source);
     rc = rc < 0 ? rc : tly_log_chain_look(source);
@@ -293,6 +308,10 @@ bool tly_log_source_look(struct tly_log_source *source)
 
 void tly_log_source_tick(struct tly_log_source *source)
 {
+    if (source->api) {
+        tly_log_feeds_tick(source);
+        return;
+    }
     /* By now the events of all that was found before the last tick have come: from here on each
      * file that is made counts. */
     if (!source->found_lately && source->created < source->found) {

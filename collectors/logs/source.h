@@ -57,12 +57,14 @@ struct tly_log_source {
     struct tly_log_reader **readers; /* one per target that does, once a file was found, or NULL */
     uint64_t published_movement;     /* as of the last publishing */
 
+    int64_t started_ns; /* of the last run; realtime, or unknown */
     int dir_fd;
     int files_fd;           /* the folder of the files: dir_fd itself, or one below it */
     bool pod;               /* a container of Kubernetes */
     bool old;               /* may have lines from before the agent's first run */
     bool gone;              /* the directory was removed */
     bool stopped;           /* the container does not run */
+    bool api;               /* the engine tells its lines: it has no directory, and no files */
     bool told;              /* that its driver writes no such file */
     bool stale;             /* in line to be looked at */
     bool facts_stale;       /* somebody knows something new of the container */
@@ -78,7 +80,7 @@ struct tly_log_source {
 struct tly_log_origin {
     const char *id; /* of the container; of the pod, if it is one of Kubernetes */
     const char *key;
-    const char *dir, *base;
+    const char *dir, *base;    /* NULL: the engine is to tell its lines */
     struct tly_container *pod; /* what is known of it, if it is one of Kubernetes; else NULL */
     bool old;                  /* see above */
 };
@@ -94,6 +96,9 @@ bool tly_log_source_look(struct tly_log_source *source);
 
 /* Once a second. */
 void tly_log_source_tick(struct tly_log_source *source);
+
+/* It has no use for its directory any more. */
+void tly_log_source_let_go(struct tly_log_source *source);
 
 /* All readers that are not waiting for something else read on. */
 void tly_log_source_wake(struct tly_log_source *source);

@@ -11,6 +11,7 @@
 #include "agent/loop/log.h"
 #include "agent/model/sample.h"
 #include "agent/registry.h"
+#include "collectors/logs/feeds.h"
 #include "collectors/logs/lost.h"
 #include "collectors/logs/settings.h"
 #include "collectors/logs/shape.h"
@@ -63,6 +64,7 @@ struct tly_logs {
     bool settled;    /* the first look at everything is done */
 
     struct tly_pods *pods; /* NULL: switched off */
+    struct tly_log_feeds feeds;
 
     int64_t started_ns; /* realtime */
 

@@ -250,10 +250,10 @@ static void parse_options(struct house *house)
     static const struct tly_section *const sections[] = {&tly_settings_section, &tly_docker_section,
                                                          &tly_collect_section, &tly_logs_section};
     struct tly_complaints complaints;
-    char text[sizeof(house->options) + 2 * TEMP_DIR_MAX + 64];
+    char text[sizeof(house->options) + 3 * TEMP_DIR_MAX + 128];
     int len = snprintf(text, sizeof(text),
-                       "docker: {data_root: %s}\nlogs: {pods_root: \"%s\", %s}\n", house->dir,
-                       house->pods, house->options);
+                       "docker: {data_root: %s, host: \"%s\"}\nlogs: {pods_root: \"%s\", %s}\n",
+                       house->dir, house->host, house->pods, house->options);
     if (tly_config_parse(sections, ROWS(sections), text, (size_t)len, &complaints, &house->config) <
         0) {
         fail_msg("%s", complaints.at[0].text);
@@ -293,6 +293,7 @@ void house_start(struct house *house)
     }
     struct tly_logs *logs = house->collector;
     logs->closing_ms = house->closing_ms;
+    logs->feeds.pace = house->pace ? house->pace : logs->feeds.pace;
 }
 
 static void note_stopped(void *arg)

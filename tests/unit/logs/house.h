@@ -48,8 +48,10 @@ struct house {
     char dir[TEMP_DIR_MAX];
     char containers[TEMP_DIR_MAX + 32];
     char pods[TEMP_DIR_MAX + 32];
-    char options[1024]; /* YAML below `logs:`, may be changed before house_start */
-    int64_t closing_ms; /* of what the kubelet renamed */
+    char options[1024];              /* YAML below `logs:`, may be changed before house_start */
+    int64_t closing_ms;              /* of what the kubelet renamed */
+    char host[TEMP_DIR_MAX + 32];    /* of the engine's API; empty: there is none */
+    const struct tly_log_pace *pace; /* NULL: the default */
     size_t sink_count;
     struct tly_destination_limits limits;
     int state_fd;
