@@ -10,6 +10,7 @@ import json
 import os
 import pathlib
 import signal
+import subprocess
 import sys
 import unittest
 import urllib.request
@@ -40,7 +41,7 @@ def states(answer):
             for alert in json.loads(answer)["data"]["alerts"]}
 
 
-class Rules(unittest.TestCase):
+class WithRules(unittest.TestCase):
     def setUp(self):
         self.notes = []
         scratch = host.scratch()
@@ -48,10 +49,11 @@ class Rules(unittest.TestCase):
         self.addCleanup(scratch.__exit__, None, None, None)
         self.rules = self.folder / "rules.yml"
 
-    def agent(self, forward=None, **more):
+    def agent(self, forward=None, apart=None, **more):
+        """`more` goes into the section of rules, `apart` stands beside it."""
         agent = host.Agent(OPTIONS.agent, self.folder, forward=forward, docker={"host": ""},
                            rules={"files": [str(self.rules)], "builtin": False, "interval": "1s",
-                                  "external_labels": ["site=here"], **more})
+                                  "external_labels": ["site=here"], **more}, **(apart or {}))
         self.addCleanup(lambda: agent.program and agent.program.process.poll() is None and
                         agent.program.kill())
         return agent
@@ -65,6 +67,8 @@ class Rules(unittest.TestCase):
         host.await_that(f"alerts are {wanted}",
                         lambda: states(agent.get("/api/v1/alerts")) == wanted, 30)
 
+
+class Rules(WithRules):
     def test_everywhere(self):
         receiver = host.Receiver(OPTIONS.agent, self.folder).start()
         self.addCleanup(receiver.stop)
@@ -228,6 +232,71 @@ class Rules(unittest.TestCase):
                               for rule in group["rules"]]}
 
         self.assertEqual(shape(ours), shape(group))
+        agent.stop()
+
+
+class Alertmanager:
+    """A real one, which notifies nobody."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.url = f"http://127.0.0.1:{host.free_port()}"
+        self.config = folder / "alertmanager.yml"
+        self.config.write_text("route: {receiver: nobody}\nreceivers: [{name: nobody}]\n")
+
+    def start(self):
+        self.program = host.Program("alertmanager", [
+            "prometheus-alertmanager", f"--config.file={self.config}",
+            f"--storage.path={self.folder / 'alertmanager'}", "--cluster.listen-address=",
+            f"--web.listen-address={self.url.removeprefix('http://')}"], self.folder)
+        host.await_that("Alertmanager is ready", self.is_ready)
+        return self
+
+    def is_ready(self):
+        try:
+            with urllib.request.urlopen(f"{self.url}/-/ready", timeout=5) as reply:
+                return reply.status == 200
+        except OSError:
+            return False
+
+    def alerts(self):
+        """What people would see: {alertname: labels} of those that fire."""
+        done = subprocess.run(["amtool", f"--alertmanager.url={self.url}", "alert", "query",
+                               "--output=json"], capture_output=True, text=True, check=True)
+        return {alert["labels"]["alertname"]: alert for alert in json.loads(done.stdout)}
+
+    def stop(self):
+        self.program.process.kill()
+        self.program.process.wait()
+
+
+class Notified(WithRules):
+    """Alerts at a real Alertmanager."""
+
+    def test_alertmanager(self):
+        alertmanager = Alertmanager(self.folder)
+        self.write(SCENARIO)
+        # The agent comes first: nobody is there to be told.
+        agent = self.agent(resend_delay="1s", apart={"alertmanagers": [
+            {"url": alertmanager.url, "labels": [{"name": "instance", "value": "host-1"}]}]})
+        agent.start()
+        self.await_states(agent, {("AtOnce", "firing"), ("Waits", "firing"), ("Watches", "firing")})
+        host.await_that("it was tried", lambda: agent.value(
+            "tallyman_notifications_errors_total") > 0)
+        alertmanager.start()
+        self.addCleanup(alertmanager.stop)
+        host.await_that("amtool shows them", lambda: set(alertmanager.alerts()) == {
+            "AtOnce", "Waits", "Watches"}, 60)
+        alert = alertmanager.alerts()["AtOnce"]
+        self.assertEqual(alert["labels"], {"alertname": "AtOnce", "severity": "info",
+                                           "instance": "host-1"})
+        self.assertRegex(alert["annotations"]["summary"], r"^\d+ of here$")
+        self.assertEqual(agent.value("tallyman_notifications_dropped_total"), 0)
+        # Without its cause an alert is resolved there, too.
+        self.write(json.dumps(SCENARIO).replace("agent:connections > 0\"", "agent:connections < 0\""))
+        agent.program.process.send_signal(signal.SIGHUP)
+        host.await_that("it is resolved", lambda: set(alertmanager.alerts()) == {
+            "Waits", "Watches"}, 30)
         agent.stop()
 
 
