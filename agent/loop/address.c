@@ -69,19 +69,34 @@ static bool is_host(struct tly_text host)
     return true;
 }
 
+/* Whether it begins with "unix:", which is no host of that name with a port; what stands behind,
+ * and behind two slashes. */
+static bool is_unix(struct tly_text text, struct tly_text *ret_path)
+{
+    const struct tly_text scheme = TLY_TEXT("unix:");
+    const struct tly_text slashes = TLY_TEXT("//");
+    uint64_t port;
+    if (!tly_text_starts(text, scheme)) {
+        return false;
+    }
+    struct tly_text path = {text.at + scheme.len, text.len - scheme.len};
+    if (tly_text_u64(path, &port) == 0) {
+        return false;
+    }
+    if (tly_text_starts(path, slashes)) {
+        path.at += slashes.len;
+        path.len -= slashes.len;
+    }
+    *ret_path = path;
+    return true;
+}
+
 int tly_address_parse(struct tly_text text, uint16_t default_port, struct tly_address *ret_address,
                       struct tly_error *err)
 {
-    const struct tly_text unix_scheme = TLY_TEXT("unix:");
-    const struct tly_text slashes = TLY_TEXT("//");
-    if (tly_text_starts(text, unix_scheme)) {
-        text.at += unix_scheme.len;
-        text.len -= unix_scheme.len;
-        if (tly_text_starts(text, slashes)) {
-            text.at += slashes.len;
-            text.len -= slashes.len;
-        }
-        return parse_unix(text, ret_address, err);
+    struct tly_text path;
+    if (is_unix(text, &path)) {
+        return parse_unix(path, ret_address, err);
     }
     if (text.len == 0) {
         return tly_error_set(err, TLY_E_MALFORMED, "the address is empty: write host:port");

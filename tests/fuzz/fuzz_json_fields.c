@@ -41,7 +41,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                (value.type == TLY_VALUE_STR && !tly_text_equal(value.bytes, TLY_TEXT("log"))));
     }
     insist(rest.len == 0);
-    json_t *known = json_loadb(line, size, JSON_ALLOW_NUL | JSON_REJECT_DUPLICATES, NULL);
+    /* The library takes a NUL between values for an end. */
+    json_t *known = memchr(line, '\0', size)
+                        ? NULL
+                        : json_loadb(line, size, JSON_ALLOW_NUL | JSON_REJECT_DUPLICATES, NULL);
     if (json_is_object(known)) {
         insist(rc == TLY_E_LIMIT ||
                (rc == 0 && fields.count + fields.left_out == json_object_size(known)));

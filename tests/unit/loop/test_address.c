@@ -28,6 +28,8 @@ static void parses_and_formats(void **state)
         {"[::1]", "::1", "", "[::1]:80", 80, 80},
         {"[fe80::1%eth0]:80", "fe80::1%eth0", "", "[fe80::1%eth0]:80", 0, 80},
         {"unix:///run/a.sock", "", "/run/a.sock", "unix:///run/a.sock", 0, 0},
+        {"unix", "unix", "", "unix:80", 80, 80},
+        {"unix:24224", "unix", "", "unix:24224", 0, 24224},
         {"unix:///a:b", "", "/a:b", "unix:///a:b", 80, 0},
     };
     for (size_t i = 0; i < ROWS(rows); i++) {
