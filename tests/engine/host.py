@@ -365,6 +365,44 @@ class Prometheus:
         return self.program.stop()
 
 
+class Alertmanager:
+    """A real one, which notifies nobody."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.url = f"http://127.0.0.1:{free_port()}"
+        self.config = folder / "alertmanager.yml"
+        self.config.write_text("route: {receiver: nobody}\nreceivers: [{name: nobody}]\n")
+
+    def start(self):
+        self.program = Program("alertmanager", [
+            "prometheus-alertmanager", f"--config.file={self.config}",
+            f"--storage.path={self.folder / 'alertmanager'}", "--cluster.listen-address=",
+            f"--web.listen-address={self.url.removeprefix('http://')}"], self.folder)
+        await_that("Alertmanager is ready", self.is_ready)
+        return self
+
+    def is_ready(self):
+        try:
+            with urllib.request.urlopen(f"{self.url}/-/ready", timeout=5) as reply:
+                return reply.status == 200
+        except OSError:
+            return False
+
+    def alerts(self):
+        """What people would see of those that fire."""
+        done = subprocess.run(["amtool", f"--alertmanager.url={self.url}", "alert", "query",
+                               "--output=json"], capture_output=True, text=True, check=True)
+        return json.loads(done.stdout)
+
+    def labels(self):
+        return [alert["labels"] for alert in self.alerts()]
+
+    def stop(self):
+        self.program.process.kill()
+        self.program.process.wait()
+
+
 @contextlib.contextmanager
 def scratch():
     """A directory of the test's own, short enough for a socket's path."""

@@ -67,6 +67,12 @@ class Chain(unittest.TestCase):
         for word in ("ERROR: AddressSanitizer", "ERROR: LeakSanitizer", "runtime error:"):
             self.assertNotIn(word, said)
 
+    def exec_in(self, container, *command, **options):
+        made = self.engine.post(f"/containers/{container}/exec", {
+            "Cmd": list(command), "AttachStdout": True, **options})
+        self.engine.post(f"/exec/{made['Id']}/start", {"Detach": False,
+                                                       "Tty": options.get("Tty", False)})
+
     def container(self, name, script, **config):
         container = self.engine.run(name, script, **config)
         self.addCleanup(self.engine.remove, container)

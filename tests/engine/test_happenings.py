@@ -13,12 +13,6 @@ EXECS = "container_exec_total"
 
 
 class Happenings(Chain):
-    def exec_in(self, container, *command, **options):
-        made = self.engine.post(f"/containers/{container}/exec", {
-            "Cmd": list(command), "AttachStdout": True, **options})
-        self.engine.post(f"/exec/{made['Id']}/start", {"Detach": False,
-                                                       "Tty": options.get("Tty", False)})
-
     def test_exits_are_counted_by_code(self):
         agent = self.agent(SANITIZED).start()
         container = self.engine.create("ender", "exit $(cat /tmp/code 2>/dev/null || echo 0)")
