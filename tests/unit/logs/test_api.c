@@ -218,7 +218,9 @@ static void nothing_comes_twice(void **state)
             log_engine_up(&api_engine);
         } else {
             house_kill(house);
+            pthread_mutex_lock(&api_engine.lock); /* old streams may still be at it */
             api_engine.since_once = !api_engine.since_once;
+            pthread_mutex_unlock(&api_engine.lock);
             api_start(house);
         }
     }

@@ -61,8 +61,10 @@ static void model_disturb(struct model *model)
         break;
     case 2:
         house_kill(house);
+        pthread_mutex_lock(&api_engine.lock); /* old streams may still be at it */
         api_engine.since_once = roll(model, 2) == 0;
         api_engine.piece = roll(model, 2) == 0 ? 0 : 1 + roll(model, 20000);
+        pthread_mutex_unlock(&api_engine.lock);
         api_start(house);
         break;
     case 3:
