@@ -145,7 +145,8 @@ static void stop(struct place *place)
 {
     tly_delivery_free(place->delivery);
     place->delivery = NULL;
-    /* To the end of what a worker still writes: nobody else may begin before, as no process does. */
+    /* To the end of what a worker still writes: nobody else may begin before, as no process does.
+     */
     tly_loop_run(place->loop);
 }
 
