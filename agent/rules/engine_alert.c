@@ -6,6 +6,7 @@
 
 #include "agent/base/file.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 
@@ -53,7 +54,7 @@ static int ask(void *arg, struct tly_text expression, struct tly_arena *arena,
     struct expansion *expansion = arg;
     struct tly_engine *engine = expansion->engine;
     struct tly_expr *expr = NULL;
-    struct tly_value value;
+    struct tly_value value = {0};
     int rc = tly_expr_parse(expression, &expr, NULL, err);
     if (rc == 0) {
         rc = tly_evaluate(engine->asker, expr, tly_history_storage(engine->history),
@@ -292,6 +293,7 @@ static int active_update(struct tly_engine *engine, struct tly_rule_run *run,
 {
     struct tly_label_index index;
     size_t before = run->active_count;
+    assert((before == 0 || run->active != NULL) && (count == 0 || fresh != NULL));
     int rc = tly_label_index_init(&engine->arena, before, &index);
     for (uint32_t i = 0; rc == 0 && i < before; i++) {
         run->active[i].present = false;
@@ -458,7 +460,8 @@ static int outputs_alert(struct tly_engine *engine, struct tly_output_round *rou
     next[0].name = TLY_SYMBOL_NAME;
     rc = tly_symbols_add(engine->symbols, TLY_TEXT("ALERTS_FOR_STATE"), &next[0].value);
     /* Whole seconds, as Prometheus writes them. */
-    double since = (double)(active->active_at_ms / 1000);
+    const int64_t since_s = active->active_at_ms / 1000;
+    double since = (double)since_s;
     return rc < 0 ? rc : tly_outputs_put(engine, round, tly_labels_make(pairs, count - 1), since);
 }
 

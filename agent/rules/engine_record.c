@@ -80,7 +80,7 @@ void tly_outputs_end(struct tly_engine *engine, struct tly_outputs *outputs,
 {
     struct tly_outputs *next = &round->next;
     if (next->count > 1) {
-        qsort(next->at, next->count, sizeof(next->at[0]), pointer_order);
+        qsort(next->at, next->count, sizeof(struct tly_history_series *), pointer_order);
     }
     size_t k = 0;
     for (size_t i = 0; i < outputs->count; i++) {
@@ -156,7 +156,7 @@ static int relabel(struct tly_engine *engine, const struct tly_rule *rule, struc
 int tly_rule_record(struct tly_engine *engine, const struct tly_group_run *group,
                     struct tly_rule_run *run, int64_t at_ms, struct tly_error *err)
 {
-    struct tly_vector vector;
+    struct tly_vector vector = {NULL, 0};
     int rc = tly_rule_query(engine, group, run, at_ms, &vector, err);
     if (rc < 0) {
         return rc;

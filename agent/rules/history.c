@@ -9,6 +9,7 @@
 #include "agent/rules/history_block.h"
 #include "agent/rules/number.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -551,6 +552,7 @@ static void blocks_add(struct tly_history *history, struct tly_history_series *s
             if (block != before) { /* it has moved: whoever pointed to it follows */
                 struct tly_block **place = &series->first;
                 while (*place != before) {
+                    assert(*place != NULL); /* it is one of them */
                     place = &(*place)->next;
                 }
                 *place = block;

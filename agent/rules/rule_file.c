@@ -8,6 +8,7 @@
 #include "agent/base/file.h"
 #include "agent/rules/yaml_fields.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -90,8 +91,9 @@ static void read_pairs(struct reader *reader, const struct tly_yaml_node *node, 
         }
         bool twice = false;
         for (size_t k = 0; k + 1 < i; k += 2) {
-            twice = twice ||
-                    tly_text_equal((struct tly_text){node->at[k]->text, node->at[k]->len}, name);
+            const struct tly_yaml_node *earlier = node->at[k];
+            assert(earlier->text != NULL); /* as that of every key */
+            twice = twice || tly_text_equal((struct tly_text){earlier->text, earlier->len}, name);
         }
         if (twice) {
             tly_yaml_complain(&reader->yaml, key, "`%s` stands here twice; keep one", key->text);

@@ -139,7 +139,8 @@ CALL(ne)
         int order = 0;                                                                             \
         (void)count;                                                                               \
         int rc = compare(run, &args[0], &args[1], true, &order);                                   \
-        *ret_value = boolean(order != 2 && order test 0);                                          \
+        const bool ordered = order != 2; /* else one of them is not a number */                    \
+        *ret_value = boolean(ordered && (order test 0));                                           \
         return rc;                                                                                 \
     }
 ORDER(lt, <)
@@ -244,7 +245,7 @@ CALL(println)
 
 CALL(printf)
 {
-    struct tly_text format;
+    struct tly_text format = {NULL, 0};
     int rc = tly_template_want_text(run, "printf", &args[0], &format);
     if (rc < 0) {
         return rc;
@@ -279,7 +280,7 @@ static char lower(char c)
 static int change_case(struct tly_template_run *run, const char *function,
                        const struct tly_template_value *arg, struct tly_template_value *ret_value)
 {
-    struct tly_text text;
+    struct tly_text text = {NULL, 0};
     int rc = tly_template_want_text(run, function, arg, &text);
     char *to = rc < 0 ? NULL : tly_arena_alloc_raw(&run->arena, text.len + 1);
     if (!to) {
@@ -316,7 +317,7 @@ CALL(to_lower)
 static int compile(struct tly_template_run *run, const char *function,
                    const struct tly_template_value *pattern, struct tly_regex **ret_regex)
 {
-    struct tly_text text;
+    struct tly_text text = {NULL, 0};
     struct tly_error err = {0};
     int rc = tly_template_want_text(run, function, pattern, &text);
     if (rc == 0 && tly_regex_new_search(text, ret_regex, &err) < 0) {
@@ -329,7 +330,7 @@ static int compile(struct tly_template_run *run, const char *function,
 CALL(match)
 {
     struct tly_regex *regex = NULL;
-    struct tly_text text;
+    struct tly_text text = {NULL, 0};
     (void)count;
     int rc = tly_template_want_text(run, "match", &args[1], &text);
     rc = rc < 0 ? rc : compile(run, "match", &args[0], &regex);
@@ -343,8 +344,8 @@ CALL(match)
 CALL(replace_all)
 {
     struct tly_regex *regex = NULL;
-    struct tly_text replacement;
-    struct tly_text text;
+    struct tly_text replacement = {NULL, 0};
+    struct tly_text text = {NULL, 0};
     (void)count;
     int rc = tly_template_want_text(run, "reReplaceAll", &args[1], &replacement);
     rc = rc < 0 ? rc : tly_template_want_text(run, "reReplaceAll", &args[2], &text);
@@ -380,8 +381,8 @@ static struct tly_text host_of(struct tly_text text, struct tly_text *ret_port)
 
 CALL(strip_port)
 {
-    struct tly_text text;
-    struct tly_text port;
+    struct tly_text text = {NULL, 0};
+    struct tly_text port = {NULL, 0};
     (void)count;
     int rc = tly_template_want_text(run, "stripPort", &args[0], &text);
     if (rc == 0) {
@@ -401,8 +402,8 @@ static bool is_address(struct tly_text host)
 
 CALL(strip_domain)
 {
-    struct tly_text text;
-    struct tly_text port;
+    struct tly_text text = {NULL, 0};
+    struct tly_text port = {NULL, 0};
     (void)count;
     int rc = tly_template_want_text(run, "stripDomain", &args[0], &text);
     if (rc < 0) {
@@ -486,7 +487,7 @@ CALL(urlquery)
 
 CALL(graph_link)
 {
-    struct tly_text text;
+    struct tly_text text = {NULL, 0};
     (void)count;
     int rc = tly_template_want_text(run, "graphLink", &args[0], &text);
     return rc < 0 ? rc : escaped(run, "/graph?g0.expr=", text, "&g0.tab=0", ret_value);
@@ -494,7 +495,7 @@ CALL(graph_link)
 
 CALL(table_link)
 {
-    struct tly_text text;
+    struct tly_text text = {NULL, 0};
     (void)count;
     int rc = tly_template_want_text(run, "tableLink", &args[0], &text);
     return rc < 0 ? rc : escaped(run, "/graph?g0.expr=", text, "&g0.tab=1", ret_value);
@@ -526,7 +527,7 @@ CALL(path_prefix)
 
 CALL(query)
 {
-    struct tly_text text;
+    struct tly_text text = {NULL, 0};
     (void)count;
     int rc = tly_template_want_text(run, "query", &args[0], &text);
     if (rc < 0) {
@@ -627,7 +628,7 @@ static int sample_order(const void *a, const void *b, void *arg)
 
 CALL(sort_by_label)
 {
-    struct tly_text name;
+    struct tly_text name = {NULL, 0};
     (void)count;
     int rc = tly_template_want_text(run, "sortByLabel", &args[0], &name);
     if (rc < 0) {

@@ -73,7 +73,7 @@ static const char *scale(double *value, double by, const char *const prefixes[PR
 
 TLY_TEMPLATE_CALL(humanize)
 {
-    double value;
+    double value = 0;
     (void)count;
     int rc = want_number(run, "humanize", &args[0], &value);
     if (rc < 0) {
@@ -88,7 +88,7 @@ TLY_TEMPLATE_CALL(humanize)
 
 TLY_TEMPLATE_CALL(humanize1024)
 {
-    double value;
+    double value = 0;
     (void)count;
     int rc = want_number(run, "humanize1024", &args[0], &value);
     if (rc < 0) {
@@ -103,7 +103,7 @@ TLY_TEMPLATE_CALL(humanize1024)
 
 TLY_TEMPLATE_CALL(humanize_percentage)
 {
-    double value;
+    double value = 0;
     (void)count;
     int rc = want_number(run, "humanizePercentage", &args[0], &value);
     return rc < 0 ? rc : number_take(run, "", value * 100, "", "%", ret_value);
@@ -133,7 +133,7 @@ static int long_duration(struct tly_template_run *run, const char *sign, double 
 
 TLY_TEMPLATE_CALL(humanize_duration)
 {
-    double value;
+    double value = 0;
     (void)count;
     int rc = want_number(run, "humanizeDuration", &args[0], &value);
     if (rc < 0) {
@@ -154,7 +154,7 @@ TLY_TEMPLATE_CALL(humanize_duration)
 
 TLY_TEMPLATE_CALL(humanize_timestamp)
 {
-    double value;
+    double value = 0;
     (void)count;
     int rc = want_number(run, "humanizeTimestamp", &args[0], &value);
     if (rc < 0) {

@@ -288,6 +288,9 @@ static bool names(const json_t *image, struct tly_text reference)
         const json_t *list = tly_json_at(image, lists[k]);
         for (size_t i = 0; i < tly_json_count(list); i++) {
             struct tly_text name = tly_json_string(tly_json_item(list, i));
+            if (!name.at || !reference.at) {
+                continue;
+            }
             /* "redis" stands for "redis:latest". */
             bool latest = name.len == reference.len + 7 && tly_text_starts(name, reference) &&
                           tly_text_ends(name, TLY_TEXT(":latest"));

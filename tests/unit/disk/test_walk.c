@@ -50,11 +50,13 @@ static void run(const struct tree *tree, const char *script)
 static uint64_t number(const struct tree *tree, const char *script)
 {
     char command[4096];
-    unsigned long long value = 0;
+    char said[64];
+    uint64_t value = 0;
     (void)snprintf(command, sizeof(command), "cd %s; %s", tree->dir, script); /* fits */
     FILE *pipe = popen(command, "r");
     assert_non_null(pipe);
-    assert_int_equal(fscanf(pipe, "%llu", &value), 1);
+    assert_non_null(fgets(said, sizeof(said), pipe));
+    assert_int_equal(tly_text_u64(tly_text_trim(tly_text_of(said)), &value), 0);
     assert_int_equal(pclose(pipe), 0);
     return value;
 }

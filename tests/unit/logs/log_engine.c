@@ -126,11 +126,23 @@ static bool tell(struct log_engine *engine, struct http_talk *talk, const char *
 
 static struct log_container *find(struct log_engine *engine, const char *target, int *ret_minor)
 {
-    char id[65] = "";
-    if (sscanf(target, "/v1.%d/containers/%64[0-9a-f]/logs?follow=1&stdout=1&stderr=1&timestamps=1",
-               ret_minor, id) != 2) {
+    static const char before[] = "/v1.";
+    static const char behind[] = "/logs?follow=1&stdout=1&stderr=1&timestamps=1";
+    char *rest;
+    if (strncmp(target, before, sizeof(before) - 1) != 0) {
         return NULL;
     }
+    *ret_minor = (int)strtol(target + sizeof(before) - 1, &rest, 10);
+    if (strncmp(rest, "/containers/", sizeof("/containers/") - 1) != 0) {
+        return NULL;
+    }
+    char id[65] = "";
+    rest += sizeof("/containers/") - 1;
+    size_t len = strspn(rest, "0123456789abcdef");
+    if (len >= sizeof(id) || strncmp(rest + len, behind, sizeof(behind) - 1) != 0) {
+        return NULL;
+    }
+    memcpy(id, rest, len);
     for (size_t i = 0; i < LOG_CONTAINERS_MAX; i++) {
         if (strcmp(engine->containers[i].id, id) == 0) {
             return &engine->containers[i];
