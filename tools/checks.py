@@ -259,7 +259,11 @@ def tidy_gate(run):
         entries = json.load(file)
     files = sorted({os.path.relpath(os.path.join(entry["directory"], entry["file"]), ROOT)
                     for entry in entries})
-    failed = side_by_side(run, [["clang-tidy", "--quiet", "-p", folder, path] for path in files])
+    # What the analyzer spends most of the time on, following every path, is for what is shipped.
+    failed = side_by_side(run, [
+        ["clang-tidy", "--quiet", "-p", folder,
+         *(["--checks=-clang-analyzer-*"] if path.startswith("tests/") else []), path]
+        for path in files])
     if failed:
         raise Failure(f"{failed} of {len(files)} files")
     return Verdict(passed=1)

@@ -238,8 +238,9 @@ class Agent:
             "web": {"listen": [f"127.0.0.1:{self.port}"]},
             "collect": {"interval": "1s"},
             "logs": {"from": "beginning"},
-            # Alerts would come among the records that a test awaits.
+            # Alerts and findings would come among the records that a test awaits.
             "rules": {"builtin": False},
+            "posture": {"records": False},
         }
         if engine is not None:
             config["docker"] = {"host": f"unix://{engine.socket}",

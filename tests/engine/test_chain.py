@@ -382,7 +382,7 @@ class Hostile(Chain):
 class Lasting(Chain):
     def test_starts_and_stops_leave_nothing_behind(self):
         """Descriptors and memory stay level while containers come and go."""
-        rounds = int(os.environ.get("TALLYMAN_TEST_STARTS", "1000"))
+        rounds = int(os.environ.get("TALLYMAN_TEST_STARTS", "400"))
         receiver = self.receiver()
         agent = self.agent(forward=receiver.address).start()
         made = [self.engine.create(f"churn-{i}", f"echo round of {i}") for i in range(4)]

@@ -118,6 +118,9 @@ class Happenings(Chain):
         # Pings come at their own pace and lists too; nothing may come because of a scrape.
         kinds = lambda: [path for _, path in recorder.requests
                          if not re.search(r"/_ping$|/containers/json", path)]
+        # The audit looks once at each container, and then at their image.
+        host.await_that("all was judged", lambda: any(
+            re.search(r"/images/[^/]+/json$", path) for path in kinds()))
         before = kinds()
         threads = [threading.Thread(target=lambda: [agent.get("/metrics") for _ in range(25)])
                    for _ in range(4)]

@@ -333,7 +333,7 @@ class Continuous(Chain):
     def test_changes_are_recorded(self):
         receiver = self.receiver()
         agent = host.Agent(BINARY, self.directory, self.engine, receiver.address,
-                           posture={"sweep": "1h", "waivers": [
+                           posture={"sweep": "1h", "records": True, "waivers": [
                                {"checks": ["user_nonroot"], "containers": ["told"],
                                 "reason": "a test"}]})
         self.addCleanup(self.end, agent)
