@@ -166,7 +166,8 @@ def quick_folder():
     disk that other steps keep busy."""
     memory = "/dev/shm"
     try:
-        return memory if shutil.disk_usage(memory).free > MEMORY_BYTES_MIN else None
+        good = os.access(memory, os.W_OK | os.X_OK)
+        return memory if good and shutil.disk_usage(memory).free > MEMORY_BYTES_MIN else None
     except OSError:
         return None
 

@@ -12,8 +12,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* No value grows more under packing than `[]`, which becomes five bytes. */
-#define ROOM(len) (3 * (len) + TLY_RECORD_INT_MAX)
+/* No value grows more under packing than `[]`, which becomes five bytes; as many arrays as can be
+ * open may never be closed. */
+#define ROOM(len) (3 * (len) + TLY_JSON_FIELDS_DEPTH_MAX * TLY_RECORD_HEAD_MAX + TLY_RECORD_INT_MAX)
 
 struct level {
     char *head; /* of the array or map, to be filled in */

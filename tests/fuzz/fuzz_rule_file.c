@@ -12,7 +12,7 @@ static size_t lines_of(struct tly_text text)
 {
     size_t lines = 1;
     for (size_t i = 0; i < text.len; i++) {
-        lines += text.at[i] == '\n';
+        lines += text.at[i] == '\n' || text.at[i] == '\r';
     }
     return lines;
 }

@@ -130,6 +130,8 @@ static void test_what_is_no_object(void **state)
         {"{\"a\":+1}", TLY_E_MALFORMED},
         {"{\"a\":NaN}", TLY_E_MALFORMED},
         {"{\"a\":tru}", TLY_E_MALFORMED},
+        {"{\"n\":[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[0,-0]}",
+         TLY_E_MALFORMED}, /* more heads than text */
         {"{\"a\":1e999}", TLY_E_LIMIT},
         {"{\"a\":1111111111222222222233333333334444444444555555555566666666667777}", TLY_E_LIMIT},
     };
