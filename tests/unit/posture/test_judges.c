@@ -63,15 +63,16 @@ static json_t *load(const char *text)
 
 static void run_row(const struct row *row, struct tly_secret_shapes *shapes)
 {
-    static char *const writable[] = {"/data"};
+    char data[] = "/data";
+    char *writable[] = {data};
     const struct world *world = &row->world;
-    char *registry[] = {(char *)(uintptr_t)world->registry};
+    char *registry[] = {world->registry ? strdup(world->registry) : NULL};
     struct tly_posture_settings settings = world->settings;
     struct tly_host_facts host = world->host;
     json_t *trees[] = {load(world->container), load(world->image), load(world->history),
                        load(world->execs),     load(world->info),  load(world->version),
                        load(world->bridge),    load(world->swarm), load(world->daemon)};
-    settings.writable = (struct tly_strings){(char **)(uintptr_t)writable, 1};
+    settings.writable = (struct tly_strings){writable, 1};
     settings.registries = (struct tly_strings){registry, world->registry ? 1 : 0};
     settings.image_age_max_ms = INT64_C(180) * 86400 * 1000;
     host.settings = trees[8];
@@ -109,6 +110,7 @@ static void run_row(const struct row *row, struct tly_secret_shapes *shapes)
     for (size_t i = 0; i < ROWS(trees); i++) {
         tly_json_free(trees[i]);
     }
+    free(registry[0]);
 }
 
 static void every_check_judges(void **state)
