@@ -353,6 +353,8 @@ STEPS = [
     Step("build-tsan", "gcc with TSan", lambda run: build(run, "tsan")),
     Step("unit-tsan", "unit tests under TSan", lambda run: meson_tests(run, "tsan", "unit"),
          ["build-tsan"]),
+    Step("dashboards", "Grafana's dashboards are not stale, and as their rules want them",
+         lambda run: python_tests(run, python("tests/dashboards/run.py")), fast=True),
     Step("promql", "expressions, the same in a real Prometheus",
          lambda run: python_tests(run, python(
              "tests/promql/run.py", "--evaluate",
