@@ -44,7 +44,7 @@ void tly_json_split_clear(struct tly_json_split *split);
  * TLY_E_LIMIT when a value passes TLY_JSON_SPLIT_RUNAWAY times the maximum: what comes is not the
  * expected stream any more.
  */
-#define TLY_JSON_SPLIT_RUNAWAY 64
+#define TLY_JSON_SPLIT_RUNAWAY 8
 int tly_json_split_feed(struct tly_json_split *split, struct tly_text bytes,
                         int (*value)(void *arg, struct tly_text json), void *arg) TLY_CHECK;
 

@@ -241,6 +241,8 @@ static void stop_asking(struct tly_docker_session *session)
     if (session->usage) {
         tly_docker_usage_cancel(session->usage);
     }
+    /* A ping may have found the engine gone before the stream did. */
+    session->counts->reconnects += session->streaming ? 1 : 0;
     session->streaming = session->counts->stream = false;
     session->hung = session->syncing = session->doubting = false;
     tly_timer_stop(session->tick);

@@ -93,8 +93,10 @@ static void test_gone_at_inspect(void **state)
 static void test_made_while_listed(void **state)
 {
     struct house *house = *state;
+    struct fake_container old = fake_running(1);
     house->pace.list_every = 10;
-    (void)sync_one(house);
+    fake_engine_put(&house->engine, &old);
+    house_sync(house);
     fake_engine_behave(&house->engine, FAKE_LIST, FAKE_HOLDS);
     house_await_seen(house, FAKE_LIST, fake_engine_seen(&house->engine, FAKE_LIST) + 1);
     struct fake_container new = fake_running(2);
@@ -474,7 +476,7 @@ static void test_bad_inspects(void **state)
         struct house *house = *state;
         struct fake_container container = fake_running(1);
         container.health = "unhealthy";
-        house->docker.timeout_ms = manners[i] == FAKE_HANGS ? 30 : 5000;
+        house->docker.timeout_ms = manners[i] == FAKE_HANGS ? 30 : HOUSE_TIMEOUT_MS;
         fake_engine_behave(&house->engine, FAKE_INSPECT, manners[i]);
         fake_engine_put(&house->engine, &container);
         house_sync(house);
