@@ -20,6 +20,9 @@ class Lacking(unittest.SkipTest):
         super().__init__(EXCUSE + what)
 
 
+evidence = []  # functions that say, when a test failed, what its programs have said
+
+
 class Result(unittest.TestResult):
     def __init__(self):
         super().__init__()
@@ -43,6 +46,8 @@ class Result(unittest.TestResult):
         self.failed += 1
         self._say("FAIL", test)
         print(self._exc_info_to_string(error, test), flush=True)
+        for tell in evidence:
+            print(tell(), flush=True)
 
     def addFailure(self, test, err):
         self._fail(test, err)

@@ -112,10 +112,10 @@ static int take_frame(void *arg, const struct tly_intake_client *client,
         say_dropped(self, client);
         self->refused = 0;
     }
-    uint64_t ticket = tly_delivery_ticket(self->context->delivery);
-    if (ticket != self->frame_ticket) {
+    /* Not the delivery's ticket of now: a frame without a record has nothing written for it. */
+    if (self->last_ticket != self->frame_ticket) {
         tly_intake_seal(self->intake);
-        self->frame_ticket = ticket;
+        self->frame_ticket = self->last_ticket;
     }
     return 0;
 }

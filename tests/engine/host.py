@@ -5,6 +5,7 @@ agent, the receiver, Prometheus) and every request it makes lives there and noth
 touched. The rest are small classes, one for each program, that start it, stop it and ask it.
 """
 
+import collections
 import contextlib
 import http.client
 import io
@@ -22,6 +23,9 @@ import tempfile
 import time
 import urllib.parse
 import urllib.request
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+import runner  # noqa: E402
 
 INSIDE = "TALLYMAN_TEST_NAMESPACE"
 AWAIT_SECONDS = 60  # a bound against hanging, far above what anything here takes
@@ -64,7 +68,10 @@ def free_port():
 class Program:
     """A child process with its output in a file, in its own session, never left behind."""
 
+    latest = collections.deque(maxlen=4)  # as many as a test has at a time
+
     def __init__(self, name, command, directory, environment=None, pass_fds=()):
+        Program.latest.append(self)
         self.name = name
         self.output = pathlib.Path(directory) / f"{name}.log"
         with open(self.output, "ab") as log:
@@ -99,6 +106,20 @@ class Program:
             self.kill()
             raise AssertionError(f"{self.name} did not stop within {seconds} s:\n"
                                  f"{self.said()[-4000:]}") from None
+
+
+def last_words():
+    """What the latest programs said last, as far as their files are still there."""
+    words = []
+    for program in {program.output: program for program in Program.latest}.values():
+        if program.output.exists():
+            code = program.process.poll()
+            state = "runs" if code is None else f"ended with {code}"
+            words.append(f"---- {program.name} {state} ----\n{program.said()[-4000:]}")
+    return "\n".join(words)
+
+
+runner.evidence.append(last_words)
 
 
 class UnixConnection(http.client.HTTPConnection):
