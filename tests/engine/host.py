@@ -21,6 +21,7 @@ import sys
 import tarfile
 import tempfile
 import time
+import urllib.error
 import urllib.parse
 import urllib.request
 
@@ -357,12 +358,14 @@ class Receiver:
 
 
 class Prometheus:
-    """A real Prometheus that scrapes one agent every second."""
+    """A real Prometheus that scrapes one agent every second, and judges by files of rules."""
 
-    def __init__(self, directory, target_port):
+    def __init__(self, directory, target_port, rules=()):
         self.directory = pathlib.Path(directory)
         self.port = free_port()
-        config = {"global": {"scrape_interval": "1s", "scrape_timeout": "1s"},
+        config = {"global": {"scrape_interval": "1s", "scrape_timeout": "1s",
+                             "evaluation_interval": "1s"},
+                  "rule_files": [str(path) for path in rules],
                   "scrape_configs": [{"job_name": "tallyman", "static_configs": [
                       {"targets": [f"127.0.0.1:{target_port}"]}]}]}
         file = self.directory / "prometheus.yml"
@@ -374,14 +377,19 @@ class Prometheus:
         await_that("Prometheus is ready", lambda: self.program.assert_running() and
                    urllib.request.urlopen(f"http://127.0.0.1:{self.port}/-/ready", timeout=5))
 
+    def ask(self, path, **parameters):
+        """The data of an answer of its API."""
+        url = f"http://127.0.0.1:{self.port}/api/v1/{path}?" + urllib.parse.urlencode(parameters)
+        try:
+            with urllib.request.urlopen(url, timeout=10) as reply:
+                return json.load(reply)["data"]
+        except urllib.error.HTTPError as error:
+            raise AssertionError(f"{parameters}: {error.read().decode()}") from None
+
     def query(self, expression):
         """[(labels, value)] of an instant query."""
-        url = f"http://127.0.0.1:{self.port}/api/v1/query?" + \
-            urllib.parse.urlencode({"query": expression})
-        with urllib.request.urlopen(url, timeout=10) as reply:
-            answer = json.load(reply)
-        assert answer["status"] == "success", answer
-        return [(row["metric"], float(row["value"][1])) for row in answer["data"]["result"]]
+        return [(row["metric"], float(row["value"][1]))
+                for row in self.ask("query", query=expression)["result"]]
 
     def stop(self):
         return self.program.stop()

@@ -206,10 +206,12 @@ def logs(page):
 
 def more_groups(page):
     page.row("Groups that are off by default (process, tcp, tcp_losses, cpuLoad)", folded=True)
-    page.add(graph("TCP sockets", "Sockets over IPv4 by state, where there are any. "
+    by_state = "instance, name, tcp_state"
+    page.add(graph("TCP sockets", "Sockets by state, over IPv4 and IPv6, where there are any. "
                    "Needs the group tcp.", COUNT,
-                   q(most("container_network_tcp_usage_total", "instance, name, tcp_state") +
-                     " > 0", "{{name}} {{tcp_state}}")))
+                   q(most("container_network_tcp_usage_total", by_state) + "\n  + " +
+                     most("container_network_tcp6_usage_total", by_state) + " > 0",
+                     "{{name}} {{tcp_state}}")))
     page.add(graph("TCP losses", "Segments that were sent again, connections that nobody took in "
                    "time. Needs the group tcp_losses.", PER_SECOND,
                    q(rate("container_network_tcp_retransmits_total"), f"{N}: sent again"),
