@@ -27,6 +27,7 @@ struct tly_context {
     const struct tly_collect_settings *collect;
     const struct tly_group_choice *groups; /* what is shown, and so worth reading */
     struct tly_alert_feed *alerts;         /* for whoever sends alerts on */
+    int state_dir_fd;                      /* the agent's own folder; -1: nothing outlives it */
 };
 
 /* The figures that the runner shows for each collector; the collector fills them in. */

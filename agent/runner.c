@@ -36,8 +36,7 @@ struct tly_runner {
     struct tly_alert_feed alerts;
     struct tly_web *web;     /* NULL: only collectors run */
     struct tly_judge *judge; /* NULL: only collectors run */
-    int state_dir_fd;
-    struct unit *units; /* owned; outputs first */
+    struct unit *units;      /* owned; outputs first */
     size_t unit_count;
     bool web_started;
 
@@ -190,7 +189,7 @@ int tly_runner_new(struct tly_loop *loop, const struct tly_config *config, int s
     tly_group_settings_choose(tly_config_section(config, &tly_group_section), &runner->groups);
     runner->context.groups = &runner->groups;
     runner->context.alerts = &runner->alerts;
-    runner->state_dir_fd = state_dir_fd;
+    runner->context.state_dir_fd = state_dir_fd;
     tly_process_init(&runner->process);
     int rc = make_rooms(runner, state_dir_fd, err);
     if (rc < 0) {
@@ -277,7 +276,7 @@ static int make_judge(struct tly_runner *runner, struct tly_error *err)
         .feed = runner->context.alerts,
         .settings = tly_config_section(runner->context.config, &tly_rules_section),
         .tick_ms = runner->context.collect->interval_ms,
-        .state_dir_fd = runner->state_dir_fd,
+        .state_dir_fd = runner->context.state_dir_fd,
     };
     int rc = tly_judge_new(&spec, &runner->judge, err);
     for (const struct tly_route *route = tly_judge_routes; rc == 0 && route->path; route++) {

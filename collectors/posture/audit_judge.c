@@ -36,7 +36,8 @@ struct tly_posture_facts tly_audit_facts(const struct tly_audit *audit)
     };
 }
 
-static void keep(struct tly_audit_job *job, struct tly_subject *subject)
+/* Whether it is kept, borrowed by the caller then. */
+static bool keep(struct tly_audit_job *job, struct tly_subject *subject)
 {
     if (job->subject_count == job->subject_cap) {
         size_t cap = job->subject_cap ? 2 * job->subject_cap : 64;
@@ -44,12 +45,19 @@ static void keep(struct tly_audit_job *job, struct tly_subject *subject)
         if (!more) {
             tly_subject_free(subject);
             job->failed++;
-            return;
+            return false;
         }
         job->subjects = more;
         job->subject_cap = cap;
     }
     job->subjects[job->subject_count++] = subject;
+    return true;
+}
+
+static int64_t created_of(const json_t *image)
+{
+    int64_t created_ns = -1;
+    return tly_time_parse(tly_json_text_at(image, "Created"), &created_ns) < 0 ? -1 : created_ns;
 }
 
 static void judge(struct tly_audit_job *job, enum tly_target target, struct tly_text id,
@@ -61,7 +69,9 @@ static void judge(struct tly_audit_job *job, enum tly_target target, struct tly_
         job->failed++;
         return;
     }
-    keep(job, subject);
+    if (keep(job, subject) && target == TLY_TARGET_IMAGE) {
+        subject->created_ns = created_of(facts->image);
+    }
 }
 
 /* ---- one container ---- */

@@ -5,24 +5,25 @@
 
 #include "agent/codec/record.h"
 
-static bool is_bad(const struct tly_finding *finding)
+static bool is_bad(enum tly_status status)
 {
-    return finding->status == TLY_STATUS_FAIL || finding->status == TLY_STATUS_WAIVED;
+    return status == TLY_STATUS_FAIL || status == TLY_STATUS_WAIVED;
 }
 
-bool tly_posture_is_news(const struct tly_finding *finding, const struct tly_finding *before)
+bool tly_posture_is_news(const struct tly_finding *finding, enum tly_status told,
+                         enum tly_severity told_severity)
 {
-    if (!before) {
-        return is_bad(finding);
+    if (told == TLY_STATUS_COUNT) {
+        return is_bad(finding->status);
     }
-    if (is_bad(finding) && finding->severity != before->severity) {
+    if (is_bad(finding->status) && finding->severity != told_severity) {
         return true;
     }
-    return finding->status != before->status && (is_bad(finding) || is_bad(before));
+    return finding->status != told && (is_bad(finding->status) || is_bad(told));
 }
 
 int tly_posture_record_write(struct tly_buf *buf, const struct tly_subject *subject,
-                             const struct tly_finding *finding, const struct tly_finding *before,
+                             const struct tly_finding *finding, enum tly_status told,
                              int64_t now_ns)
 {
     const struct tly_posture_check *check = &tly_posture_checks[finding->check];
@@ -38,7 +39,7 @@ int tly_posture_record_write(struct tly_buf *buf, const struct tly_subject *subj
         {"name", subject->name},
         {"image", subject->image},
         {"status", tly_status_names[finding->status]},
-        {"previous", before ? tly_status_names[before->status] : "none"},
+        {"previous", told < TLY_STATUS_COUNT ? tly_status_names[told] : "none"},
         {"message", finding->message},
         {"remediation", check->mend},
         {"container_id", subject->id},

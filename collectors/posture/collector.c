@@ -10,8 +10,9 @@
 #include "agent/loop/log.h"
 #include "agent/registry.h"
 #include "collectors/posture/audit.h"
-#include "collectors/posture/change.h"
 #include "collectors/posture/report.h"
+#include "collectors/posture/telling.h"
+#include "collectors/posture/told.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -25,8 +26,6 @@
 #define RETRY_MS          30000
 #define BATCH_MAX         64   /* containers that are judged together */
 #define EARLY_SWEEP_MS    5000 /* after a pull, a tag, a reload */
-#define KEY_MAX           512
-#define RECORD_BYTES_MAX  ((size_t)64 << 10)
 #define REPORT_BYTES_MAX  ((size_t)512 << 20)
 #define SOCKETS_BUDGET_NS (50 * TLY_NS_PER_MS)
 #define INSTANCE          1 /* nothing of it is carried */
@@ -40,10 +39,10 @@ struct collector {
     size_t containers_max;
     struct tly_audit *audit; /* NULL: switched off, or no engine */
     struct tly_timer *timer;
-    struct tly_buf record;
+    struct tly_telling *telling; /* NULL: changes are not told */
     unsigned slot;
 
-    struct tly_map *subjects; /* "target/id" -> struct tly_subject */
+    struct tly_map *subjects; /* tly_told_key() -> struct tly_subject */
     struct tly_map *changed;  /* id -> itself: containers to be judged again */
     char *batch[BATCH_MAX];   /* owned; those of the audit under way */
     size_t batch_count;
@@ -61,13 +60,6 @@ struct collector {
 };
 
 /* ---- subjects ---- */
-
-static struct tly_text key_of(char to[KEY_MAX], enum tly_target target, struct tly_text id)
-{
-    int len = snprintf(to, KEY_MAX, "%s/%.*s", tly_target_names[target],
-                       (int)(id.len < 400 ? id.len : 400), id.len > 0 ? id.at : "");
-    return (struct tly_text){to, (size_t)len}; /* fits */
-}
 
 static void subject_free(void *subject)
 {
@@ -107,6 +99,17 @@ static void publish(struct collector *self, const struct tly_subject *subject)
     }
 }
 
+static void add_image(struct tly_samples *samples, const struct tly_subject *subject)
+{
+    static const char *const names[] = {"image", "image_id"};
+    const struct tly_text values[] = {tly_text_of(subject->name), tly_text_of(subject->id)};
+    if (subject->target == TLY_TARGET_IMAGE && subject->created_ns >= 0) {
+        tly_samples_add(samples, TLY_F_image_created_timestamp_seconds,
+                        tly_samples_dim(samples, names, values, 2),
+                        subject->created_ns / TLY_NS_PER_MS);
+    }
+}
+
 static void publish_host(struct collector *self)
 {
     static const char *const names[] = {"target", "status", "severity"};
@@ -114,12 +117,13 @@ static void publish_host(struct collector *self)
     struct tly_finding_counts all = {0};
     struct tly_samples samples;
     struct tly_map_entry entry;
+    tly_samples_init(&samples);
     for (void *at = NULL; tly_map_next(self->subjects, &at, &entry);) {
         const struct tly_subject *subject = entry.value;
         tly_subject_count(subject, &counts[subject->target]);
         tly_subject_count(subject, &all);
+        add_image(&samples, subject);
     }
-    tly_samples_init(&samples);
     for (size_t t = 0; t < TLY_TARGET_COUNT; t++) {
         for (size_t i = 0; i < TLY_STATUS_COUNT; i++) {
             for (size_t k = 0; k < TLY_SEVERITY_COUNT; k++) {
@@ -142,41 +146,14 @@ static void publish_host(struct collector *self)
     tly_samples_done(&samples);
 }
 
-/* ---- records ---- */
-
-static void tell(struct collector *self, const struct tly_subject *subject,
-                 const struct tly_finding *finding, const struct tly_finding *before)
-{
-    tly_buf_clear(&self->record);
-    if (tly_posture_record_write(&self->record, subject, finding, before, tly_clock_realtime_ns()) <
-        0) {
-        self->stats.errors++;
-        return;
-    }
-    tly_delivery_emit(self->delivery, TLY_TEXT(TLY_POSTURE_TAG), tly_buf_text(&self->record));
-}
-
-/* A verdict that was never told before is news only where it is a bad one. */
-static void compare(struct collector *self, const struct tly_subject *subject,
-                    const struct tly_subject *before)
-{
-    for (size_t i = 0; self->settings.records && i < subject->count; i++) {
-        const struct tly_finding *finding = &subject->findings[i];
-        const struct tly_finding *old = before && i < before->count ? &before->findings[i] : NULL;
-        if (tly_posture_is_news(finding, old)) {
-            tell(self, subject, finding, old);
-        }
-    }
-}
-
 /* ---- what the audit says ---- */
 
 static void audit_judged(void *arg, struct tly_subject *subject)
 {
     struct collector *self = arg;
-    char text[KEY_MAX];
+    char text[TLY_TOLD_KEY_MAX];
     void *before = NULL;
-    struct tly_text key = key_of(text, subject->target, tly_text_of(subject->id));
+    struct tly_text key = tly_told_key(text, subject->target, tly_text_of(subject->id));
     self->judged++;
     if (tly_map_put(self->subjects, key, subject, &before) < 0) {
         self->stats.errors++;
@@ -186,15 +163,21 @@ static void audit_judged(void *arg, struct tly_subject *subject)
     if (self->sweeping && tly_map_put(self->seen, key, self, NULL) < 0) {
         self->stats.errors++;
     }
-    compare(self, subject, before);
+    if (self->telling) {
+        self->stats.errors += tly_telling_compare(self->telling, subject, before);
+    }
     tly_subject_free(before);
     publish(self, subject);
 }
 
 static void forget(struct collector *self, struct tly_text id)
 {
-    char text[KEY_MAX];
-    tly_subject_free(tly_map_remove(self->subjects, key_of(text, TLY_TARGET_CONTAINER, id)));
+    char text[TLY_TOLD_KEY_MAX];
+    struct tly_text key = tly_told_key(text, TLY_TARGET_CONTAINER, id);
+    tly_subject_free(tly_map_remove(self->subjects, key));
+    if (self->telling) {
+        tly_telling_forget(self->telling, key);
+    }
     free(tly_map_remove(self->changed, id));
     self->stale = true;
 }
@@ -258,6 +241,9 @@ static void audit_done(void *arg, const struct tly_audit_summary *summary)
         self->sweep_ended_ns = tly_clock_realtime_ns();
         if (summary->failed == 0) {
             forget_unseen(self);
+            if (self->telling) {
+                tly_telling_settle(self->telling);
+            }
         }
     }
     self->sweeping = false;
@@ -455,7 +441,6 @@ static void collector_free(void *arg)
     void (*stopped)(void *arg) = self->stopped;
     void *stopped_arg = self->stopped_arg;
     tly_timer_free(self->timer);
-    tly_buf_done(&self->record);
     batch_clear(self);
     if (self->subjects) {
         tly_map_free(self->subjects, subject_free);
@@ -470,13 +455,19 @@ static void collector_free(void *arg)
     }
 }
 
+static void audit_freed(void *arg)
+{
+    struct collector *self = arg;
+    tly_telling_free(self->telling, collector_free, self);
+}
+
 static void collector_stop(void *arg, void (*stopped)(void *arg), void *stopped_arg)
 {
     struct collector *self = arg;
     withdraw(self);
     self->stopped = stopped;
     self->stopped_arg = stopped_arg;
-    tly_audit_free(self->audit, collector_free, self);
+    tly_audit_free(self->audit, audit_freed, self);
 }
 
 static void scan_of(void *arg, struct tly_text image_id, const json_t *image,
@@ -530,6 +521,18 @@ static int parts_make(struct collector *self, struct tly_error *err)
     return rc < 0 ? tly_error_set(err, rc, "cannot set up the audit: %s", tly_error_name(rc)) : 0;
 }
 
+static int telling_make(struct collector *self, int state_dir_fd, struct tly_error *err)
+{
+    const struct tly_telling_config config = {
+        .loop = self->loop,
+        .delivery = self->delivery,
+        .state_dir_fd = state_dir_fd,
+        .subjects = self->subjects,
+        .subjects_max = 2 * self->containers_max, /* and their images */
+    };
+    return tly_telling_new(&config, &self->telling, err);
+}
+
 static int collector_start(const struct tly_context *context, void **ret_self,
                            struct tly_error *err)
 {
@@ -547,11 +550,13 @@ static int collector_start(const struct tly_context *context, void **ret_self,
     self->docker = context->docker;
     self->containers_max = (size_t)context->collect->containers_max;
     self->stats.success = true;
-    tly_buf_init(&self->record, RECORD_BYTES_MAX);
     int rc = parts_make(self, err);
+    if (rc == 0 && self->audit && settings->records && self->settings.forwards) {
+        rc = telling_make(self, context->state_dir_fd, err);
+    }
     if (rc < 0) {
         withdraw(self);
-        tly_audit_free(self->audit, collector_free, self);
+        tly_audit_free(self->audit, audit_freed, self);
         return rc;
     }
     if (self->audit) {

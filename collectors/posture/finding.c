@@ -89,6 +89,7 @@ static int judge_all(struct tly_subject *subject, struct tly_text label,
             .status = verdict.status,
             .severity = verdict.severity,
             .message = strdup(verdict.message),
+            .told = TLY_STATUS_COUNT,
         };
         if (!finding->message) {
             return -ENOMEM;
@@ -108,6 +109,7 @@ int tly_subject_judge(enum tly_target target, struct tly_text id, struct tly_tex
         return -ENOMEM;
     }
     subject->target = target;
+    subject->created_ns = -1;
     subject->id = tly_text_dup(id);
     subject->name = tly_text_dup(name);
     subject->image = tly_text_dup(image);

@@ -20,6 +20,9 @@ struct tly_finding {
     char *message;       /* owned */
     const char *reason;  /* of a waiver, borrowed from the settings; NULL without */
     const char *expires; /* the same; NULL: never, or no waiver */
+    /* What was last told as a record, or was no news then; TLY_STATUS_COUNT: nothing yet. */
+    enum tly_status told;
+    enum tly_severity told_severity;
 };
 
 struct tly_subject {
@@ -29,6 +32,7 @@ struct tly_subject {
     char *image; /* owned; the container's image as it was given; "" for all others */
     struct tly_finding *findings; /* owned, in the order of the table */
     size_t count;
+    int64_t created_ns; /* of an image, realtime; -1 unknown */
 };
 
 /* Judges by all checks of the target, and applies waivers. `waived_by_label` is the value of the

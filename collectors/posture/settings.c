@@ -104,7 +104,8 @@ static const struct tly_option posture_rows[] = {
      .type = TLY_OPTION_BOOL,
      .offset = POSTURE_OFFSET(records),
      .fallback = "true",
-     .help = "Send a record, tag `tallyman.finding`, when a verdict changes."},
+     .help = "Send a record, tag `tallyman.finding`, when a verdict changes. What was told is "
+             "remembered in `state_dir`, so that a restart tells only what changed meanwhile."},
     {.key = "sweep",
      .type = TLY_OPTION_DURATION,
      .offset = POSTURE_OFFSET(sweep_ms),

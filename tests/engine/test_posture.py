@@ -2,12 +2,14 @@
 fails it and one that passes, by what the kernel shows where it runs; and the continuous audit.
 """
 
+import calendar
 import json
 import os
 import pathlib
 import re
 import subprocess
 import sys
+import time
 import urllib.parse
 
 import host
@@ -330,6 +332,16 @@ class Continuous(Chain):
         host.await_that("the sums are those of the findings", lambda: sum(
             agent.values("posture_checks", status="fail")) == fails)
 
+    def test_the_age_of_images(self):
+        self.container("aged", SLEEP)
+        agent = self.agent().start()
+        image = self.engine.IMAGE
+        value = host.await_that("the image is known", lambda: agent.value(
+            "image_created_timestamp_seconds", image=image))
+        created = self.engine.get(f"/images/{image}/json")["Created"]
+        self.assertEqual(int(value),
+                         calendar.timegm(time.strptime(created[:19], "%Y-%m-%dT%H:%M:%S")))
+
     def test_changes_are_recorded(self):
         receiver = self.receiver()
         agent = host.Agent(BINARY, self.directory, self.engine, receiver.address,
@@ -357,6 +369,54 @@ class Continuous(Chain):
         self.assertEqual((told("default_bridge")[1]["status"], told("default_bridge")[1]["previous"]),
                          ("pass", "fail"))
         self.assertNotIn(SECRET, receiver.file.read_text())
+
+    def test_a_restart_tells_only_what_changed(self):
+        receiver = self.receiver()
+        agent = host.Agent(BINARY, self.directory, self.engine, receiver.address,
+                           posture={"sweep": "1h", "records": True})
+        self.addCleanup(self.end, agent)
+
+        def told(*containers):
+            return [(row["record"]["name"], row["record"]["check"], row["record"]["previous"],
+                     row["record"]["status"]) for row in receiver.records()
+                    if row["tag"] == "tallyman.finding" and
+                    (not containers or row["record"].get("container_id") in containers)]
+
+        def restart():
+            agent.start()
+            host.await_that("all is judged", lambda: agent.values(
+                "posture_last_sweep_timestamp_seconds"))
+        bridged = {"HostConfig": {"NetworkMode": "bridge"}}
+        lasting, other, going = (self.container(name, SLEEP, **bridged)
+                                 for name in ("lasting", "other", "going"))
+        restart()
+        host.await_that("the findings arrive", lambda: {
+            name for name, check, _, _ in told() if check == "default_bridge"} == {
+                "lasting", "other", "going"})
+        agent.stop()
+        self.engine.remove(going)
+        self.engine.post("/networks/bridge/disconnect", {"Container": other})
+        new = self.container("new", SLEEP, **bridged)
+        before = len(told())
+        restart()
+        # It comes behind all that the sweep has to tell.
+        self.engine.post("/networks/bridge/disconnect", {"Container": lasting})
+        host.await_that("the change arrives",
+                        lambda: ("lasting", "default_bridge", "fail", "pass") in told())
+        self.assertEqual([row for row in told()[before:] if row[0] != "new"], [
+            ("other", "default_bridge", "fail", "pass"),
+            ("lasting", "default_bridge", "fail", "pass")])
+        self.assertEqual({previous for _, _, previous, _ in told(new)}, {"none"})
+        # Killed before it has judged anything, it forgets nothing either.
+        agent.stop()
+        before = len(told())
+        agent.start()
+        agent.kill()
+        restart()
+        self.engine.post("/networks/bridge/connect", {"Container": other})
+        host.await_that("the change arrives",
+                        lambda: ("other", "default_bridge", "pass", "fail") in told())
+        self.assertEqual(told()[before:], [("other", "default_bridge", "pass", "fail")])
 
     def test_the_cost_of_a_sweep(self):
         """200 containers; those that are only created cost as much of the API, not of procfs."""
