@@ -295,6 +295,12 @@ static void refused(struct tly_audit *audit, const struct tly_audit_ask *one,
     if (one->kind == TLY_ASK_EXEC) {
         return; /* it ended meanwhile */
     }
+    json_t *nothing = NULL;
+    if (response->status == 404 && one->kind == TLY_ASK_BRIDGE &&
+        tly_json_parse_any(TLY_TEXT("{}"), &nothing, NULL) == 0) {
+        replace(&audit->bridge, nothing); /* the engine was told to have none */
+        return;
+    }
     if (response->status == 404 && (one->kind == TLY_ASK_CONTAINER || one->kind == TLY_ASK_IMAGE)) {
         audit->summary.missing++;
         if (one->kind == TLY_ASK_CONTAINER && audit->events->gone) {

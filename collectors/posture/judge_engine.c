@@ -55,6 +55,10 @@ void tly_judge_icc(const struct tly_posture_facts *facts, struct tly_verdict *ve
         tly_verdict_unknown(verdict, "the engine did not tell: no GET /networks/bridge");
         return;
     }
+    if (tly_json_count(facts->bridge) == 0) {
+        tly_verdict_na(verdict, "there is no default network");
+        return;
+    }
     const json_t *options = tly_json_at(facts->bridge, "Options");
     struct tly_text icc = tly_json_text(options, "com.docker.network.bridge.enable_icc");
     if (equals(icc, "false")) {

@@ -125,6 +125,23 @@ void tly_judge_image_registry_allowed(const struct tly_posture_facts *facts,
     }
 }
 
+/* Anybody can give an image any name; its digests tell from where it really came. */
+static bool is_pulled_as(const json_t *image, const char *name)
+{
+    char pulled[512];
+    const json_t *digests = tly_json_at(image, "RepoDigests");
+    for (size_t i = 0; i < tly_json_count(digests); i++) {
+        struct tly_text digest = tly_json_string(tly_json_item(digests, i));
+        if (digest.len > 0) {
+            normalize(parse_reference(digest).name, pulled, sizeof(pulled));
+            if (strcmp(pulled, name) == 0) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
 void tly_judge_image_official(const struct tly_posture_facts *facts, struct tly_verdict *verdict)
 {
     static const char *const curated[] = {"docker.io/library/*",          "gcr.io/distroless/*",
@@ -135,14 +152,15 @@ void tly_judge_image_official(const struct tly_posture_facts *facts, struct tly_
         return;
     }
     normalize(parse_reference(facts->image_reference).name, name, sizeof(name));
-    bool local = facts->image && tly_json_count(tly_json_at(facts->image, "RepoDigests")) == 0;
+    bool local = facts->image && !is_pulled_as(facts->image, name);
     for (size_t i = 0; !local && i < sizeof(curated) / sizeof(curated[0]); i++) {
         if (tly_text_glob(tly_text_of(curated[i]), tly_text_of(name))) {
             tly_verdict_ok(verdict);
             return;
         }
     }
-    tly_verdict_fail(verdict, local ? "%s came from no registry" : "%s is not a curated one", name);
+    tly_verdict_fail(verdict,
+                     local ? "%s was not pulled under that name" : "%s is not a curated one", name);
 }
 
 void tly_judge_image_signature_identity(const struct tly_posture_facts *facts,

@@ -144,14 +144,16 @@ class Engine:
         self.data_root = self.directory / "data"
         self.daemon = None
 
-    def start(self):
+    def start(self, *arguments):
+        """With more arguments for dockerd than those that every test's has."""
         d = self.directory
         for stale in ("docker.pid",):
             with contextlib.suppress(FileNotFoundError):
                 (d / stale).unlink()
         self.daemon = Program("dockerd", [
             "dockerd", "--data-root", str(self.data_root), "--exec-root", str(d / "exec"),
-            "-H", f"unix://{self.socket}", "-p", str(d / "docker.pid")], d)
+            "-H", f"unix://{self.socket}", "-p", str(d / "docker.pid"),
+            *arguments], d)
         await_that("the engine answers", lambda: self.daemon.assert_running() and
                    self.get("/_ping") == "OK")
 

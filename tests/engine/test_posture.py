@@ -3,170 +3,72 @@ fails it and one that passes, by what the kernel shows where it runs; and the co
 """
 
 import calendar
+import concurrent.futures
 import json
 import os
 import pathlib
 import re
+import signal
 import subprocess
 import sys
 import time
+import unittest
 import urllib.parse
 
 import host
-from test_chain import BINARY, Chain
+import posture_pairs as pairs
+import threads_only
+from auditing import Auditing
+from posture_pairs import SECRET, SLEEP
+from test_chain import BINARY
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 import sarif  # noqa: E402
 
-SLEEP = "exec sleep 1000"
-LISTEN = "httpd -p 8000 -h /tmp; exec sleep 1000"
-SECRET = "hunter22hunter22"
+
+class Table(Auditing):
+    """The list of checks is what the audit itself prints."""
+
+    def test_each_check_fails_and_passes_somewhere(self):
+        self.container("one", SLEEP)
+        known = {check for target, _, check in self.rows() if target in ("container", "image")}
+        self.assertGreater(len(known), 80)
+        shown = pairs.shown()
+        self.assertEqual(known - shown - pairs.UNSHOWN.keys(), set())
+        self.assertEqual((shown | pairs.UNSHOWN.keys()) - known, set())
+        self.assertEqual(shown & pairs.UNSHOWN.keys(), set())
+        for name in pairs.ELSEWHERE.values():
+            self.assertEqual(unittest.defaultTestLoader.loadTestsFromName(name).countTestCases(), 1)
+        self.assertTrue(all(pairs.UNSHOWN.values()))
+        self.notes.append(f"{len(shown)} of {len(known)} checks shown both ways")
+
+    def test_each_practice_has_a_check_that_works(self):
+        """By the page on which people look a practice up."""
+        page = subprocess.run([BINARY, "check", "--print", "posture"], capture_output=True,
+                              text=True, check=True).stdout
+        practices = dict(re.findall(r"^\| ([AB]\d): [^|]+ \| (.+) \|$", page, re.M))
+        self.assertEqual(sorted(practices), [f"A{i}" for i in range(1, 10)] +
+                         [f"B{i}" for i in range(1, 7)])
+        self.assertEqual([code for code, checks in practices.items()
+                          if not set(re.findall(r"`(\w+)`", checks)) & pairs.shown()], [])
 
 
-def hosted(**config):
-    return {"HostConfig": config}
-
-
-def bind(source, target="/x", mode="rw", **more):
-    return hosted(Binds=[f"{source}:{target}:{mode}"], **more)
-
-
-def health(test=("CMD", "true"), **more):
-    return {"Healthcheck": {"Test": list(test), **more}}
-
-
-RUN, MAKE = True, False  # started, or only created where the engine here could not start it
-
-# check: (started?, what fails, what passes); a `Script` is what runs instead of sleeping.
-CASES = {
-    "privileged": (MAKE, hosted(Privileged=True), hosted(Privileged=False)),
-    "docker_socket_mount": (RUN, bind("SOCKET", "/run/docker.sock", "ro"), bind("FOLDER")),
-    "no_new_privileges": (RUN, hosted(SecurityOpt=["no-new-privileges=false"]),
-                          hosted(SecurityOpt=["no-new-privileges"])),
-    "seccomp": (RUN, hosted(SecurityOpt=["seccomp=unconfined"]), {}),
-    "caps_added": (MAKE, hosted(CapAdd=["SYS_ADMIN"]), hosted(CapAdd=["CHOWN"])),
-    "caps_dropped": (RUN, {}, hosted(CapDrop=["NET_RAW", "MKNOD"])),
-    "caps_effective": (RUN, hosted(CapAdd=["SYS_PTRACE"]), {}),
-    "devices": (MAKE, hosted(Devices=[{"PathOnHost": "/dev/null", "PathInContainer": "/dev/n",
-                                       "CgroupPermissions": "rwm"}]), {}),
-    "device_cgroup_rules": (MAKE, hosted(DeviceCgroupRules=["a *:* rwm"]), {}),
-    "masked_paths": (MAKE, hosted(MaskedPaths=[], ReadonlyPaths=[]), {}),
-    "sysctls": (MAKE, hosted(Sysctls={"kernel.msgmax": "65536"}), {}),
-    "host_pid": (RUN, hosted(PidMode="host"), {}),
-    "host_ipc": (RUN, hosted(IpcMode="host"), hosted(IpcMode="private")),
-    "host_uts": (RUN, hosted(UTSMode="host"), {}),
-    "host_network": (RUN, hosted(NetworkMode="host"), {}),
-    "host_cgroupns": (RUN, hosted(CgroupnsMode="host"), hosted(CgroupnsMode="private")),
-    "joined_namespace": (MAKE, hosted(NetworkMode="container:host_pid-pass"), {}),
-    "user_nonroot": (RUN, {}, {"User": "1000"}),
-    "user_numeric": (MAKE, {"User": "1000"}, {"User": "12345"}),
-    "runtime_uid_nonroot": (RUN, {}, {"User": "12345"}),
-    "group_add_privileged": (MAKE, hosted(GroupAdd=["docker"]), hosted(GroupAdd=["12345"])),
-    # A script's process has the name of its file.
-    "sshd_running": (RUN, {"Script": r"printf '#!/bin/sh\nsleep 1000; true\n' >/tmp/sshd; "
-                                     "chmod +x /tmp/sshd; exec /tmp/sshd"}, {}),
-    "sensitive_mount_rw": (RUN, bind("/etc"), bind("FOLDER")),
-    "sensitive_mount_ro": (RUN, bind("/etc", mode="ro"), bind("FOLDER", mode="ro")),
-    "volumes_readonly": (RUN, bind("FOLDER"), bind("FOLDER", mode="ro")),
-    "mount_propagation": (MAKE, bind("FOLDER", mode="rw,rshared"), bind("FOLDER")),
-    "mount_exec_flags": (RUN, bind("FOLDER"), bind("FOLDER", mode="ro")),
-    "readonly_rootfs": (RUN, {}, hosted(ReadonlyRootfs=True)),
-    "tmpfs_flags": (RUN, hosted(Tmpfs={"/t": "exec"}),
-                    hosted(Tmpfs={"/t": "noexec,nosuid,nodev,size=64k"})),
-    "secret_file_perms": (RUN, {"Script": f"echo x >/id_rsa; chmod 644 /id_rsa; {SLEEP}"},
-                          {"Script": f"echo x >/id_rsa; chmod 400 /id_rsa; {SLEEP}"}),
-    "memory_limit": (MAKE, {}, None),  # the engine refuses limits without the kernel's controller
-    "memory_reservation": (MAKE, {}, None),
-    "swap_limit": (MAKE, {}, None),
-    "pids_limit": (MAKE, {}, None),
-    "cpu_limit": (MAKE, {}, None),
-    "cpu_shares": (MAKE, {}, None),
-    "oom_kill_disable": (MAKE, hosted(OomScoreAdj=-900), {}),
-    "ulimits": (MAKE, hosted(Ulimits=[{"Name": "nofile", "Soft": 1048577, "Hard": 1048577}]),
-                hosted(Ulimits=[{"Name": "nofile", "Soft": 1024, "Hard": 1024}])),
-    "restart_policy": (MAKE, hosted(RestartPolicy={"Name": "always"}),
-                       hosted(RestartPolicy={"Name": "on-failure", "MaximumRetryCount": 5})),
-    "cgroup_parent": (MAKE, hosted(CgroupParent="/tallyman-own"), {}),
-    "healthcheck_present": (MAKE, {}, health()),
-    "healthcheck_not_disabled": (MAKE, health(["NONE"]), health()),
-    "healthcheck_sane": (MAKE, health(Interval=600 * 10 ** 9), health()),
-    "healthcheck_needs_missing_tool": (RUN, health(["CMD-SHELL", "curl -f localhost"]),
-                                       health(["CMD-SHELL", "wget -q localhost"])),
-    "published_wildcard": (MAKE, hosted(PortBindings={"80/tcp": [{"HostIp": "::",
-                                                                  "HostPort": "18080"}]}),
-                           hosted(PortBindings={"80/tcp": [{"HostIp": "127.0.0.1",
-                                                            "HostPort": "18081"}]})),
-    "published_sensitive_port": (MAKE, hosted(PortBindings={"5432/tcp": [{"HostPort": "1"}]}), {}),
-    "privileged_ports": (MAKE, hosted(PortBindings={"80/tcp": [{"HostPort": "1023"}]}),
-                         hosted(PortBindings={"80/tcp": [{"HostPort": "1024"}]})),
-    "publish_all": (MAKE, hosted(PublishAllPorts=True), {}),
-    "undeclared_listener": (RUN, {"Script": LISTEN}, {"Script": LISTEN,
-                                                      "ExposedPorts": {"8000/tcp": {}}}),
-    "default_bridge": (RUN, hosted(NetworkMode="bridge"), {}),
-    "legacy_links": (MAKE, hosted(NetworkMode="bridge", Links=["default_bridge-fail:x"]), {}),
-    "log_driver_none": (MAKE, hosted(LogConfig={"Type": "none"}), {}),
-    "log_driver_remote": (MAKE, {}, hosted(LogConfig={"Type": "syslog"})),
-    "log_rotation": (MAKE, {}, hosted(LogConfig={"Type": "json-file",
-                                                 "Config": {"max-size": "1m"}})),
-    "log_driver_blocking": (MAKE, hosted(LogConfig={
-        "Type": "fluentd", "Config": {"fluentd-async": "true"}}), hosted(LogConfig={
-            "Type": "fluentd", "Config": {"mode": "non-blocking"}})),
-    "secrets_env_runtime": (RUN, {"Env": [f"DB_PASSWORD={SECRET}"]},
-                            {"Env": ["DB_PASSWORD_FILE=/run/secrets/db"]}),
-    "secrets_args": (RUN, {"Script": f"true --password={SECRET}; {SLEEP}"}, {}),
-    "weak_db_auth": (MAKE, {"Env": ["POSTGRES_HOST_AUTH_METHOD=trust"]}, {}),
-    "userns_effective": (RUN, {}, None),  # the engine here does not remap
-}
-
-# check: (what an image is committed with that fails, and that passes): its command and changes.
-IMAGES = {
-    "image_healthcheck": ((), ("HEALTHCHECK CMD true",)),
-    "image_user_root": ((), ("USER 12345",)),
-    "image_expose_ssh": (("EXPOSE 22",), ("EXPOSE 2222",)),
-    "secrets_env_image": ((f"ENV API_TOKEN={SECRET}",), ("ENV API_TOKEN_FILE=/run/secrets/t",)),
-}
-HISTORIES = {
-    "image_add_instruction": ("ADD https://example.org/x /x", "COPY x /x"),
-    "image_update_alone": ("RUN apt-get update", "RUN apt-get update && apt-get install -y x"),
-    "image_pkg_unverified": ("RUN curl -k https://example.org/x", "RUN curl https://example.org/x"),
-    "secrets_history": (f"|1 NPM_TOKEN={SECRET} /bin/sh -c npm ci", "RUN npm ci"),
-    "image_build_tools": ("RUN apt-get install build-essential", None),
-}
-
-
-class Audit(Chain):
+class Audit(Auditing):
     """One shot."""
 
-    def audit(self, *arguments, code=(0, 1), **environment):
-        done = subprocess.run(
-            [BINARY, "audit", *arguments], capture_output=True, text=True, timeout=120,
-            env={**os.environ, "DOCKER_HOST": f"unix://{self.engine.socket}", **environment})
-        self.assertIn(done.returncode, code, done.stderr)
-        return done
-
-    def rows(self, *arguments):
-        done = self.audit("--format", "json", *arguments)
-        self.assertEqual(done.stderr, "")
-        self.assertNotIn(SECRET, done.stdout)
-        return {(row["target"], row["name"], row["check"]): row
-                for row in json.loads(done.stdout)["findings"]}
-
-    def make(self, name, start, config):
-        text = json.dumps(config).replace("FOLDER", str(self.directory)).replace(
-            "SOCKET", self.engine.socket)
-        config = json.loads(text)
-        script = config.pop("Script", SLEEP)
-        container = self.engine.create(name, script, **config)
-        self.addCleanup(self.engine.remove, container)
-        if start:
-            self.engine.post(f"/containers/{container}/start")
-        return container
-
     def test_each_container_check(self):
-        for check, (start, *both) in CASES.items():
+        repository, tag = pairs.DATABASE.split(":")
+        self.engine.post(f"/images/{self.engine.IMAGE}/tag?repo={repository}&tag={tag}")
+        self.addCleanup(self.engine.request, "DELETE", f"/images/{pairs.DATABASE}",
+                        ok=(200, 404, 409))
+        # Many pairs have one half in common.
+        made, subjects = {}, {}
+        for check, (start, *both) in pairs.CONTAINERS.items():
             for word, config in zip(("fail", "pass"), both):
-                if config is not None:
-                    self.make(f"{check}-{word}", start, config)
+                name = made.setdefault(json.dumps([start, config]), f"{check}-{word}")
+                if name == f"{check}-{word}":
+                    self.make(name, start, config)
+                subjects[check, word] = name
         host.await_that("what some of them do first is done", lambda: all(
             self.engine.inspect(name)["State"]["Running"] and
             len(self.engine.get(f"/containers/{name}/top")["Processes"]) >= 1
@@ -175,15 +77,14 @@ class Audit(Chain):
         def judged():
             rows = self.rows()
             wrong = {}
-            for check, (_, *both) in CASES.items():
-                for word, config in zip(("fail", "pass"), both):
-                    row = config is not None and rows["container", f"{check}-{word}", check]
-                    if row and row["status"] != word:
-                        wrong[f"{check}-{word}"] = (row["status"], row["message"])
+            for (check, word), name in subjects.items():
+                row = rows["container", name, check]
+                if row["status"] != word:
+                    wrong[check, word] = (row["status"], row["message"])
             self.assertEqual(wrong, {})
             return True
         host.await_that("every verdict is the expected one", judged, 20)
-        self.notes.append(f"{len(CASES)} checks of containers")
+        self.notes.append(f"{len(pairs.CONTAINERS)} checks of containers")
 
     def commit(self, name, command, changes):
         container = self.engine.create(f"of-{name}", SLEEP, Cmd=command.split(" "))
@@ -197,13 +98,13 @@ class Audit(Chain):
 
     def test_each_image_check(self):
         expected = {}
-        for table in (IMAGES, HISTORIES):
+        for table in (pairs.IMAGES, pairs.HISTORIES):
             for check, both in table.items():
                 for word, what in zip(("fail", "pass"), both):
                     if what is None:
                         continue
                     name = f"{check}-{word}".replace("_", "-")
-                    if table is IMAGES:
+                    if table is pairs.IMAGES:
                         self.commit(name, "true", what)
                     else:
                         # The history tells the command of the container, as that of a build.
@@ -216,26 +117,34 @@ class Audit(Chain):
                 wrong[name] = (row["status"], row["message"])
         self.assertEqual(wrong, {})
 
-    def test_what_the_file_system_shows(self):
-        self.container("busy", SLEEP)
-        rows = self.rows()
-        image = {check: row for (target, name, check), row in rows.items()
-                 if target == "image" and name == self.engine.IMAGE}
-        self.assertEqual(image["image_has_shell"]["status"], "fail")
-        self.assertIn("/bin/sh", image["image_has_shell"]["message"])
-        self.assertEqual(image["image_has_pkg_manager"]["status"], "pass")
-        self.assertEqual(image["setuid_files"]["status"], "pass")
-        self.assertEqual(image["image_eol_os"]["status"], "na")
-        self.assertEqual(image["image_stale_tag"]["status"], "pass")
-
     def test_moved_tags_are_seen(self):
         self.commit("moved", "true", ())
         container = self.engine.create("old", SLEEP, Image="moved:1")
         self.addCleanup(self.engine.remove, container)
-        check = "container", "old", "image_ref_mutated"
-        self.assertEqual(self.rows()[check]["status"], "pass")
+        checks = ("container", "old", "image_ref_mutated"), ("image", "moved:1", "image_stale_tag")
+        rows = self.rows()
+        self.assertEqual([rows[check]["status"] for check in checks], ["pass", "pass"])
         self.commit("moved", "false", ())
-        self.assertEqual(self.rows()[check]["status"], "fail")
+        rows = self.rows()
+        self.assertEqual([rows[check]["status"] for check in checks], ["fail", "fail"])
+
+    def test_networks(self):
+        networks = ["everyone", "second", "third"]
+        for network in networks:
+            made = self.engine.post("/networks/create", {"Name": network})["Id"]
+            self.addCleanup(self.engine.request, "DELETE", f"/networks/{made}")
+        for i in range(6):
+            self.container(f"member{i}", SLEEP, HostConfig={"NetworkMode": "everyone"})
+        checks = "network_fanout", "network_multi_homed"
+        rows = self.rows()
+        self.assertEqual([rows["container", "member0", check]["status"] for check in checks],
+                         ["fail", "pass"])
+        self.container("stranger", SLEEP, HostConfig={"NetworkMode": "second"})
+        for network in networks[1:]:
+            self.engine.post(f"/networks/{network}/connect", {"Container": "member0"})
+        rows = self.rows()
+        self.assertEqual([rows["container", "member0", check]["status"] for check in checks],
+                         ["pass", "fail"])
 
     def test_scopes_and_forms(self):
         self.container("asked", SLEEP)
@@ -298,7 +207,7 @@ class Audit(Chain):
         self.assertEqual({name for name in imported if starters.fullmatch(name)}, set())
 
 
-class Continuous(Chain):
+class Continuous(Auditing):
     """What `tallyman run` does all the time."""
 
     def failed(self, agent, name):
@@ -419,21 +328,33 @@ class Continuous(Chain):
         self.assertEqual(told()[before:], [("other", "default_bridge", "pass", "fail")])
 
     def test_the_cost_of_a_sweep(self):
-        """200 containers; those that are only created cost as much of the API, not of procfs."""
-        for i in range(200):
-            container = self.engine.create(f"many{i}", SLEEP)
-            self.addCleanup(self.engine.remove, container)
-        agent = self.agent(posture={"sweep": "10s"}).start()
+        """Containers that run; the audit looks at each in procfs. It is told to the kernel that
+        whoever starts a process is killed."""
+        self.assertEqual(subprocess.run([*threads_only.WRAPPER, "sh", "-c", "true & wait"],
+                                        check=False).returncode, -signal.SIGSYS)
+        count = int(os.environ.get("TALLYMAN_TEST_SWEEP", "30"))
+        with concurrent.futures.ThreadPoolExecutor(4) as pool:
+            for container in pool.map(lambda i: self.engine.run(f"many{i}", SLEEP), range(count)):
+                self.addCleanup(self.engine.remove, container)
+        config = self.settings(state_dir=str(self.directory / "state"))
+        agent = self.agent(posture={"sweep": "10s"}).start(threads_only.WRAPPER)
         host.await_that("two sweeps are over", lambda: agent.value(
-            "tallyman_posture_judged_total") >= 2 * 203)
+            "tallyman_posture_judged_total") >= 2 * (count + 3))
         self.assertEqual(agent.value("tallyman_posture_incomplete_total"), 0)
-        spent = agent.value("tallyman_posture_cpu_seconds_total") / 2 * 1000
-        with subprocess.Popen([BINARY, "audit", "--format", "json"], stdout=subprocess.DEVNULL,
+        self.assertEqual(len(agent.values("container_state", state="running")), count)
+        sweep = agent.value("tallyman_posture_cpu_seconds_total") / 2 * 1000
+        self.assertEqual(agent.stop(), 0)
+        with subprocess.Popen([*threads_only.WRAPPER, BINARY, "audit", "--format", "json",
+                               "--config", config], stdout=subprocess.PIPE,
                               env={**os.environ, "DOCKER_HOST": f"unix://{self.engine.socket}"}) as \
                 audit:
+            report = json.load(audit.stdout)
             _, status, usage = os.wait4(audit.pid, 0)
             audit.returncode = os.waitstatus_to_exitcode(status)
         self.assertEqual(audit.returncode, 1)
+        live = [row["status"] for row in report["findings"]
+                if row["target"] == "container" and row["check"] == "runtime_uid_nonroot"]
+        self.assertEqual(live, ["fail"] * count)  # each was looked at where it runs
         whole = (usage.ru_utime + usage.ru_stime) * 1000
-        self.notes.append(f"200 containers: {spent:.0f} ms of CPU for reading and judging, {whole:.0f} "
-                          "ms for `tallyman audit` as a whole")
+        self.notes.append(f"{count} running containers: {sweep:.0f} ms of CPU for a sweep's reading "
+                          f"and judging, {whole:.0f} ms for `tallyman audit` as a whole")

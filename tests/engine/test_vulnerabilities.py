@@ -4,6 +4,7 @@ findings of the audit."""
 import json
 import os
 import subprocess
+import time
 
 import host
 from test_chain import BINARY, Chain
@@ -78,6 +79,32 @@ class Vulnerabilities(Chain):
         said = [line for line in agent.program.said().splitlines() if "vulnerabilities" in line]
         for name in ("broken.json", "old.json", "deep.json", "other.json"):
             self.assertEqual(len([line for line in said if name in line]), 1, said)
+
+    def test_each_check_of_scans(self):
+        """Three images: one was scanned lately and is clean, one long ago and is not, one never."""
+        ids = {}
+        for name in ("clean", "bad", "unknown"):
+            query = f"container={self.container(name, SLEEP)}&repo={name}&tag=1"
+            ids[name] = self.engine.post(f"/commit?{query}", {})["Id"]
+            self.addCleanup(self.engine.request, "DELETE", f"/images/{name}:1?force=1")
+        today = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        self.put("clean.json", {**trivy(ids["clean"]), "CreatedAt": today})
+        self.put("bad.json", {**trivy(ids["bad"], ("CVE-1", "x", "CRITICAL", "2")),
+                              "CreatedAt": "2020-01-01T00:00:00Z"})
+        config = self.directory / "tallyman.yml"
+        config.write_text(json.dumps({"vulnerabilities": {"directory": str(self.reports)}}))
+
+        def verdicts(name):
+            done = subprocess.run(
+                [BINARY, "audit", "--config", str(config), "--format", "json", "--image",
+                 f"{name}:1"], capture_output=True, text=True, timeout=60, check=False,
+                env={**os.environ, "DOCKER_HOST": f"unix://{self.engine.socket}"})
+            rows = {row["check"]: row["status"] for row in json.loads(done.stdout)["findings"]}
+            return [rows[check] for check in ("image_scanned", "image_scan_age",
+                                              "image_vulns_fixable")]
+        self.assertEqual(verdicts("clean"), ["pass", "pass", "pass"])
+        self.assertEqual(verdicts("bad"), ["pass", "fail", "fail"])
+        self.assertEqual(verdicts("unknown")[0], "fail")
 
     def test_one_shot(self):
         self.container("scanned", SLEEP)

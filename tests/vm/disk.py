@@ -15,7 +15,8 @@ import subprocess
 import runner
 
 KERNEL = "linux-image-cloud-amd64"
-SYSTEM = ["systemd-sysv", "udev", "docker.io", "iptables", "iproute2", "busybox-static", "python3"]
+SYSTEM = ["systemd-sysv", "udev", "docker.io", "apparmor", "iptables", "iproute2",
+          "busybox-static", "python3"]
 DISK_BYTES = 3 << 30  # a sparse file; about 700 MB of it are used
 NEEDS = {"qemu-system-x86_64": "qemu-system-x86", "mmdebstrap": "mmdebstrap",
          "mkfs.ext4": "e2fsprogs"}
@@ -86,9 +87,10 @@ def furnish(root):
     wants = system / "multi-user.target.wants"
     wants.mkdir(exist_ok=True)
     (wants / "tests.service").symlink_to("../tests.service")
-    # Timers of a machine that lives longer than a minute.
+    # Timers of a machine that lives longer than a minute, and profiles of programs that it lacks:
+    # the engine loads its own.
     for name in ("apt-daily.timer", "apt-daily-upgrade.timer", "dpkg-db-backup.timer",
-                 "e2scrub_reap.service", "fstrim.timer", "getty.target"):
+                 "apparmor.service", "e2scrub_reap.service", "fstrim.timer", "getty.target"):
         (system / name).unlink(missing_ok=True)
         (system / name).symlink_to("/dev/null")
     (root / "etc/hostname").write_text("vm\n")

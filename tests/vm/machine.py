@@ -25,9 +25,7 @@ class Machine:
             "-no-reboot", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2",
             "-m", str(MEMORY_MIB), "-nic", "none",
             "-kernel", str(base / "vmlinuz"), "-initrd", str(base / "initrd.img"),
-            # Without AppArmor the engine needs none of its tools.
-            "-append", "root=/dev/disk/by-id/virtio-root rw console=ttyS0 quiet panic=-1 psi=1 "
-            "apparmor=0",
+            "-append", "root=/dev/disk/by-id/virtio-root rw console=ttyS0 quiet panic=-1 psi=1",
             "-serial", f"file:{self.console}",
             "-device", "virtio-serial", "-chardev", "stdio,id=results,signal=off",
             "-device", "virtserialport,chardev=results,name=results",

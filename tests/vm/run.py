@@ -68,7 +68,8 @@ def owned_by_root(entry):
 def pack(path, installed, tests):
     """The disk of the tests: a bare tar file."""
     with tarfile.open(path, "w", format=tarfile.PAX_FORMAT) as tar:
-        for source in ("tests/runner.py", "tests/engine/host.py", "tests/vm/guest"):
+        for source in ("tests/runner.py", "tests/engine/host.py", "tests/engine/posture_pairs.py",
+                       "tests/vm/guest"):
             tar.add(ROOT / source, source, filter=owned_by_root)
         tar.add(installed, "installed", filter=owned_by_root)
         text = json.dumps({"tests": tests, "CI": os.environ.get("CI", "")}).encode()

@@ -1,0 +1,50 @@
+"""What the audit says of containers here, where every limit is enforced and AppArmor is there: by
+what the kernel shows of them while they run."""
+
+import json
+import pathlib
+import subprocess
+
+import host
+import house
+import posture_pairs as pairs
+
+
+class Posture(house.Beside):
+    def rows(self):
+        done = subprocess.run([house.BINARY, "audit", "--format", "json"], text=True, check=False,
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+        return {(row["name"], row["check"]): row for row in json.loads(done.stdout)["findings"]
+                if row["target"] == "container"}
+
+    def test_each_check_fails_and_passes(self):
+        # Else nobody can be given more than what counts as sane.
+        pathlib.Path("/proc/sys/fs/nr_open").write_text(str(1 << 21))
+        expected = {}
+        for name, (checks, *both) in pairs.RUNNING.items():
+            for word, config in zip(("fail", "pass"), both):
+                # The tests of the engine share these.
+                self.container(f"{name}-{word}", pairs.SLEEP, **json.loads(json.dumps(config)))
+                expected.update({(f"{name}-{word}", check): word for check in checks})
+
+        def judged():
+            rows = self.rows()
+            self.assertEqual({key: (rows[key]["status"], rows[key]["message"])
+                              for key, word in expected.items() if rows[key]["status"] != word}, {})
+            return rows
+        rows = host.await_that("every verdict is the expected one", judged, pace=house.SCRAPE_PACE)
+        self.assertEqual(rows["limits-pass", "memory_limit"]["message"], "64 MiB")
+        self.assertIn("docker-default", rows["isolation-pass", "apparmor"]["message"])
+        self.notes.append(f"{len(expected) // 2} checks")
+
+    def test_a_limit_that_is_lifted_behind_the_engine(self):
+        """The engine says what was asked for; the kernel has the last word."""
+        container = self.container("lifted", pairs.SLEEP, HostConfig={
+            "Memory": 64 * pairs.MIB, "PidsLimit": 64})
+        self.assertEqual([self.rows()["lifted", check]["status"] for check in (
+            "memory_limit", "pids_limit")], ["pass", "pass"])
+        for name in "memory.max", "pids.max":
+            (house.kernel.cgroup(container) / name).write_text("max\n")
+        rows = self.rows()
+        self.assertEqual([rows["lifted", check]["status"] for check in (
+            "memory_limit", "pids_limit")], ["fail", "fail"])
