@@ -9,6 +9,8 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <linux/capability.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #define WHO              "rights"
 #define STATUS_BYTES_MAX 65536 /* some kernels list every CPU in it */
@@ -59,6 +61,22 @@ int tly_rights_parse(struct tly_text status, uint64_t *ret_effective)
     return TLY_E_MALFORMED;
 }
 
+void tly_rights_raise(void)
+{
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = {{0}};
+    uint64_t wanted = 0;
+    if (syscall(SYS_capget, &header, data) < 0) {
+        return;
+    }
+    for (size_t i = 0; i < tly_right_count; i++) {
+        wanted |= tly_rights[i].any;
+    }
+    data[0].effective |= data[0].permitted & (uint32_t)wanted;
+    data[1].effective |= data[1].permitted & (uint32_t)(wanted >> 32);
+    (void)syscall(SYS_capset, &header, data); /* what is in force then is looked at later */
+}
+
 void tly_rights_say(void)
 {
     struct tly_buf buf;
@@ -69,6 +87,13 @@ void tly_rights_say(void)
         rc = tly_rights_parse(tly_buf_text(&buf), &effective);
     }
     tly_buf_done(&buf);
+    if (getpid() == 1) {
+        tly_log_warn(WHO,
+                     "the processes of containers are not seen, as the agent has a process "
+                     "namespace of its own: no network numbers of them, no counts of processes, "
+                     "and the audit does not know what the kernel enforces; in a container, run "
+                     "the agent with --pid=host (Kubernetes: hostPID)");
+    }
     for (size_t i = 0; rc == 0 && i < tly_right_count; i++) {
         if ((effective & tly_rights[i].any) == 0) {
             tly_log_warn(WHO,

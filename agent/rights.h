@@ -26,6 +26,14 @@ extern const size_t tly_right_count;
  * TLY_E_MALFORMED without one. */
 int tly_rights_parse(struct tly_text status, uint64_t *ret_effective) TLY_CHECK;
 
+/*
+ * Takes into force those of them that the process may have (capset(2)): a program whose file
+ * carries capabilities that are permitted only (`setcap …=p`) starts with fewer, too, where they
+ * are not granted, instead of not at all. What cannot be raised stays as it is, and
+ * tly_rights_say() tells.
+ */
+void tly_rights_raise(void);
+
 /* Says in the log what is missing, and what that means. */
 void tly_rights_say(void);
 

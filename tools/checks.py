@@ -288,7 +288,7 @@ def symbols_gate(run):
 
 def shell_gate(run):
     scripts = ["check", "quickstart", ".ci/run", "tools/generate-docs", "tools/install-packages",
-               "deploy/install-configuration.sh"]
+               "deploy/install-configuration.sh", "deploy/container/make-root.sh"]
     scripts += sorted(os.path.relpath(path, ROOT)
                       for path in glob.glob(os.path.join(ROOT, "tests", "**", "*.sh"),
                                             recursive=True))
@@ -385,6 +385,9 @@ STEPS = [
          lambda run: python_tests(run, as_root(python(
              "tests/vm/run.py", "--build", os.path.join(ROOT, BUILDS, "gcc"),
              "--keep", os.path.join(ROOT, BUILDS)))),
+         ["build-gcc"]),
+    Step("deploy", "what stands in deploy/, and the documents' examples of configurations",
+         lambda run: python_tests(run, python("tests/deploy/run.py", "--agent", agent("gcc"))),
          ["build-gcc"]),
     Step("readme", "every command in README.md",
          lambda run: python_tests(run, python("tests/docs/test_readme.py")), alone="ports"),

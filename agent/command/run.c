@@ -160,6 +160,7 @@ static int run_agent(const struct tly_command *command, const struct tly_config 
     (void)umask(027); /* returns the old one, and never fails */
     raise_descriptor_limit();
     bound_heaps();
+    tly_rights_raise();
     tly_rights_say();
     if (tly_state_dir_open(settings->state_dir, &state, &err) < 0) {
         return tly_command_fail(command, "%s", err.text);

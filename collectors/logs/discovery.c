@@ -18,6 +18,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define DATA_ROOT_DEFAULT "/var/lib/docker"
@@ -155,6 +156,7 @@ static void look(struct tly_logs *logs)
     }
     rc = scan(logs);
     logs->stats.success = rc == 0 || rc == -ENOENT;
+    logs->root_missing = rc == -ENOENT;
     if (!logs->stats.success) {
         tly_logs_error(logs, "", logs->root, rc);
     }
@@ -167,6 +169,25 @@ static bool is_old(const struct tly_logs *logs, const struct tly_container *cont
 {
     int64_t since = container->started_ns > 0 ? container->started_ns : container->created_ns;
     return since != TLY_UNKNOWN && since > 0 && since < logs->started_ns;
+}
+
+/* Not by access(2), which leaves the capabilities of a user other than root out of account. */
+static bool is_there(const char *path)
+{
+    struct stat about;
+    return stat(path, &about) == 0;
+}
+
+static void say_unseen(struct tly_logs *logs, const char *dir)
+{
+    if (logs->root_missing && !logs->unseen_said && logs->target_count > 0) {
+        logs->unseen_said = true;
+        tly_log_warn("logs",
+                     "the engine's log files cannot be seen, neither in %s nor, as it says, in %s: "
+                     "no lines of them are forwarded; set docker.data_root, or in a container "
+                     "mount the engine's folder `containers` there, read-only",
+                     logs->root, dir);
+    }
 }
 
 static void changed(void *arg, enum tly_change change, const struct tly_container *container)
@@ -191,8 +212,10 @@ static void changed(void *arg, enum tly_change change, const struct tly_containe
     if (logs->settled && ours && slash && slash > container->log_path && slash[1] != '\0') {
         struct tly_text path = {container->log_path, (size_t)(slash - container->log_path)};
         TLY_AUTO_FREE char *dir = tly_text_dup(path);
-        if (dir && access(dir, F_OK) == 0) { /* as the engine sees it, maybe not as we do */
+        if (dir && is_there(dir)) { /* as the engine sees it, maybe not as we do */
             add(logs, container->id, dir, slash + 1, is_old(logs, container));
+        } else if (dir) {
+            say_unseen(logs, dir);
         }
     } else if (logs->settled && tly_log_feeds_want(logs, container->log_driver)) {
         add(logs, container->id, NULL, NULL, is_old(logs, container));

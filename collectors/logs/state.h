@@ -59,9 +59,11 @@ struct tly_logs {
     /* discovery.c */
     char *root; /* DATA_ROOT/containers */
     struct tly_watch *root_watch;
-    bool root_seen;  /* it was read once, or is not there */
-    bool root_holds; /* it had containers in it */
-    bool settled;    /* the first look at everything is done */
+    bool root_seen;    /* it was read once, or is not there */
+    bool root_missing; /* it is not there */
+    bool unseen_said;  /* that logs of which the engine tells cannot be seen from here */
+    bool root_holds;   /* it had containers in it */
+    bool settled;      /* the first look at everything is done */
 
     struct tly_pods *pods; /* NULL: switched off */
     struct tly_log_feeds feeds;

@@ -128,8 +128,7 @@ RUNNING = {
     "limits": (
         ("memory_limit", "memory_reservation", "swap_limit", "cpu_limit", "cpu_shares",
          "pids_limit", "ulimits", "oom_kill_disable"),
-        # 0 would leave it to systemd, which has a limit of its own.
-        hosted(OomScoreAdj=-900, PidsLimit=-1,
+        hosted(OomScoreAdj=-900,
                Ulimits=[{"Name": "nofile", "Soft": 1048577, "Hard": 1048577}]),
         hosted(Memory=64 * MIB, MemorySwap=64 * MIB, MemoryReservation=32 * MIB,
                NanoCpus=500_000_000, CpuShares=512, PidsLimit=64,

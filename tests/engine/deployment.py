@@ -1,0 +1,71 @@
+"""Tallyman's own image and container as deploy/ has them, without a registry: the Dockerfile's last
+stage over a build stage that is made here, and the flags of the compose file as the engine's API
+takes them."""
+
+import io
+import pathlib
+import subprocess
+import tarfile
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+DOCKERFILE = ROOT / "deploy/container/Dockerfile"
+COMPOSE = ROOT / "deploy/compose/compose.yml"
+UNITS = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
+WITHOUT_API = {"build", "image", "container_name", "networks", "logging", "stop_grace_period"}
+
+
+def build_context(program, folder):
+    """What `POST /build` takes: the last stage as it is, with this program in the one before."""
+    folder = pathlib.Path(folder)
+    subprocess.run([ROOT / "deploy/container/make-root.sh", program, folder / "image",
+                    folder / "state"], check=True)
+    image = subprocess.run(["tar", "--xattrs", "--xattrs-include=security.capability",
+                            "--owner=0", "--group=0", "-C", folder, "-c", "image", "state"], check=True,
+                           stdout=subprocess.PIPE).stdout
+    _, last = DOCKERFILE.read_text().split("\nFROM scratch\n")
+    text = f"FROM scratch AS build\nADD image.tar /\nFROM scratch\n{last}".encode()
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as tar:
+        for name, data in (("Dockerfile", text), ("image.tar", image)):
+            entry = tarfile.TarInfo(name)
+            entry.size = len(data)
+            tar.addfile(entry, io.BytesIO(data))
+    return packed.getvalue()
+
+
+def size(text):
+    return int(text[:-1]) * UNITS[text[-1]]
+
+
+def service(name="tallyman"):
+    """A service of the compose file, as the body of `POST /containers/create`; folders beside the
+    file stand as HERE/…, the group as GROUP."""
+    import yaml  # only where the file is read: not in the VM
+    said = yaml.safe_load(COMPOSE.read_text())["services"][name]
+    host = {
+        "GroupAdd": [group.split(":?")[0].replace("${DOCKER_GROUP", "GROUP")
+                     for group in said.pop("group_add")],
+        "CapDrop": said.pop("cap_drop"), "CapAdd": said.pop("cap_add"),
+        "PidMode": said.pop("pid"), "CgroupnsMode": said.pop("cgroup"),
+        "ReadonlyRootfs": said.pop("read_only"),
+        "Binds": [bind.replace("./", "HERE/", 1) if bind.startswith("./") else bind
+                  for bind in said.pop("volumes")],
+        "RestartPolicy": {"Name": said.pop("restart")},
+        "Memory": size(said.pop("mem_limit")), "MemorySwap": size(said.pop("memswap_limit")),
+        "MemoryReservation": size(said.pop("mem_reservation")),
+        "NanoCpus": int(said.pop("cpus") * 1e9), "CpuShares": said.pop("cpu_shares"),
+        "PidsLimit": said.pop("pids_limit"),
+        "Ulimits": [{"Name": key, "Soft": value, "Hard": value}
+                    for key, value in said.pop("ulimits").items()],
+        "PortBindings": {}, "LogConfig": {"Type": said["logging"]["driver"],
+                                          "Config": said["logging"]["options"]},
+    }
+    for port in said.pop("ports"):
+        address, outside, inside = port.split(":")
+        host["PortBindings"][f"{inside}/tcp"] = [{"HostIp": address, "HostPort": outside}]
+    body = {"Image": said["image"], "User": said.pop("user"), "HostConfig": host,
+            "Cmd": None}
+    unknown = said.keys() - WITHOUT_API
+    if unknown:
+        raise AssertionError(f"{COMPOSE.name} has keys that the test does not know: {unknown}")
+    return body
