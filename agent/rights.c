@@ -15,6 +15,7 @@
 #define WHO              "rights"
 #define STATUS_BYTES_MAX 65536 /* some kernels list every CPU in it */
 #define HEX_DIGITS_MAX   16
+#define RIGHTS_MAX       8
 #define HEX_BITS         4
 
 #define BIT(capability) (UINT64_C(1) << (capability))
@@ -77,16 +78,27 @@ void tly_rights_raise(void)
     (void)syscall(SYS_capset, &header, data); /* what is in force then is looked at later */
 }
 
-void tly_rights_say(void)
+size_t tly_rights_missing(const struct tly_right **to, size_t max)
 {
     struct tly_buf buf;
     tly_buf_init(&buf, STATUS_BYTES_MAX);
     uint64_t effective = 0;
+    size_t count = 0;
     int rc = tly_file_read(AT_FDCWD, "/proc/self/status", &buf);
     if (rc == 0) {
         rc = tly_rights_parse(tly_buf_text(&buf), &effective);
     }
     tly_buf_done(&buf);
+    for (size_t i = 0; rc == 0 && i < tly_right_count && count < max; i++) {
+        if ((effective & tly_rights[i].any) == 0) {
+            to[count++] = &tly_rights[i];
+        }
+    }
+    return count;
+}
+
+static void say_alone(void)
+{
     if (getpid() == 1) {
         tly_log_warn(WHO,
                      "the processes of containers are not seen, as the agent has a process "
@@ -94,12 +106,17 @@ void tly_rights_say(void)
                      "and the audit does not know what the kernel enforces; in a container, run "
                      "the agent with --pid=host (Kubernetes: hostPID)");
     }
-    for (size_t i = 0; rc == 0 && i < tly_right_count; i++) {
-        if ((effective & tly_rights[i].any) == 0) {
-            tly_log_warn(WHO,
-                         "without %s %s; give the agent that capability (systemd: "
-                         "AmbientCapabilities=, Docker: --cap-add), or run it as root",
-                         tly_rights[i].name, tly_rights[i].lost);
-        }
+}
+
+void tly_rights_say(void)
+{
+    const struct tly_right *missing[RIGHTS_MAX];
+    size_t count = tly_rights_missing(missing, RIGHTS_MAX);
+    say_alone();
+    for (size_t i = 0; i < count; i++) {
+        tly_log_warn(WHO,
+                     "without %s %s; give the agent that capability (systemd: "
+                     "AmbientCapabilities=, Docker: --cap-add), or run it as root",
+                     missing[i]->name, missing[i]->lost);
     }
 }

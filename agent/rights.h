@@ -34,6 +34,9 @@ int tly_rights_parse(struct tly_text status, uint64_t *ret_effective) TLY_CHECK;
  */
 void tly_rights_raise(void);
 
+/* Those that the process lacks, at most `max`; none where that can't be known. */
+size_t tly_rights_missing(const struct tly_right **to, size_t max);
+
 /* Says in the log what is missing, and what that means. */
 void tly_rights_say(void);
 

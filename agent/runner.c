@@ -10,13 +10,20 @@
 #include "agent/loop/log.h"
 #include "agent/process.h"
 #include "agent/registry.h"
+#include "agent/rights.h"
 #include "agent/web/web.h"
 
 #include <errno.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 /* What an output may take beyond its deadline to put itself away, and the web server beyond its. */
 #define STOP_GRACE_MS 1000
+
+/* Older readings than this are made anew for whoever looks at the status page. */
+#define LOOK_AGE_MS 2000
+
+#define HOST_NAME_MAX_BYTES 256
 
 enum stage { STAGE_RUNNING, STAGE_COLLECTORS, STAGE_OUTPUTS, STAGE_WEB, STAGE_STOPPED };
 
@@ -36,7 +43,8 @@ struct tly_runner {
     struct tly_alert_feed alerts;
     struct tly_web *web;     /* NULL: only collectors run */
     struct tly_judge *judge; /* NULL: only collectors run */
-    struct unit *units;      /* owned; outputs first */
+    char host_name[HOST_NAME_MAX_BYTES];
+    struct unit *units; /* owned; outputs first */
     size_t unit_count;
     bool web_started;
 
@@ -190,6 +198,9 @@ int tly_runner_new(struct tly_loop *loop, const struct tly_config *config, int s
     runner->context.groups = &runner->groups;
     runner->context.alerts = &runner->alerts;
     runner->context.state_dir_fd = state_dir_fd;
+    if (gethostname(runner->host_name, sizeof(runner->host_name) - 1) < 0) {
+        runner->host_name[0] = '\0'; /* the page goes without */
+    }
     tly_process_init(&runner->process);
     int rc = make_rooms(runner, state_dir_fd, err);
     if (rc < 0) {
@@ -237,6 +248,41 @@ static struct tly_snapshot *take_snapshot(void *arg)
     return tly_inventory_snapshot(arg);
 }
 
+/* Somebody looks at the status page: what it shows next is to be fresh. */
+static void refreshed(void *arg)
+{
+    (void)arg; /* the next request takes what was read */
+}
+
+static void look(void *arg)
+{
+    if (tly_inventory_refresh(arg, LOOK_AGE_MS, refreshed, NULL) < 0) {
+        return; /* memory is out: the page shows what there is */
+    }
+}
+
+static void set_page(struct tly_runner *runner)
+{
+    struct tly_web_page page = {
+        .name = runner->host_name,
+        .interval_ms = runner->context.collect->interval_ms,
+        .look = look,
+        .look_arg = runner->context.inventory,
+    };
+    const struct tly_right *missing[TLY_WEB_LACKING_MAX];
+    page.lacking_count = tly_rights_missing(missing, TLY_WEB_LACKING_MAX);
+    for (size_t i = 0; i < page.lacking_count; i++) {
+        page.lacking[i].what = missing[i]->name;
+        page.lacking[i].lost = missing[i]->lost;
+    }
+    for (size_t i = 0; i < TLY_GROUP_COUNT; i++) {
+        if (!runner->groups.on[i]) {
+            page.off[page.off_count++] = tly_groups[i].name;
+        }
+    }
+    tly_web_set_page(runner->web, &page);
+}
+
 static int make_web(struct tly_runner *runner, struct tly_error *err)
 {
     const struct tly_web_settings *settings = tly_config_section(runner->context.config,
@@ -247,6 +293,7 @@ static int make_web(struct tly_runner *runner, struct tly_error *err)
     }
     tly_web_set_ready(runner->web, ready, runner);
     tly_web_set_snapshots(runner->web, take_snapshot, runner->context.inventory);
+    set_page(runner);
     rc = tly_inventory_meter(runner->context.inventory, tly_web_meter, runner->web);
     return rc < 0 ? fail(rc, "the web server's metrics", err) : 0;
 }

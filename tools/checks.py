@@ -372,6 +372,10 @@ STEPS = [
     Step("peers", "the forward protocol against another implementation, both ways",
          lambda run: python_tests(run, python("tests/peers/run.py", "--agent", agent("gcc"))),
          ["build-gcc"]),
+    Step("page", "the status page in a real browser: a real engine, a thousand containers",
+         lambda run: python_tests(run, as_root(python("tests/page/run.py", "--agent",
+                                                      agent("gcc")))),
+         ["build-gcc"]),
     Step("outage", "receivers that are down, slow or silent, with many logs",
          lambda run: python_tests(run, python(
              "tests/outage/run.py", "--agent", agent("gcc"), "--flood",

@@ -80,7 +80,7 @@ static int sample_put(struct tly_buf *buf, const struct tly_sample_set *set,
 }
 
 static int samples_put(struct tly_buf *buf, const struct tly_snapshot_row *row, size_t slots,
-                       const struct tly_container_view *view, struct tly_buf *scratch)
+                       const bool *shown, struct tly_buf *scratch)
 {
     int rc = put(buf, "[");
     bool first = true;
@@ -89,7 +89,7 @@ static int samples_put(struct tly_buf *buf, const struct tly_snapshot_row *row, 
         size_t count = set != NULL ? tly_sample_set_count(set) : 0;
         const struct tly_sample *samples = count > 0 ? tly_sample_set_at(set) : NULL;
         for (size_t j = 0; j < count && rc == 0; j++) {
-            if (view->shown[samples[j].family]) {
+            if (shown[samples[j].family]) {
                 rc = put(buf, first ? "" : ",");
                 rc = rc < 0 ? rc : sample_put(buf, set, &samples[j], scratch);
                 first = false;
@@ -160,10 +160,13 @@ static int container_put(struct tly_buf *buf, const struct tly_snapshot_row *row
                          const struct tly_container_view *view, struct tly_buf *scratch)
 {
     int rc = facts_put(buf, row->container);
+    if (rc == 0 && view->detail) {
+        rc = tly_container_detail_json(row->container, buf);
+    }
     rc = rc < 0 ? rc : put(buf, ",\"labels\":");
     rc = rc < 0 ? rc : labels_put(buf, row->labels, scratch);
     rc = rc < 0 ? rc : put(buf, ",\"samples\":");
-    rc = rc < 0 ? rc : samples_put(buf, row, slots, view, scratch);
+    rc = rc < 0 ? rc : samples_put(buf, row, slots, view->shown, scratch);
     return rc < 0 ? rc : put(buf, "}");
 }
 
@@ -194,7 +197,8 @@ static int all_put(struct tly_buf *buf, const struct tly_snapshot *snapshot,
     rc = rc < 0 ? rc : put(buf, "],\n\"host\":");
     const struct tly_snapshot_row *host = host_row(snapshot);
     if (rc == 0) {
-        rc = host != NULL ? samples_put(buf, host, snapshot->slots, view, scratch) : put(buf, "[]");
+        rc = host != NULL ? samples_put(buf, host, snapshot->slots, view->shown, scratch)
+                          : put(buf, "[]");
     }
     return rc;
 }
@@ -205,6 +209,16 @@ int tly_container_json(const struct tly_snapshot *snapshot, const struct tly_con
     struct tly_buf scratch;
     tly_buf_init(&scratch, SIZE_MAX); /* no longer than one label, which the inventory bounds */
     int rc = all_put(buf, snapshot, view, &scratch);
+    tly_buf_done(&scratch);
+    return rc;
+}
+
+int tly_container_samples_json(const struct tly_snapshot_row *row, size_t slots,
+                               const bool shown[TLY_FAMILY_COUNT], struct tly_buf *buf)
+{
+    struct tly_buf scratch;
+    tly_buf_init(&scratch, SIZE_MAX);
+    int rc = samples_put(buf, row, slots, shown, &scratch);
     tly_buf_done(&scratch);
     return rc;
 }

@@ -15,6 +15,7 @@
 struct tly_container_view {
     struct tly_text id, name;     /* only this container; empty: all. `id` may be its beginning */
     bool shown[TLY_FAMILY_COUNT]; /* families whose samples are written */
+    bool detail;                  /* also how it was set up, see tly_container_detail_json */
 };
 
 /*
@@ -26,5 +27,18 @@ struct tly_container_view {
  */
 int tly_container_json(const struct tly_snapshot *snapshot, const struct tly_container_view *view,
                        struct tly_buf *buf) TLY_CHECK;
+
+/* Appends the samples of a row whose families are `shown`, as a list like those above. */
+int tly_container_samples_json(const struct tly_snapshot_row *row, size_t slots,
+                               const bool shown[TLY_FAMILY_COUNT], struct tly_buf *buf) TLY_CHECK;
+
+/*
+ * Appends `,"key":value` for how a container was set up, as far as it is known: image_id, pid,
+ * memory_limit, memory_reservation, memory_swap_limit (bytes; 0: none), cpu_quota, cpu_period
+ * (microseconds), cpu_shares, pids_limit, network_mode, published_ports, log_driver,
+ * restart_policy, user, failing_streak; and `container_labels`, all its labels. A label's value
+ * that looks like a secret, by its key or by its form, is "(covered)".
+ */
+int tly_container_detail_json(const struct tly_container *container, struct tly_buf *buf) TLY_CHECK;
 
 #endif

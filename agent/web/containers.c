@@ -199,6 +199,7 @@ static bool job_read(struct job *job)
     }
     job->view.id = copy(job->id, sizeof(job->id), tly_http_query(request, "id"));
     job->view.name = copy(job->name, sizeof(job->name), tly_http_query(request, "name"));
+    job->view.detail = tly_text_equal(tly_http_query(request, "detail"), TLY_TEXT("true"));
     (void)copy(job->known, sizeof(job->known), tly_http_header(request, "If-None-Match"));
     job->gzip = tly_accept_gzip(tly_http_header(request, "Accept-Encoding"));
     return !choice.unknown;

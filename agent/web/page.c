@@ -1,19 +1,24 @@
 /*
- * The server's own pages: the landing page with a link to each titled route, and the two questions
- * that supervisors ask. Handlers' `self` is the server.
+ * The server's own pages: the status page (dashboards/status), and the two questions that
+ * supervisors ask. Handlers' `self` is the server.
  */
+#include "agent/codec/accept.h"
+#include "agent/web/assets.h"
 #include "agent/web/server.h"
 
 #include <errno.h>
+#include <string.h>
 
-#define PAGE_MAX (64U << 10)
+#define PAGE_MAX  (64U << 10)
+#define ASSET_MAX (512U << 10)
 
 #define TEXT_PLAIN "text/plain; charset=utf-8"
-#define TEXT_HTML  "text/html; charset=utf-8"
 
-/* The page is plain HTML: it loads nothing, runs nothing and is shown in no frame. */
+/* The page runs its own script and no other, asks this server alone, and is shown in no frame. */
 #define CONTENT_SECURITY_POLICY                                                                    \
-    "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; " \
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for "      \
+    "'script'"
 
 void tly_web_refuse(struct tly_http_request *request, unsigned status, const char *text)
 {
@@ -65,76 +70,61 @@ static void ready_handle(void *self, struct tly_http_request *request)
     tly_buf_done(&missing);
 }
 
-static int html_append(struct tly_buf *body, const char *text)
-{
-    int rc = 0;
-    for (; *text != '\0' && rc == 0; text++) {
-        switch (*text) {
-        case '&':
-            rc = tly_buf_append(body, "&amp;", 5);
-            break;
-        case '<':
-            rc = tly_buf_append(body, "&lt;", 4);
-            break;
-        case '"':
-            rc = tly_buf_append(body, "&quot;", 6);
-            break;
-        default:
-            rc = tly_buf_append(body, text, 1);
-        }
-    }
-    return rc;
-}
+/* ---- the status page ---- */
 
-static int link_append(struct tly_buf *body, const struct tly_route *route)
+/* The client's copy is as good as ours, or ours, compressed where it may be. */
+static void asset_answer(const struct tly_web_asset *asset, struct tly_http_request *request)
 {
-    int rc = tly_buf_printf(body, "<li><a href=\"");
-    rc = rc < 0 ? rc : html_append(body, route->path);
-    rc = rc < 0 ? rc : tly_buf_printf(body, "\">");
-    rc = rc < 0 ? rc : html_append(body, route->title);
-    return rc < 0 ? rc : tly_buf_printf(body, "</a></li>\n");
-}
-
-static int landing_write(const struct tly_web *web, struct tly_buf *body)
-{
-    int rc = tly_buf_printf(body, "<!DOCTYPE html>\n"
-                                  "<html lang=\"en\">\n"
-                                  "<head>\n"
-                                  "<meta charset=\"utf-8\">\n"
-                                  "<meta name=\"viewport\" content=\"width=device-width\">\n"
-                                  "<meta name=\"color-scheme\" content=\"light dark\">\n"
-                                  "<title>Tallyman</title>\n"
-                                  "</head>\n"
-                                  "<body>\n"
-                                  "<h1>Tallyman</h1>\n"
-                                  "<p>Version " TLY_VERSION
-                                  ". Counts what every container on this host uses, notes "
-                                  "its condition and forwards its log.</p>\n"
-                                  "<ul>\n");
-    for (size_t i = 0; i < web->route_count && rc == 0; i++) {
-        if (web->routes[i].route->title != NULL) {
-            rc = link_append(body, web->routes[i].route);
-        }
-    }
-    return rc < 0 ? rc : tly_buf_printf(body, "</ul>\n</body>\n</html>\n");
-}
-
-static void landing_handle(void *self, struct tly_http_request *request)
-{
+    struct tly_text known = tly_http_header(request, "If-None-Match");
+    bool same = known.len > 0 && memmem(known.at, known.len, asset->tag, strlen(asset->tag));
+    bool gzip = tly_accept_gzip(tly_http_header(request, "Accept-Encoding"));
+    const char *const headers[][2] = {
+        {"Content-Security-Policy", CONTENT_SECURITY_POLICY},
+        {"Referrer-Policy", "no-referrer"},
+        {"Cache-Control", "no-cache"},
+        {"ETag", asset->tag},
+        {"Vary", "Accept-Encoding"},
+        {"Content-Encoding", gzip && !same ? "gzip" : NULL},
+    };
     struct tly_buf body;
-    tly_buf_init(&body, PAGE_MAX);
-    int rc = landing_write(self, &body);
-    if (rc == 0) {
-        rc = tly_http_answer_header(request, "Content-Security-Policy", CONTENT_SECURITY_POLICY);
+    tly_buf_init(&body, ASSET_MAX);
+    int rc = same ? 0 : tly_buf_append_text(&body, gzip ? asset->gzip : asset->plain);
+    for (size_t i = 0; i < sizeof(headers) / sizeof(headers[0]) && rc == 0; i++) {
+        if (headers[i][1] != NULL) {
+            rc = tly_http_answer_header(request, headers[i][0], headers[i][1]);
+        }
     }
-    if (rc == 0) {
-        rc = tly_http_answer_header(request, "Referrer-Policy", "no-referrer");
+    if (rc == 0 && same) {
+        tly_http_answer(request, MHD_HTTP_NOT_MODIFIED, NULL, NULL);
+    } else {
+        page_answer(request, asset->type, rc, &body);
     }
-    page_answer(request, TEXT_HTML, rc, &body);
+    tly_buf_done(&body);
+}
+
+static void status_handle(void *self, struct tly_http_request *request)
+{
+    (void)self;
+    struct tly_text path = tly_http_path(request);
+    const struct tly_web_asset *asset = tly_web_assets;
+    while (asset->path != NULL && !tly_text_equal(tly_text_of(asset->path), path)) {
+        asset++;
+    }
+    if (asset->path != NULL) {
+        asset_answer(asset, request);
+    } else {
+        tly_web_refuse(request, MHD_HTTP_NOT_FOUND, "no such page\n"); /* never: see the routes */
+    }
 }
 
 const struct tly_route tly_web_pages[] = {
-    {.path = "/", .handle = landing_handle},
+    {.path = "/", .handle = status_handle},
+    {.path = "/status.css", .handle = status_handle},
+    {.path = "/status.js", .handle = status_handle},
+    {.path = "/api/v1/overview",
+     .handle = tly_web_overview_handle,
+     .title = "What this page shows, as JSON"},
+    {.path = "/api/v1/history", .handle = tly_web_history_handle},
     {.path = "/api/v1/containers",
      .handle = tly_web_containers_handle,
      .title = "Containers with their numbers, as JSON"},

@@ -14,6 +14,7 @@
 #include "agent/loop/loop.h"
 #include "agent/loop/stream.h"
 #include "agent/web/auth.h"
+#include "agent/web/overview.h"
 #include "agent/web/policy.h"
 #include "agent/web/route.h"
 #include "agent/web/web.h"
@@ -103,6 +104,8 @@ struct tly_web {
     struct tly_snapshot *(*snapshot_take)(void *arg); /* NULL: there is nothing to show */
     void *snapshot_arg;
     struct tly_web_api *api;
+    struct tly_web_page page;
+    struct tly_web_overview *overview;
 
     /* The web configuration file: what holds, and what is known of the file. */
     struct tly_web_policy *policy; /* a reference; NULL: there is no such file */

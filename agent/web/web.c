@@ -94,6 +94,7 @@ int tly_web_new(struct tly_loop *loop, const struct tly_web_settings *settings,
     web->peers = tly_map_new();
     int rc = web->peers == NULL ? -ENOMEM : tly_web_auth_new(loop, &web->auth);
     rc = rc < 0 ? rc : tly_web_api_new(&web->api);
+    rc = rc < 0 ? rc : tly_web_overview_new(web, &web->overview);
     if (rc < 0) {
         (void)tly_error_set(err, rc, "no memory for the web server"); /* rc is returned below */
     }
@@ -148,6 +149,12 @@ void tly_web_set_snapshots(struct tly_web *web, struct tly_snapshot *(*take)(voi
 {
     web->snapshot_take = take;
     web->snapshot_arg = arg;
+}
+
+void tly_web_set_page(struct tly_web *web, const struct tly_web_page *page)
+{
+    web->page = *page;
+    tly_web_overview_start(web->overview, page->interval_ms);
 }
 
 uint16_t tly_web_port(const struct tly_web *web, size_t listener)
@@ -469,6 +476,7 @@ void tly_web_free(struct tly_web *web)
     close_all(web);
     tly_web_auth_free(web->auth);
     tly_web_api_unref(web->api);
+    tly_web_overview_free(web->overview);
     tly_map_free(web->peers, free);
     tly_web_policy_unref(web->policy);
     free(web->policy_path);

@@ -12,6 +12,7 @@
 #include "agent/config/settings.h"
 #include "agent/inventory/snapshot.h"
 #include "agent/loop/loop.h"
+#include "agent/model/group.h"
 #include "agent/model/sample.h"
 #include "agent/web/route.h"
 
@@ -20,6 +21,8 @@
 #include <stdint.h>
 
 struct tly_web;
+
+#define TLY_WEB_LACKING_MAX 4
 
 /*
  * Parses the listen addresses; nothing is bound yet. The settings are borrowed until this returns.
@@ -45,6 +48,24 @@ void tly_web_set_ready(struct tly_web *web, bool (*ready)(void *arg, struct tly_
 /* What /api/v1/containers shows: `take` returns one reference on the present state, or NULL.
  * Without this call that page answers 503. */
 void tly_web_set_snapshots(struct tly_web *web, struct tly_snapshot *(*take)(void *arg), void *arg);
+
+/* What the status page shows beside what a snapshot has. */
+struct tly_web_page {
+    const char *name;    /* of the host */
+    int64_t interval_ms; /* at which collectors read */
+    struct {
+        const char *what, *lost; /* a right that the agent lacks, and what it can't do without */
+    } lacking[TLY_WEB_LACKING_MAX];
+    size_t lacking_count;
+    const char *off[TLY_GROUP_COUNT]; /* groups of metrics that are switched off */
+    size_t off_count;
+    void (*look)(void *arg); /* somebody looks: collectors may read anew. NULL: nobody is told */
+    void *look_arg;
+};
+
+/* Lets /api/v1/overview and /api/v1/history answer, which take what tly_web_set_snapshots gives.
+ * Copied; the texts are borrowed for the server's life. */
+void tly_web_set_page(struct tly_web *web, const struct tly_web_page *page);
 
 /* Binds every address and begins to serve. The error says what stands in the way and what to do,
  * e.g. for a port that is in use; nothing is left open then. */

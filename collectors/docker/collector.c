@@ -9,8 +9,10 @@
 #include "agent/loop/log.h"
 #include "collectors/docker/counts.h"
 #include "collectors/docker/files.h"
+#include "collectors/docker/recent.h"
 #include "collectors/docker/record.h"
 #include "collectors/docker/session.h"
+#include "collectors/docker/tally.h"
 
 #include <errno.h>
 #include <stddef.h>
@@ -23,6 +25,9 @@
 
 /* An event is at most half of this, its record not much longer. */
 #define RECORD_BYTES_MAX ((size_t)4 << 20)
+
+/* TLY_DOCKER_RECENT_MAX events whose every byte is escaped. */
+#define EVENTS_BYTES_MAX ((size_t)8 << 20)
 
 static const struct tly_option events_rows[] = {
     {.key = "records",
@@ -56,6 +61,7 @@ struct collector {
     struct tly_docker_counts counts;
     struct tly_docker_session *session; /* NULL: no API is configured */
     struct tly_docker_files *files;
+    struct tly_docker_recent *recent;
     struct tly_buf record;
     struct tly_run_stats stats;
     uint64_t errors; /* of the collector's own */
@@ -98,10 +104,19 @@ static void tell_news(struct collector *self, const struct tly_docker_event *eve
     tly_inventory_tell(self->inventory, &news);
 }
 
+static void keep_recent(struct collector *self, const struct tly_docker_event *event)
+{
+    const struct tly_container *container = tly_inventory_find(self->inventory, event->id);
+    bool health_check = container && tly_docker_is_health_check(container, event->detail);
+    tly_docker_recent_add(self->recent, event, health_check, self->settings->exec_commands,
+                          tly_clock_realtime_ns());
+}
+
 static void session_event(void *arg, const struct tly_docker_event *event)
 {
     struct collector *self = arg;
     tell_news(self, event);
+    keep_recent(self, event);
     if (!self->settings->records) {
         return;
     }
@@ -149,6 +164,27 @@ static void measure(void *arg, struct tly_samples *samples)
     tly_docker_counts_meter(&self->counts, samples);
 }
 
+/* ---- /api/v1/events ---- */
+
+static void answer_events(void *arg, struct tly_http_request *request)
+{
+    const struct collector *self = arg;
+    struct tly_buf body;
+    tly_buf_init(&body, EVENTS_BYTES_MAX);
+    int rc = tly_docker_recent_json(self->recent, tly_http_query(request, "container"), &body);
+    rc = rc < 0 ? rc : tly_http_answer_header(request, "Cache-Control", "no-store");
+    if (rc < 0) {
+        tly_buf_clear(&body);
+    }
+    tly_http_answer(request, rc < 0 ? 503 : 200, rc < 0 ? "text/plain" : "application/json", &body);
+    tly_buf_done(&body);
+}
+
+static const struct tly_route routes[] = {
+    {.path = "/api/v1/events", .handle = answer_events, .title = "Recent events of the engine"},
+    {.path = NULL},
+};
+
 /* ---- life ---- */
 
 static int session_make(struct collector *self, const struct tly_context *context,
@@ -187,7 +223,8 @@ static int parts_make(struct collector *self, const struct tly_context *context)
     };
     const char *data_root = context->docker->data_root ? context->docker->data_root
                                                        : DATA_ROOT_DEFAULT;
-    int rc = tly_docker_files_new(&config, data_root, &events, self, &self->files);
+    int rc = tly_docker_recent_new(&self->recent);
+    rc = rc < 0 ? rc : tly_docker_files_new(&config, data_root, &events, self, &self->files);
     return rc < 0 ? rc : tly_inventory_meter(self->inventory, measure, self);
 }
 
@@ -197,6 +234,7 @@ static void collector_free(void *arg)
     void (*stopped)(void *arg) = self->stopped;
     void *stopped_arg = self->stopped_arg;
     tly_buf_done(&self->record);
+    tly_docker_recent_free(self->recent);
     free(self);
     if (stopped) {
         stopped(stopped_arg);
@@ -263,4 +301,5 @@ const struct tly_collector tly_collector_docker = {
     .stop = collector_stop,
     .stats = collector_stats,
     .ready = collector_ready,
+    .routes = routes,
 };

@@ -380,7 +380,15 @@ static void engine_told(void *arg, const struct tly_engine_news *news)
 static void answer_findings(void *arg, struct tly_http_request *request)
 {
     const struct collector *self = arg;
-    struct tly_report report = {.time_ns = tly_clock_realtime_ns()};
+    struct tly_report report = {
+        .time_ns = tly_clock_realtime_ns(),
+        .status = tly_http_query(request, "status"),
+        .id = tly_http_query(request, "id"),
+    };
+    uint64_t most = 0;
+    if (tly_text_u64(tly_http_query(request, "limit"), &most) == 0) {
+        report.findings_max = (size_t)most; /* anything else is no limit */
+    }
     struct tly_map_entry entry;
     struct tly_buf body;
     tly_buf_init(&body, REPORT_BYTES_MAX);

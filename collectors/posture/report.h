@@ -20,6 +20,10 @@ struct tly_report {
     struct tly_subject **subjects; /* borrowed, in the order in which they are shown */
     size_t count;
     int64_t time_ns; /* realtime */
+    /* Of the JSON form: only findings with this status, of subjects whose ids begin with this, and
+     * at most so many; empty or 0: all. The summary is of everything. */
+    struct tly_text status, id;
+    size_t findings_max;
 };
 
 /* Containers, images, engine, host; within each by name. */
@@ -42,7 +46,8 @@ int tly_report_table(const struct tly_report *report, struct tly_report_style st
 /*
  * {"version":1,"tool":{"name","version"},"time","score","summary":{STATUS:{SEVERITY:n}},"findings":[…]},
  * one row for each check and subject: check, cis, severity, target, id, name, image, status,
- * message, remediation, practices, and for what is waived `waiver` with reason and expires.
+ * message, remediation, practices, and for what is waived `waiver` with reason and expires. Where
+ * findings_max left some out, "left_out" says how many.
  */
 int tly_report_json(const struct tly_report *report, struct tly_buf *buf) TLY_CHECK;
 /* SARIF 2.1.0: one run, each check a rule, each failure a result; what is waived is suppressed. */

@@ -116,6 +116,38 @@ static void put_summary(struct writer *writer, const struct tly_finding_counts *
     put(writer, "}");
 }
 
+static bool is_asked_for(const struct tly_report *report, const struct tly_subject *subject,
+                         const struct tly_finding *finding)
+{
+    return (report->id.len == 0 || tly_text_starts(tly_text_of(subject->id), report->id)) &&
+           (report->status.len == 0 ||
+            tly_text_equal(tly_text_of(tly_status_names[finding->status]), report->status));
+}
+
+static void put_rows(struct writer *writer, const struct tly_report *report)
+{
+    size_t count = 0;
+    put(writer, ",\n\"findings\":[");
+    for (size_t i = 0; i < report->count; i++) {
+        const struct tly_subject *subject = report->subjects[i];
+        for (size_t k = 0; k < subject->count; k++) {
+            if (!is_asked_for(report, subject, &subject->findings[k])) {
+                continue;
+            }
+            count++;
+            if (report->findings_max == 0 || count <= report->findings_max) {
+                put(writer, count > 1 ? ",\n" : "\n");
+                put_row(writer, subject, &subject->findings[k]);
+            }
+        }
+    }
+    put(writer, "]");
+    if (report->findings_max > 0 && count > report->findings_max) {
+        put(writer, ",\n\"left_out\":");
+        put_number(writer, (long long)(count - report->findings_max));
+    }
+}
+
 int tly_report_json(const struct tly_report *report, struct tly_buf *buf)
 {
     struct writer writer = {.buf = buf};
@@ -132,16 +164,8 @@ int tly_report_json(const struct tly_report *report, struct tly_buf *buf)
     put_score(&writer, tly_finding_score(&counts));
     put(&writer, ",\n");
     put_summary(&writer, &counts);
-    put(&writer, ",\n\"findings\":[");
-    const char *before = "\n";
-    for (size_t i = 0; i < report->count; i++) {
-        const struct tly_subject *subject = report->subjects[i];
-        for (size_t k = 0; k < subject->count; k++, before = ",\n") {
-            put(&writer, before);
-            put_row(&writer, subject, &subject->findings[k]);
-        }
-    }
-    put(&writer, "]}\n");
+    put_rows(&writer, report);
+    put(&writer, "}\n");
     return writer.rc;
 }
 

@@ -237,8 +237,34 @@ class Pages(peers.WebCase):
         self.assertEqual(self.status(port, path="/api/v1/containers?metric[]=none"), 400)
         connection = self.connect(port)
         self.assertEqual(self.ask(connection, url, method="HEAD")[0], 200)
-        self.assertIn(b"/api/v1/containers", self.ask(connection, "/")[2])
+        self.assertIn(b"status.js", self.ask(connection, "/")[2])
+        self.check_overview(port)
         self.assertEqual(program.stop(), 0)
+
+
+    def check_overview(self, port):
+        """What the status page asks for, of the same containers."""
+        status, headers, body = self.ask(self.connect(port), "/api/v1/overview",
+                                         Accept_Encoding="gzip")
+        self.assertEqual((status, headers["Content-Encoding"], headers["Cache-Control"]),
+                         (200, "gzip", "no-store"))
+        overview = json.loads(gzip.decompress(body))
+        rows = [dict(zip(overview["columns"], row, strict=True)) for row in overview["containers"]]
+        self.assertEqual({row["name"] for row in rows}, set(HOSTILE))
+        self.assertEqual({row["memory"] for row in rows}, {4096 - 512})
+        self.assertIn("/metrics", [page["path"] for page in overview["pages"]])
+
+        def history():
+            answer = json.loads(self.ask(self.connect(port), "/api/v1/history?id[]=/host&id[]=none&"
+                                         f"id[]={rows[0]['id']}&id[]=%0A&id[]=")[2])
+            self.assertEqual(answer["period"], 3 * 3600)
+            return answer["history"]
+        told = host.await_that("there is a first point", lambda: history() or None)
+        self.assertEqual(set(told), {"/host", rows[0]["id"]})
+        self.assertEqual(told[rows[0]["id"]]["memory"], [3 * 1024])
+        detail = json.loads(self.ask(self.connect(port), "/api/v1/containers?name=plain&"
+                                     "detail=true&metric[]=machine_memory_bytes")[2])
+        self.assertEqual(detail["containers"][0]["container_labels"]["com.example/label"], "plain")
 
 
 class Formats(peers.WebCase):

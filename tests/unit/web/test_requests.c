@@ -43,6 +43,10 @@ static void ask_pages(struct fixture *f)
     (void)http_ask(f->port, "GET /-/ready HTTP/1.1\r\n" CLOSE, &f->replies[2]);
     (void)http_ask(f->port, "GET /nothing HTTP/1.1\r\n" CLOSE, &f->replies[3]);
     (void)http_ask(f->port, "GET /metrics/ HTTP/1.1\r\n" CLOSE, &f->replies[4]);
+    (void)http_ask(f->port, "GET /status.js HTTP/1.1\r\n" CLOSE, &f->replies[5]);
+    (void)http_ask(f->port, "GET /status.css HTTP/1.1\r\nAccept-Encoding: gzip\r\n" CLOSE,
+                   &f->replies[6]);
+    (void)http_ask(f->port, "GET /api/v1/overview HTTP/1.1\r\n" CLOSE, &f->replies[7]);
 }
 
 static void test_pages(void **state)
@@ -53,9 +57,7 @@ static void test_pages(void **state)
     assert_string_equal(header(0, "Content-Type"), "text/html; charset=utf-8");
     assert_string_equal(header(0, "X-Content-Type-Options"), "nosniff");
     assert_non_null(strstr(header(0, "Content-Security-Policy"), "default-src 'none'"));
-    assert_non_null(strstr(fixture.replies[0].body, "<a href=\"/echo\">Echo &lt;&amp;&quot;></a>"));
-    assert_non_null(strstr(fixture.replies[0].body, "<a href=\"/-/ready\">"));
-    assert_null(strstr(fixture.replies[0].body, "/hold")); /* it has no title */
+    assert_non_null(strstr(fixture.replies[0].body, "<script src=\"status.js\" defer>"));
     assert_int_equal(fixture.replies[1].status, 200);
     assert_string_equal(fixture.replies[1].body, "healthy\n");
     assert_int_equal(fixture.replies[2].status, 200);
@@ -63,6 +65,11 @@ static void test_pages(void **state)
     assert_int_equal(fixture.replies[3].status, 404);
     assert_int_equal(fixture.replies[4].status, 404);
     assert_string_equal(header(4, "X-Content-Type-Options"), "nosniff");
+    assert_string_equal(header(5, "Content-Type"), "text/javascript; charset=utf-8");
+    assert_non_null(strstr(header(5, "Content-Security-Policy"), "script-src 'self'"));
+    assert_string_equal(header(6, "Content-Type"), "text/css; charset=utf-8");
+    assert_string_equal(header(6, "Content-Encoding"), "gzip");
+    assert_int_equal(fixture.replies[7].status, 503); /* nobody has said what to show */
 }
 
 static bool not_ready(void *arg, struct tly_buf *missing)
