@@ -1195,7 +1195,7 @@ function containerView() {
       const detail = state.detail && state.detail.id === id ? state.detail : null;
       if (!detail) return;
       fill(events, JSON.stringify(detail.events), () => (detail.events.length ? h("ul", {class: "events"}, detail.events.map((event) => h("li", {"data-event": event.action}, since(unix(event.time)), h("span", {class: eventLevel(event)}, eventWords(event))))) : empty("No recent events", "What happens to this container from now on is listed here.")));
-      fill(findings, JSON.stringify([detail.findings, known(c.failed)]), () => (detail.findings.length ? h("ul", {class: "cards"}, findingsGroup(detail.findings).map((group) => findingItem(group, true))) : known(c.failed) || !known(sample("posture_score")) ? empty("Nothing was judged yet", "") : empty("No findings", "All checks of this container pass or do not apply.")));
+      fill(findings, JSON.stringify([detail.findings, known(sample("posture_score"))]), () => (detail.findings.length ? h("ul", {class: "cards"}, findingsGroup(detail.findings).map((group) => findingItem(group, true))) : !known(sample("posture_score")) ? empty("Nothing was judged yet", "") : empty("No findings", "All checks of this container pass or do not apply.")));
       if (!detail.container) return;
       limits.show(limitsOf(detail.container));
       const all = Object.entries(detail.container.container_labels || {});
