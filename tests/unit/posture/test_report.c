@@ -22,8 +22,8 @@ static struct tly_finding two[] = {
      .message = (char[]){"y"}},
 };
 static struct tly_subject subjects[] = {
-    {TLY_TARGET_CONTAINER, (char[]){"aa11"}, (char[]){"web"}, (char[]){"i"}, one, ROWS(one)},
-    {TLY_TARGET_HOST, (char[]){""}, (char[]){"host"}, (char[]){""}, two, ROWS(two)},
+    {TLY_TARGET_CONTAINER, (char[]){"aa11"}, (char[]){"web"}, (char[]){"i"}, one, ROWS(one), -1},
+    {TLY_TARGET_HOST, (char[]){""}, (char[]){"host"}, (char[]){""}, two, ROWS(two), -1},
 };
 
 static size_t occurrences(struct tly_text text, const char *part)
