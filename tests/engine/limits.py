@@ -4,7 +4,7 @@ MIB = 1 << 20
 SCRIPT = """
 touch /well
 (while :; do
-    i=0; while [ $i -lt 20000 ]; do i=$((i + 1)); done
+    i=0; while [ $i -lt 8000 ]; do i=$((i + 1)); done
     dd if=/dev/zero of=/file bs=65536 count=4 conv=fsync 2>/dev/null
     dd if=/file of=/dev/null bs=65536 iflag=direct 2>/dev/null
     EAT
@@ -14,8 +14,8 @@ exec httpd -f -p 8000 -h /
 """
 # Doubles a text until the kernel puts an end to it; where nothing would, it is left out.
 EAT = "(x=0123456789abcdef; while :; do x=$x$x; done)"
-# More processes than the limit; run from outside, since who cannot fork ends.
-FORK = "i=0; while [ $i -lt 80 ]; do sleep 2 & i=$((i + 1)); done"
+# More processes than the limit; run from outside, and after all else: a shell that cannot fork ends.
+FORK = "i=0; while [ $i -lt 80 ]; do sleep 60 & i=$((i + 1)); done"
 
 
 def script(controllers):

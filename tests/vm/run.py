@@ -27,10 +27,12 @@ sys.path[:0] = [str(HERE), str(HERE.parent)]
 
 import disk  # noqa: E402
 import machine  # noqa: E402
+import replay  # noqa: E402
 import runner  # noqa: E402
 
 INSIDE = "TALLYMAN_TEST_NAMESPACE"
 TESTS_SECONDS_MAX = 780  # a bound against hanging: on two idle cores all takes some three minutes
+RECORD = "RECORD "  # how lines begin that are for replay.py
 COUNTS = re.compile(r"\d+ passed, \d+ failed, \d+ skipped")
 
 
@@ -68,8 +70,8 @@ def owned_by_root(entry):
 def pack(path, installed, tests):
     """The disk of the tests: a bare tar file."""
     with tarfile.open(path, "w", format=tarfile.PAX_FORMAT) as tar:
-        for source in ("tests/runner.py", "tests/engine/host.py", "tests/engine/posture_pairs.py",
-                       "tests/vm/guest"):
+        for source in ("tests/runner.py", "tests/engine/host.py", "tests/engine/limits.py",
+                       "tests/engine/posture_pairs.py", "tests/vm/guest"):
             tar.add(ROOT / source, source, filter=owned_by_root)
         tar.add(installed, "installed", filter=owned_by_root)
         text = json.dumps({"tests": tests, "CI": os.environ.get("CI", "")}).encode()
@@ -87,11 +89,15 @@ def perform(options, scratch):
     install(options.build, scratch / "installed")
     pack(scratch / "tests.tar", scratch / "installed", options.tests)
     vm = machine.Machine(base, scratch, scratch / "tests.tar")
-    last = ""
+    last, record = "", []
     try:
         with contextlib.closing(vm.lines(TESTS_SECONDS_MAX)) as lines:
             for line in lines:
-                print(line, flush=True)
+                if line.startswith(RECORD):
+                    record.append(line.removeprefix(RECORD))
+                    continue
+                if not COUNTS.fullmatch(line):
+                    print(line, flush=True)
                 last = line or last
     except AssertionError as error:
         print(f"vm: {error}")
@@ -102,7 +108,14 @@ def perform(options, scratch):
         print("vm: the tests came to no end; the last that its console showed:", vm.said(),
               sep="\n")
         return 1
-    return 0 if re.search(r"^[1-9].* 0 failed", last) else 1
+    passed, failed, skipped = (int(number) for number in re.findall(r"\d+", last))
+    if record:
+        if replay.check(record, scratch / "replay"):
+            passed += 1
+        else:
+            failed += 1
+    print(f"{passed} passed, {failed} failed, {skipped} skipped")
+    return 0 if passed and not failed else 1
 
 
 def main():
