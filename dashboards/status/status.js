@@ -1134,7 +1134,7 @@ function limitsOf(c) {
     ["Memory reservation", limit(c.memory_reservation, bytes(c.memory_reservation))],
     ["Swap limit", limit(c.memory_swap_limit, bytes(c.memory_swap_limit))],
     ["CPU quota", limit(c.cpu_quota, cpus(c.cpu_quota / (c.cpu_period || 100000)))],
-    ["CPU shares", known(c.cpu_shares) ? count(c.cpu_shares) : DASH],
+    ["CPU shares", !known(c.cpu_shares) ? DASH : c.cpu_shares === 0 ? "as all others" : count(c.cpu_shares)],
     ["Processes and threads", limit(c.pids_limit, count(c.pids_limit))],
     ["Restart policy", c.restart_policy || DASH],
     ["User", c.user === "" ? "root" : c.user || DASH],
