@@ -1,5 +1,5 @@
 /*
- * The compression of a forward frame's records: gzip by libdeflate, and zstd. Slow by nature: for a
+ * The compression of a forward frame's records: gzip by libdeflate or zlib, and zstd. Slow by nature: for a
  * worker. Pure.
  */
 #ifndef TLY_CODEC_FORWARD_PACK_H

@@ -27,7 +27,7 @@
 #define AROUND_BYTES_MAX (64UL * 1024)
 
 /* Chunks that are compressed at a time: one for each of few cores, so that the receiver hardly
- * waits and the copies stay small. */
+ * waits and the buffers stay few. */
 #define PACKING_MAX 2
 
 /* A part's number behind the chunk's id. */
@@ -506,7 +506,8 @@ void tly_forward_link_free(struct tly_forward_link *link)
         return;
     }
     link->ended = true;
-    tly_stream_free(link->stream); /* from here on no payload is borrowed */
+    tly_stream_free(link->stream);
+    packings_free(link); /* from here on no payload is borrowed */
     tly_timer_free(link->watch);
     for (struct flight *flight = link->oldest; flight; flight = flight->next) {
         flight_return(flight);
@@ -514,7 +515,6 @@ void tly_forward_link_free(struct tly_forward_link *link)
     if (link->held) {
         tly_destination_give_back(link->spec.destination, link->held);
     }
-    packings_free(link);
     for (size_t i = 0; i < link->spec.in_flight_max; i++) {
         tly_buf_done(&link->flights[i].around);
         tly_buf_done(&link->flights[i].packed);

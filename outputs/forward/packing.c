@@ -1,20 +1,27 @@
 /*
- * Jobs for a worker: a copy goes in, a compressed one comes out. While it works, the packing
- * belongs to the worker. Both buffers stay for the next job, so that neither is made of fresh pages
- * each time.
+ * Jobs for a worker. While it works, the packing belongs to the worker, and what it reads is
+ * borrowed from whoever asked: who will not wait for the end takes it back, which costs a few
+ * milliseconds at most if the worker is at it, and nothing if it has not begun. The buffer stays
+ * for the next job, so that it is not made of fresh pages each time.
  */
 #include "outputs/forward/packing.h"
 
 #include <errno.h>
+#include <sched.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 
 /* More than either format needs for what can't be made smaller. */
 #define PACKED_BYTES_MAX(len) ((len) + (len) / 8 + 4096)
 
+enum { WAITS, WORKS, DONE, TAKEN_BACK };
+
 struct tly_forward_packing {
     struct tly_forward_packer *packer;
-    struct tly_buf plain, packed;
+    struct tly_text plain;
+    struct tly_buf packed;
     int code;
+    _Atomic int job; /* between the worker and the loop */
     bool busy, forgotten;
     void (*done)(void *arg, int code, struct tly_text packed);
     void *arg;
@@ -33,6 +40,17 @@ int tly_forward_packing_new(enum tly_forward_compression compression,
     return 0;
 }
 
+/* From here on nobody reads what was borrowed. */
+static void take_back(struct tly_forward_packing *packing)
+{
+    int job = WAITS;
+    if (!atomic_compare_exchange_strong(&packing->job, &job, TAKEN_BACK)) {
+        while (atomic_load(&packing->job) == WORKS) {
+            (void)sched_yield(); /* always 0 */
+        }
+    }
+}
+
 void tly_forward_packing_free(struct tly_forward_packing *packing)
 {
     if (!packing) {
@@ -40,10 +58,10 @@ void tly_forward_packing_free(struct tly_forward_packing *packing)
     }
     if (packing->busy) {
         packing->forgotten = true;
+        take_back(packing);
         return;
     }
     tly_forward_packer_free(packing->packer);
-    tly_buf_done(&packing->plain);
     tly_buf_done(&packing->packed);
     free(packing);
 }
@@ -56,8 +74,11 @@ bool tly_forward_packing_busy(const struct tly_forward_packing *packing)
 static void pack(void *arg)
 {
     struct tly_forward_packing *packing = arg;
-    packing->code = tly_forward_pack(packing->packer, tly_buf_text(&packing->plain),
-                                     &packing->packed);
+    int job = WAITS;
+    if (atomic_compare_exchange_strong(&packing->job, &job, WORKS)) {
+        packing->code = tly_forward_pack(packing->packer, packing->plain, &packing->packed);
+        atomic_store(&packing->job, DONE);
+    }
 }
 
 static void pack_done(void *arg)
@@ -77,12 +98,11 @@ int tly_forward_packing_start(struct tly_forward_packing *packing, struct tly_lo
 {
     packing->done = done;
     packing->arg = arg;
-    tly_buf_clear(&packing->plain);
+    packing->plain = plain;
     tly_buf_clear(&packing->packed);
-    packing->plain.max = plain.len;
     packing->packed.max = PACKED_BYTES_MAX(plain.len);
-    int rc = tly_buf_append_text(&packing->plain, plain);
-    rc = rc < 0 ? rc : tly_worker_submit(loop, pack, pack_done, packing);
+    atomic_store(&packing->job, WAITS);
+    int rc = tly_worker_submit(loop, pack, pack_done, packing);
     packing->busy = rc == 0;
     return rc;
 }

@@ -1,10 +1,12 @@
 #!/usr/bin/python3
 """What forwarding costs: the agent as a whole, from a container's log files to a receiver that
 acknowledges, beside the floor in the same run, a program that reads the same files and writes as
-many bytes to a socket (forward_floor.c); and beside Fluent Bit, where its program is named. CPU
-seconds are those of the process under test alone; figures are the best of the runs.
+many bytes to a socket (forward_floor.c); and beside Fluent Bit, where its program is named. What
+gzip adds stands beside what zlib and libdeflate take by themselves for the chunks that the agent
+packed (pack_floor.c). CPU seconds are those of the process under test alone; figures are the best
+of the runs.
 
-usage: forward.py [--runs N] [--lines N] [--fluent-bit PROGRAM] TALLYMAN FORWARD_FLOOR
+usage: forward.py [--runs N] [--lines N] [--fluent-bit PROGRAM] TALLYMAN FORWARD_FLOOR PACK_FLOOR
 """
 
 import argparse
@@ -14,12 +16,14 @@ import pathlib
 import re
 import resource
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-import zlib
+
+import msgpack
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent / "engine"), str(HERE.parent)]
@@ -83,16 +87,31 @@ def floor(program, root):
     return seconds
 
 
-def zlib_alone(root):
-    """CPU seconds that zlib takes at its level 1 for the same bytes, a chunk at a time."""
-    seconds = 0.0
-    for file in sorted(root.glob("containers/*/*-json.log")):
-        with open(file, "rb") as log:
-            while block := log.read(1 << 20):
-                started = time.process_time()
-                zlib.compress(block, 1)
-                seconds += time.process_time() - started
-    return seconds
+def capture(program, root, folder, lines):
+    """The chunks of all lines, as the agent packs them, in a file, each behind its length."""
+    file = folder / "chunks"
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        process = start_agent(program, root, folder, listener.getsockname()[1], "none",
+                              require_ack=False)
+        connection, _ = listener.accept()
+        unpacker = msgpack.Unpacker(raw=True, max_buffer_size=1 << 30)
+        with connection, open(file, "wb") as chunks:
+            while lines > 0:
+                unpacker.feed(connection.recv(1 << 20))
+                for _, records, options in unpacker:
+                    lines -= options[b"size"]
+                    chunks.write(struct.pack("=I", len(records)) + records)
+    process.terminate()
+    process.wait()
+    subprocess.run(["rm", "-rf", folder / "state"], check=True)
+    return file
+
+
+def packing(program, file):
+    """What compressing those chunks takes by itself: [compressor, CPU seconds, bytes]."""
+    rows = (line.split() for line in subprocess.check_output(
+        [program, file, "1"], text=True).splitlines())
+    return [(name, int(cpu_ns) / 1e9, int(size)) for name, cpu_ns, size in rows]
 
 
 class Cost:
@@ -133,17 +152,21 @@ class Sink:
             f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z", 600)
 
 
-def tallyman(program, root, folder, lines, compress):
-    sink = Sink(program, folder, lines)
+def start_agent(program, root, folder, port, compress, **more):
     config = {"state_dir": str(folder / "state"), "web": {"listen": []},
               "docker": {"host": "", "data_root": str(root)}, "logs": {"from": "beginning"},
               "rules": {"builtin": False},
-              "forward": [{"name": "bench", "servers": [f"127.0.0.1:{sink.port}"],
-                           "compress": compress}]}
+              "forward": [{"name": "bench", "servers": [f"127.0.0.1:{port}"],
+                           "compress": compress, **more}]}
     (folder / "config.yml").write_text(json.dumps(config))
+    return subprocess.Popen([program, "run", "--config", folder / "config.yml"],
+                            stderr=open(folder / "agent.log", "ab"))
+
+
+def tallyman(program, root, folder, lines, compress):
+    sink = Sink(program, folder, lines)
     started = time.monotonic()
-    process = subprocess.Popen([program, "run", "--config", folder / "config.yml"],
-                               stderr=open(folder / "agent.log", "ab"))
+    process = start_agent(program, root, folder, sink.port, compress)
     sink.await_end()
     cost = wait_cost(process, started)
     sink.process.wait()
@@ -173,8 +196,21 @@ def fluent_bit(program, tally, root, folder, lines, compress):
     return cost
 
 
-def best(runs, function, *arguments):
-    costs = [function(*arguments) for _ in range(runs)]
+def best_in_turn(options, root, folder, lines, compressions):
+    """In turn, so that what else the machine does falls on all of them: the agent's costs by
+    compression, and the CPU seconds and bytes of the compressors alone."""
+    chunks = capture(options.tallyman, root, folder, lines)
+    runs = {compress: [] for compress in compressions}
+    alone = {}
+    for _ in range(options.runs):
+        for compress, costs in runs.items():
+            costs.append(tallyman(options.tallyman, root, folder, lines, compress))
+        for name, *cost in packing(options.pack_floor, chunks):
+            alone[name] = min(alone.get(name, cost), cost)
+    return {compress: best_of(costs) for compress, costs in runs.items()}, alone
+
+
+def best_of(costs):
     chosen = min(costs, key=lambda cost: cost.cpu)
     chosen.peak_mib = max(cost.peak_mib for cost in costs)
     return chosen
@@ -195,20 +231,25 @@ def scene(options, count, compressions):
         print(f"\n{lines} lines, {size / 1e6:.0f} MB, of {count} containers")
         base = min(floor(options.floor, root) for _ in range(options.runs))
         print(f"{'floor':<24} {base:7.3f} CPU-s")
-        print(f"{'zlib level 1 alone':<24} {zlib_alone(root):7.3f} CPU-s", flush=True)
-        for compress in compressions:
-            row(f"tallyman, {compress}", best(options.runs, tallyman, options.tallyman, root,
-                                              folder, lines, compress), lines, base)
+        costs, alone = best_in_turn(options, root, folder, lines, compressions)
+        for compress, cost in costs.items():
+            row(f"tallyman, {compress}", cost, lines, base)
+        for name, (cpu, size) in alone.items():
+            print(f"{name + ' level 1 alone':<24} {cpu:7.3f} CPU-s, the same chunks to "
+                  f"{size / 1e6:.1f} MB")
+        added = costs["gzip"].cpu - costs["none"].cpu
+        print(f"{'gzip adds to the agent':<24} {added:7.3f} CPU-s: " + ", ".join(
+            f"{added / cpu:.2f} x {name}" for name, (cpu, _) in alone.items()), flush=True)
         for compress in [c for c in compressions if c != "zstd"] if options.fluent_bit else []:
-            row(f"fluent bit, {compress}", best(1, fluent_bit, options.fluent_bit,
-                                                options.tallyman, root, folder, lines, compress),
-                lines, base)
+            row(f"fluent bit, {compress}", fluent_bit(options.fluent_bit, options.tallyman, root,
+                                                      folder, lines, compress), lines, base)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("tallyman", type=os.path.abspath)
     parser.add_argument("floor", type=os.path.abspath)
+    parser.add_argument("pack_floor", type=os.path.abspath)
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--lines", type=int, default=1000000)
     parser.add_argument("--fluent-bit", type=os.path.abspath)

@@ -84,6 +84,52 @@ static void test_there_and_back(void **state)
     free(plain);
 }
 
+/* gzip goes over to another compressor and back, by what came last. The second of each kind was
+ * made by the one that suits it; all are read alike, the longest matches and no match among them.
+ */
+static void test_change_of_compressor(void **state)
+{
+    (void)state;
+    static const bool repetitive[] = {false, true, true, true, false, false, true, false};
+    struct tly_forward_packer *packer;
+    char *plain = make_plain();
+    char *same = malloc(PLAIN_BYTES);
+    assert_non_null(same);
+    for (size_t i = 0; i < PLAIN_BYTES; i++) {
+        same[i] = plain[i % 700];
+    }
+    assert_int_equal(tly_forward_packer_new(TLY_FORWARD_GZIP, &packer), 0);
+    size_t last = 0;
+    for (size_t i = 0; i < ROWS(repetitive); i++) {
+        struct tly_buf packed;
+        struct tly_buf again;
+        tly_buf_init(&packed, 2UL * PLAIN_BYTES);
+        tly_buf_init(&again, PLAIN_BYTES);
+        const struct tly_text text = {repetitive[i] ? same : plain, PLAIN_BYTES};
+        assert_int_equal(tly_buf_append(&packed, "before", 6), 0);
+        assert_int_equal(tly_forward_pack(packer, text, &packed), 0);
+        assert_memory_equal(packed.at, "before", 6);
+        const struct tly_text body = {packed.at + 6, packed.len - 6};
+        assert_true(repetitive[i] == (body.len < PLAIN_BYTES / 16));
+        assert_int_equal(tly_gunzip(body, &again), 0);
+        assert_int_equal(again.len, PLAIN_BYTES);
+        assert_memory_equal(again.at, text.at, PLAIN_BYTES);
+        if (i == 2) { /* of the same text: another compressor's output */
+            assert_int_not_equal(body.len, last);
+        }
+        last = body.len;
+        tly_buf_done(&packed);
+        tly_buf_init(&packed, 16); /* no room, for either */
+        assert_int_equal(tly_forward_pack(packer, text, &packed), TLY_E_LIMIT);
+        assert_int_equal(packed.len, 0);
+        tly_buf_done(&packed);
+        tly_buf_done(&again);
+    }
+    tly_forward_packer_free(packer);
+    free(same);
+    free(plain);
+}
+
 /* At the bound all is well, a byte below nothing is; a bomb costs no more than the bound. */
 static void test_bounds(void **state)
 {
@@ -202,9 +248,8 @@ static void test_frames(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_there_and_back),
-        cmocka_unit_test(test_bounds),
-        cmocka_unit_test(test_damage),
+        cmocka_unit_test(test_there_and_back), cmocka_unit_test(test_change_of_compressor),
+        cmocka_unit_test(test_bounds),         cmocka_unit_test(test_damage),
         cmocka_unit_test(test_frames),
     };
     return cmocka_run_group_tests(tests, make_packers, free_packers);
