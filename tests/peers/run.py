@@ -1,6 +1,7 @@
 #!/usr/bin/python3
-"""The forward protocol against an implementation that others wrote, npm's @fluent-org/logger: the
-agent sends to its server, and its client sends to the agent's receiver.
+"""The forward protocol against implementations that others wrote: npm's @fluent-org/logger, to
+whose server the agent sends, and whose client sends to the agent's receiver; and for zstd, which it
+lacks, Python's zstandard and msgpack (zstd_peer.py), both ways.
 
 usage: run.py --agent BINARY [TEST…]. Installs the package into a folder of its own.
 """
@@ -15,11 +16,15 @@ import sys
 import tempfile
 import unittest
 
+import msgpack
+import zstandard
+
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent / "engine"), str(HERE.parent)]
 
 import host  # noqa: E402
 import runner  # noqa: E402
+import zstd_peer  # noqa: E402
 
 PACKAGE = "@fluent-org/logger@1"
 SECONDS_MAX = 60  # a bound against hanging
@@ -90,8 +95,8 @@ class Peers(unittest.TestCase):
         return agent
 
 
-class Server(Peers):
-    """The agent sends, its server receives."""
+class Sending(Peers):
+    """The agent sends."""
 
     CONTAINER = "c" * 64
 
@@ -105,6 +110,16 @@ class Server(Peers):
                 log.write(f'{{"log":{line},"stream":"stdout",'
                           f'"time":"2026-01-02T03:04:05.{i:09}Z"}}\n')
 
+    def send(self, port, **destination):
+        self.make_log()
+        return self.start(forward=[{"name": "test", "servers": [f"localhost:{port}"],
+                                    "flush_interval": "100ms", "chunk_size": "256KiB",
+                                    **destination}])
+
+
+class Server(Sending):
+    """The agent sends, the npm package's server receives."""
+
     def server(self, **options):
         """The server's process and its port."""
         program = host.Program("server", ["node", HERE / "server.js", json.dumps(options)],
@@ -115,12 +130,6 @@ class Server(Peers):
             program.assert_running()
             return json.loads(program.said().split("\n", 1)[0])["port"]
         return program, host.await_that("the server listens", port)
-
-    def send(self, port, **destination):
-        self.make_log()
-        return self.start(forward=[{"name": "test", "servers": [f"localhost:{port}"],
-                                    "flush_interval": "100ms", "chunk_size": "256KiB",
-                                    **destination}])
 
     def expect_all(self, program, agent):
         host.await_that("everything is acknowledged", lambda: program.assert_running() and
@@ -199,11 +208,10 @@ class Server(Peers):
         self.assertEqual(program.said().count("\n"), 1)  # its port, and nothing else
 
 
-class Client(Peers):
-    """Its client sends, the agent receives."""
+class Receiving(Peers):
+    """The agent receives."""
 
     COUNT = 500
-    MODES = ("Message", "Forward", "PackedForward", "CompressedPackedForward")
 
     def setUp(self):
         super().setUp()
@@ -215,6 +223,15 @@ class Client(Peers):
     def receive(self, **receiver):
         receiver.setdefault("listen", [f"127.0.0.1:{self.port}"])
         return self.start(forward=self.sink.address, receiver=receiver)
+
+    def rows(self, name):
+        return [row for row in self.sink.records() if row["tag"] == f"peer.{name}"]
+
+
+class Client(Receiving):
+    """The npm package's client sends, the agent receives."""
+
+    MODES = ("Message", "Forward", "PackedForward", "CompressedPackedForward")
 
     def client(self, name, **options):
         options["socket"] = {"host": "127.0.0.1", "port": self.port, "disableReconnect": True,
@@ -233,9 +250,6 @@ class Client(Peers):
                 "log": f"{name} {i}", "n": i, "half": i + 0.5, "text": "Grüße ✓", "none": None,
                 "list": [True, {"deep": -1}]})
             self.assertEqual(row["time"][17:], f"{(20 + i) % 60:02}.{i:09}Z")
-
-    def rows(self, name):
-        return [row for row in self.sink.records() if row["tag"] == f"peer.{name}"]
 
     def test_every_mode_with_and_without_acknowledgements(self):
         agent = self.receive()
@@ -284,8 +298,106 @@ class Client(Peers):
         self.assertEqual(self.rows("stranger"), [])
 
 
+class ZstdServer(Sending):
+    """The same lines as the npm package's server gets, to a receiver that knows zstd."""
+
+    def receiver(self, **options):
+        receiver = zstd_peer.Receiver(**options)
+        self.addCleanup(receiver.close)
+        return receiver
+
+    def expect_rows(self, receiver, agent):
+        def through():
+            if receiver.trouble:
+                raise receiver.trouble
+            return agent.value("tallyman_destination_records_acked_total") == LINES
+        host.await_that("everything is acknowledged", through)
+        self.assertEqual(len(receiver.rows), LINES)
+        for i, (tag, seconds, nanoseconds, record) in enumerate(receiver.rows):
+            self.assertEqual(tag, f"docker.{self.CONTAINER[:12]}")
+            self.assertEqual((seconds, nanoseconds), (1767323045, i))
+            self.assertEqual(record["log"], f"{i} Grüße \t\"✓\" {'x' * (i % 300)}")
+            self.assertEqual((record["source"], record["container_id"]),
+                             ("stdout", self.CONTAINER))
+        self.assertGreater(len(receiver.chunks), 5)
+        packed, plain = map(sum, zip(*receiver.chunks))
+        self.assertLess(packed, plain / 5)
+        self.assertEqual(agent.value("tallyman_forward_resent_chunks_total"), 0)
+
+    def test_sent(self):
+        receiver = self.receiver()
+        self.expect_rows(receiver, self.send(receiver.port, compress="zstd"))
+
+    def test_sent_with_a_shared_key(self):
+        receiver = self.receiver(key=KEY.encode())
+        self.expect_rows(receiver, self.send(receiver.port, compress="zstd", shared_key=KEY))
+
+
+class ZstdClient(Receiving):
+    """Frames of zstd that another library made, to the agent's receiver."""
+
+    @staticmethod
+    def records(count, start=0):
+        return [[zstd_peer.event_time(1700000000 + i, i), {"log": f"zstd {i}", "n": i,
+                                                           "text": "Grüße ✓ " * (i % 9)}]
+                for i in range(start, start + count)]
+
+    @staticmethod
+    def pack(records):
+        return b"".join(msgpack.packb(record) for record in records)
+
+    def client_of(self, **options):
+        client = zstd_peer.Client(self.port, **options)
+        self.addCleanup(client.close)
+        return client
+
+    def expect(self, count):
+        host.await_that("the records arrived", lambda: len(self.rows("zstd")) >= count)
+        self.assertEqual([row["record"] for row in self.rows("zstd")],
+                         [record for _, record in self.records(count)])
+
+    def test_received_however_it_was_compressed(self):
+        """Levels, checksums, without the length, several frames in one, an empty one among them."""
+        agent = self.receive()
+        client = self.client_of()
+        ways = [zstandard.ZstdCompressor(level=level, write_checksum=checksum,
+                                         write_content_size=size).compress
+                for level in (1, 9, 19) for checksum in (False, True) for size in (False, True)]
+        half = self.COUNT // 2
+        for number, compress in enumerate(ways):
+            records = self.records(self.COUNT, number * self.COUNT)
+            packed = compress(self.pack(records[:half])) + compress(b"") + \
+                compress(self.pack(records[half:]))
+            self.assertIsNotNone(client.send("peer.zstd", packed, self.COUNT))
+        self.expect(len(ways) * self.COUNT)
+        self.assertEqual(agent.value("tallyman_receiver_records_total"), len(ways) * self.COUNT)
+
+    def test_received_with_a_shared_key(self):
+        self.receive(shared_key=KEY, self_hostname="hub")
+        client = self.client_of(key=KEY.encode())
+        packed = zstandard.compress(self.pack(self.records(self.COUNT)))
+        self.assertIsNotNone(client.send("peer.zstd", packed, self.COUNT))
+        with self.assertRaisesRegex(zstd_peer.Refused, "shared_key mismatch"):
+            self.client_of(key=b"another")
+        self.expect(self.COUNT)
+
+    def test_damaged_is_not_acknowledged(self):
+        agent = self.receive()
+        packed = zstandard.ZstdCompressor(write_checksum=True).compress(
+            self.pack(self.records(self.COUNT)))
+        for damaged in (packed[:-1], packed[:-1] + bytes([packed[-1] ^ 1]), packed + b"x"):
+            self.assertIsNone(self.client_of().send("peer.zstd", damaged, self.COUNT))
+        self.assertEqual(agent.value("tallyman_receiver_records_total"), 0)
+        self.assertIsNotNone(self.client_of().send("peer.zstd", packed, self.COUNT))
+        self.expect(self.COUNT)
+
+
+BY_NPM = (Server, Client)
+BY_PYTHON = (ZstdServer, ZstdClient)
+
+
 class Lacking(unittest.TestCase):
-    """Stands for all of them where the package can't be had."""
+    """Stands for those of npm where the package can't be had."""
 
     why = None
 
@@ -303,14 +415,16 @@ def main():
     loader = unittest.defaultTestLoader
     module = sys.modules["__main__"]
     with tempfile.TemporaryDirectory(prefix="tly-npm-") as MODULES:
+        by_npm = BY_NPM
         try:
             install(MODULES)
         except unittest.SkipTest as skip:
             Lacking.why = skip
-            return runner.run(loader.loadTestsFromTestCase(Lacking))
+            by_npm = (Lacking,)
         if options.tests:
             return runner.run(loader.loadTestsFromNames(options.tests, module))
-        return runner.run(unittest.TestSuite(map(loader.loadTestsFromTestCase, (Server, Client))))
+        return runner.run(unittest.TestSuite(map(loader.loadTestsFromTestCase,
+                                                 by_npm + BY_PYTHON)))
 
 
 if __name__ == "__main__":
