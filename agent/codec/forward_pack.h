@@ -1,6 +1,6 @@
 /*
- * The compression of a forward frame's records: gzip by libdeflate or zlib, and zstd. Slow by nature: for a
- * worker. Pure.
+ * The compression of a forward frame's records: gzip by libdeflate or zlib, and zstd. Slow by
+ * nature: for a worker. Pure.
  */
 #ifndef TLY_CODEC_FORWARD_PACK_H
 #define TLY_CODEC_FORWARD_PACK_H
