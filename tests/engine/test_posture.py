@@ -342,7 +342,9 @@ class Continuous(Auditing):
             "tallyman_posture_judged_total") >= 2 * (count + 3))
         self.assertEqual(agent.value("tallyman_posture_incomplete_total"), 0)
         self.assertEqual(len(agent.values("container_state", state="running")), count)
-        sweep = agent.value("tallyman_posture_cpu_seconds_total") / 2 * 1000
+        metrics = {name: value for (name, _), value in agent.metrics().items()}
+        sweep = (metrics["tallyman_posture_cpu_seconds_total"] * 1000 * (count + 3) /
+                 metrics["tallyman_posture_judged_total"])
         self.assertEqual(agent.stop(), 0)
         with subprocess.Popen([*threads_only.WRAPPER, BINARY, "audit", "--format", "json",
                                "--config", config], stdout=subprocess.PIPE,
