@@ -77,11 +77,19 @@ def run(suite):
     return 1 if result.failed or not result.passed + result.skipped_count else 0
 
 
-def main(module="__main__"):
-    """For a test file run by itself: arguments name single tests (Class or Class.test)."""
+def chosen(names, cases=None, module="__main__"):
+    """The tests of a module by their names (Class or Class.test). Without names those of the classes
+    `cases`, or all."""
     loader = unittest.defaultTestLoader
-    names = [argument for argument in sys.argv[1:] if not argument.startswith("-")]
     loaded = sys.modules[module]
-    suite = loader.loadTestsFromNames(names, loaded) if names else \
-        loader.loadTestsFromModule(loaded)
-    sys.exit(run(suite))
+    if names:
+        return loader.loadTestsFromNames(names, loaded)
+    if cases is not None:
+        return unittest.TestSuite(map(loader.loadTestsFromTestCase, cases))
+    return loader.loadTestsFromModule(loaded)
+
+
+def main(module="__main__"):
+    """For a test file run by itself: arguments name single tests."""
+    names = [argument for argument in sys.argv[1:] if not argument.startswith("-")]
+    sys.exit(run(chosen(names, module=module)))

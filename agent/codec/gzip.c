@@ -132,3 +132,17 @@ int tly_gzip_append(struct tly_buf *buf, struct tly_text plain, int level)
     }
     return rc;
 }
+
+int tly_gzip_replace(struct tly_buf *buf, int level)
+{
+    struct tly_buf packed;
+    tly_buf_init(&packed, buf->max);
+    int rc = tly_gzip_append(&packed, tly_buf_text(buf), level);
+    if (rc < 0) {
+        tly_buf_done(&packed);
+        return rc;
+    }
+    tly_buf_done(buf);
+    *buf = packed;
+    return 0;
+}

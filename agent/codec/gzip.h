@@ -25,4 +25,7 @@ void tly_gzip_free(struct tly_gzip *gzip); /* NULL is fine */
 /* All of it for a text at hand. On failure the buffer is as it was. */
 int tly_gzip_append(struct tly_buf *buf, struct tly_text plain, int level) TLY_CHECK;
 
+/* The buffer's content becomes its own gzip. On failure the buffer is as it was. */
+int tly_gzip_replace(struct tly_buf *buf, int level) TLY_CHECK;
+
 #endif

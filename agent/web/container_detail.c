@@ -2,78 +2,35 @@
  * How a container was set up, as JSON; see container_json.h. Labels may hold what is nobody's
  * business, as passwords of a proxy do: such values are covered.
  */
-#include "agent/codec/pattern.h"
-#include "agent/codec/record_json.h"
-#include "agent/codec/token_shape.h"
+#include "agent/codec/json_writer.h"
 #include "agent/web/container_json.h"
 
-#include <string.h>
-#include <strings.h>
-
-#define COVERED "(covered)"
-
-static const struct tly_json_style plain = {.raw_bytes = false};
-
-/* Words of keys whose values are secrets. */
-static const char *const secret_words[] = {"pass",       "secret",     "token",   "credential",
-                                           "basicauth",  "apikey",     "api_key", "api-key",
-                                           "privatekey", "private_key"};
-
-static int number_put(struct tly_buf *buf, const char *key, int64_t number)
+static void put_key(struct tly_json_writer *writer, const char *key)
 {
-    return number == TLY_UNKNOWN ? 0 : tly_buf_printf(buf, ",\"%s\":%lld", key, (long long)number);
+    tly_json_put(writer, ",\"");
+    tly_json_put(writer, key);
+    tly_json_put(writer, "\":");
 }
 
-static int text_put(struct tly_buf *buf, const char *key, const char *text)
+static void put_labels(struct tly_json_writer *writer, const struct tly_container *container,
+                       struct tly_secret_shapes *shapes)
 {
-    if (text == NULL) {
-        return 0;
+    put_key(writer, "container_labels");
+    tly_json_put(writer, "{");
+    for (size_t i = 0; i < container->label_count; i++) {
+        struct tly_text key = tly_text_of(container->labels[i].key);
+        struct tly_text value = tly_text_of(container->labels[i].value);
+        bool secret = tly_secret_judge(shapes, key, value).kind != TLY_SECRET_NONE;
+        tly_json_put(writer, i > 0 ? "," : "");
+        tly_json_put_text(writer, key);
+        tly_json_put(writer, ":");
+        tly_json_put_text(writer, secret ? TLY_TEXT("(covered)") : value);
     }
-    int rc = tly_buf_printf(buf, ",\"%s\":", key);
-    return rc < 0 ? rc : tly_record_json_text(buf, tly_text_of(text), plain);
+    tly_json_put(writer, "}");
 }
 
-static bool has_secret_key(const char *key)
-{
-    for (size_t i = 0; i < sizeof(secret_words) / sizeof(secret_words[0]); i++) {
-        if (strcasestr(key, secret_words[i]) != NULL) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* `shapes` is NULL when memory is out: then any value counts as one. */
-static bool is_secret(const struct tly_label *label, struct tly_pattern *shapes)
-{
-    struct tly_pattern_match match;
-    return has_secret_key(label->key) || shapes == NULL ||
-           tly_pattern_find(shapes, tly_text_of(label->value), 0, &match) != 0;
-}
-
-static int labels_put(struct tly_buf *buf, const struct tly_container *container)
-{
-    struct tly_pattern *shapes = NULL;
-    struct tly_error err;
-    if (tly_pattern_new(tly_token_shapes_pattern, &shapes, &err) < 0) {
-        shapes = NULL; /* every value is covered */
-    }
-    int rc = tly_buf_printf(buf, ",\"container_labels\":{");
-    for (size_t i = 0; i < container->label_count && rc == 0; i++) {
-        const struct tly_label *label = &container->labels[i];
-        rc = tly_buf_printf(buf, "%s", i > 0 ? "," : "");
-        rc = rc < 0 ? rc : tly_record_json_text(buf, tly_text_of(label->key), plain);
-        rc = rc < 0 ? rc : tly_buf_printf(buf, ":");
-        rc = rc < 0
-                 ? rc
-                 : tly_record_json_text(
-                       buf, tly_text_of(is_secret(label, shapes) ? COVERED : label->value), plain);
-    }
-    tly_pattern_free(shapes);
-    return rc < 0 ? rc : tly_buf_printf(buf, "}");
-}
-
-int tly_container_detail_json(const struct tly_container *container, struct tly_buf *buf)
+int tly_container_detail_json(const struct tly_container *container,
+                              struct tly_secret_shapes *shapes, struct tly_buf *buf)
 {
     const struct {
         const char *key;
@@ -99,12 +56,19 @@ int tly_container_detail_json(const struct tly_container *container, struct tly_
         {"user", container->user},
         {"restart_policy", container->restart_policy},
     };
-    int rc = 0;
-    for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]) && rc == 0; i++) {
-        rc = number_put(buf, numbers[i].key, numbers[i].value);
+    struct tly_json_writer writer = {.buf = buf};
+    for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
+        if (numbers[i].value != TLY_UNKNOWN) {
+            put_key(&writer, numbers[i].key);
+            tly_json_put_decimal(&writer, numbers[i].value, 0);
+        }
     }
-    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]) && rc == 0; i++) {
-        rc = text_put(buf, texts[i].key, texts[i].value);
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+        if (texts[i].value != NULL) {
+            put_key(&writer, texts[i].key);
+            tly_json_put_text(&writer, tly_text_of(texts[i].value));
+        }
     }
-    return rc < 0 ? rc : labels_put(buf, container);
+    put_labels(&writer, container, shapes);
+    return writer.rc;
 }

@@ -149,6 +149,12 @@ static int facts_put(struct tly_buf *buf, const struct tly_container *container)
     return rc;
 }
 
+/* What one answer needs beside its buffer. */
+struct aids {
+    struct tly_buf scratch;
+    struct tly_secret_shapes *shapes; /* for details */
+};
+
 static bool wanted(const struct tly_container_view *view, const struct tly_container *container)
 {
     struct tly_text name = tly_text_of(container->name);
@@ -157,11 +163,12 @@ static bool wanted(const struct tly_container_view *view, const struct tly_conta
 }
 
 static int container_put(struct tly_buf *buf, const struct tly_snapshot_row *row, size_t slots,
-                         const struct tly_container_view *view, struct tly_buf *scratch)
+                         const struct tly_container_view *view, struct aids *aids)
 {
+    struct tly_buf *scratch = &aids->scratch;
     int rc = facts_put(buf, row->container);
     if (rc == 0 && view->detail) {
-        rc = tly_container_detail_json(row->container, buf);
+        rc = tly_container_detail_json(row->container, aids->shapes, buf);
     }
     rc = rc < 0 ? rc : put(buf, ",\"labels\":");
     rc = rc < 0 ? rc : labels_put(buf, row->labels, scratch);
@@ -182,7 +189,7 @@ static const struct tly_snapshot_row *host_row(const struct tly_snapshot *snapsh
 }
 
 static int all_put(struct tly_buf *buf, const struct tly_snapshot *snapshot,
-                   const struct tly_container_view *view, struct tly_buf *scratch)
+                   const struct tly_container_view *view, struct aids *aids)
 {
     int rc = put(buf, "\"containers\":[");
     bool first = true;
@@ -190,14 +197,14 @@ static int all_put(struct tly_buf *buf, const struct tly_snapshot *snapshot,
         const struct tly_snapshot_row *row = &snapshot->rows[i];
         if (row->container != NULL && wanted(view, row->container)) {
             rc = put(buf, first ? "\n" : ",\n");
-            rc = rc < 0 ? rc : container_put(buf, row, snapshot->slots, view, scratch);
+            rc = rc < 0 ? rc : container_put(buf, row, snapshot->slots, view, aids);
             first = false;
         }
     }
     rc = rc < 0 ? rc : put(buf, "],\n\"host\":");
     const struct tly_snapshot_row *host = host_row(snapshot);
     if (rc == 0) {
-        rc = host != NULL ? samples_put(buf, host, snapshot->slots, view->shown, scratch)
+        rc = host != NULL ? samples_put(buf, host, snapshot->slots, view->shown, &aids->scratch)
                           : put(buf, "[]");
     }
     return rc;
@@ -206,10 +213,14 @@ static int all_put(struct tly_buf *buf, const struct tly_snapshot *snapshot,
 int tly_container_json(const struct tly_snapshot *snapshot, const struct tly_container_view *view,
                        struct tly_buf *buf)
 {
-    struct tly_buf scratch;
-    tly_buf_init(&scratch, SIZE_MAX); /* no longer than one label, which the inventory bounds */
-    int rc = all_put(buf, snapshot, view, &scratch);
-    tly_buf_done(&scratch);
+    struct aids aids = {.shapes = NULL};
+    struct tly_error err = {0};
+    tly_buf_init(&aids.scratch,
+                 SIZE_MAX); /* no longer than one label, which the inventory bounds */
+    int rc = view->detail ? tly_secret_shapes_new(&aids.shapes, &err) : 0;
+    rc = rc < 0 ? rc : all_put(buf, snapshot, view, &aids);
+    tly_secret_shapes_free(aids.shapes);
+    tly_buf_done(&aids.scratch);
     return rc;
 }
 

@@ -7,6 +7,7 @@
 
 #include "agent/base/buf.h"
 #include "agent/base/error.h"
+#include "agent/codec/secret.h"
 #include "agent/inventory/snapshot.h"
 #include "agent/model/family.h"
 
@@ -36,9 +37,10 @@ int tly_container_samples_json(const struct tly_snapshot_row *row, size_t slots,
  * Appends `,"key":value` for how a container was set up, as far as it is known: image_id, pid,
  * memory_limit, memory_reservation, memory_swap_limit (bytes; 0: none), cpu_quota, cpu_period
  * (microseconds), cpu_shares, pids_limit, network_mode, published_ports, log_driver,
- * restart_policy, user, failing_streak; and `container_labels`, all its labels. A label's value
- * that looks like a secret, by its key or by its form, is "(covered)".
+ * restart_policy, user, failing_streak; and `container_labels`, all its labels. A value that the
+ * audit would call a secret is "(covered)".
  */
-int tly_container_detail_json(const struct tly_container *container, struct tly_buf *buf) TLY_CHECK;
+int tly_container_detail_json(const struct tly_container *container,
+                              struct tly_secret_shapes *shapes, struct tly_buf *buf) TLY_CHECK;
 
 #endif

@@ -88,26 +88,6 @@ static int tag_make(struct job *job, struct tly_text content)
     return 0;
 }
 
-static int compress(struct tly_buf *body)
-{
-    struct tly_buf packed;
-    struct tly_gzip *gzip;
-    tly_buf_init(&packed, BODY_MAX);
-    int rc = tly_gzip_new(&packed, GZIP_LEVEL, &gzip);
-    if (rc == 0) {
-        rc = tly_gzip_add(gzip, tly_buf_text(body));
-        rc = rc < 0 ? rc : tly_gzip_finish(gzip);
-        tly_gzip_free(gzip);
-    }
-    if (rc < 0) {
-        tly_buf_done(&packed);
-        return rc;
-    }
-    tly_buf_done(body);
-    *body = packed;
-    return 0;
-}
-
 static void work(void *arg)
 {
     struct job *job = arg;
@@ -123,7 +103,7 @@ static void work(void *arg)
     }
     rc = rc < 0 ? rc : tly_buf_printf(&job->body, "}\n");
     if (rc == 0 && job->gzip) {
-        rc = compress(&job->body);
+        rc = tly_gzip_replace(&job->body, GZIP_LEVEL);
     }
     job->rc = rc;
 }

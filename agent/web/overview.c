@@ -130,20 +130,6 @@ static int history_write(const struct tly_web_overview *overview, struct asking 
     return rc < 0 ? rc : tly_buf_printf(body, "}}\n");
 }
 
-static int compress(struct tly_buf *body)
-{
-    struct tly_buf packed;
-    tly_buf_init(&packed, BODY_MAX);
-    int rc = tly_gzip_append(&packed, tly_buf_text(body), GZIP_LEVEL);
-    if (rc < 0) {
-        tly_buf_done(&packed);
-        return rc;
-    }
-    tly_buf_done(body);
-    *body = packed;
-    return 0;
-}
-
 static void work(void *arg)
 {
     struct tly_web_overview *overview = arg;
@@ -154,7 +140,7 @@ static void work(void *arg)
         asking->rc = asking->history ? history_write(overview, asking)
                                      : overview_write(overview, &asking->body);
         if (asking->rc == 0 && asking->gzip) {
-            asking->rc = compress(&asking->body);
+            asking->rc = tly_gzip_replace(&asking->body, GZIP_LEVEL);
         }
     }
 }

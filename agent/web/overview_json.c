@@ -5,7 +5,7 @@
 #include "agent/web/overview_json.h"
 
 #include "agent/base/clock.h"
-#include "agent/codec/record_json.h"
+#include "agent/codec/json_writer.h"
 #include "agent/model/container.h"
 #include "agent/web/container_json.h"
 #include "agent/web/reading.h"
@@ -16,44 +16,10 @@
 #define BYTES_PER_UNIT 1024 /* of a trend's memory */
 #define LAGS_MAX       32   /* destinations; the configuration has fewer */
 
-static const struct tly_json_style plain = {.raw_bytes = false};
-
-/* Appends to one buffer until something fails. */
-struct writer {
-    struct tly_buf *buf;
-    int rc;
-};
-
-static void put(struct writer *writer, const char *text)
+static void put_member(struct tly_json_writer *writer, const char *key, int64_t raw, int exponent)
 {
-    if (writer->rc == 0) {
-        writer->rc = tly_buf_append_text(writer->buf, tly_text_of(text));
-    }
-}
-
-static void put_text(struct writer *writer, struct tly_text text)
-{
-    if (writer->rc == 0 && text.at == NULL) {
-        put(writer, "null");
-    } else if (writer->rc == 0) {
-        writer->rc = tly_record_json_text(writer->buf, text, plain);
-    }
-}
-
-static void put_decimal(struct writer *writer, int64_t raw, int exponent)
-{
-    char text[TLY_DECIMAL_MAX];
-    if (raw == TLY_UNKNOWN) {
-        put(writer, "null");
-    } else if (writer->rc == 0) {
-        writer->rc = tly_buf_append(writer->buf, text, tly_decimal_write(text, raw, exponent));
-    }
-}
-
-static void put_member(struct writer *writer, const char *key, int64_t raw, int exponent)
-{
-    put(writer, key);
-    put_decimal(writer, raw, exponent);
+    tly_json_put(writer, key);
+    tly_json_put_decimal(writer, raw, exponent);
 }
 
 /* ---- the agent and its host ---- */
@@ -96,7 +62,7 @@ static void shown_choose(bool shown[TLY_FAMILY_COUNT])
     }
 }
 
-static void put_host(struct writer *writer, const struct tly_reading *reading,
+static void put_host(struct tly_json_writer *writer, const struct tly_reading *reading,
                      const struct tly_rates *rates)
 {
     put_member(writer, ",\n\"host\":{\"cpu\":", rates->cpu, CPU_EXPONENT);
@@ -107,11 +73,11 @@ static void put_host(struct writer *writer, const struct tly_reading *reading,
     put_member(writer, ",\"sent\":", rates->sent, 0);
     put_member(writer, ",\"read\":", rates->read, 0);
     put_member(writer, ",\"written\":", rates->written, 0);
-    put(writer, "}");
+    tly_json_put(writer, "}");
 }
 
 /* The rows without a container are the host's and, behind it, the agent's. */
-static void put_house(struct writer *writer, const struct tly_snapshot *snapshot,
+static void put_house(struct tly_json_writer *writer, const struct tly_snapshot *snapshot,
                       const struct tly_trend *trend)
 {
     struct tly_reading reading;
@@ -134,12 +100,12 @@ static void put_house(struct writer *writer, const struct tly_snapshot *snapshot
     tly_reading_take_agent(rows[1], snapshot->slots, 0, &reading);
     put_member(writer, ",\n\"agent\":{\"cpu\":", rates.cpu, CPU_EXPONENT);
     put_member(writer, ",\"memory\":", reading.memory_bytes, 0);
-    put(writer, "},\n\"samples\":[");
+    tly_json_put(writer, "},\n\"samples\":[");
     for (size_t i = 0; i < 2 && writer->rc == 0; i++) {
-        put(writer, i > 0 ? "," : "");
+        tly_json_put(writer, i > 0 ? "," : "");
         writer->rc = tly_container_samples_json(rows[i], snapshot->slots, shown, writer->buf);
     }
-    put(writer, "]");
+    tly_json_put(writer, "]");
 }
 
 /* ---- logs ---- */
@@ -196,7 +162,7 @@ static struct tly_text destination_name(struct tly_text dim)
     return dim.at != NULL ? tly_text_cut(&dim, '"') : name;
 }
 
-static void put_lags(struct writer *writer, const struct tly_snapshot *snapshot)
+static void put_lags(struct tly_json_writer *writer, const struct tly_snapshot *snapshot)
 {
     struct lags lags = {.count = 0};
     for (size_t i = 0; i < snapshot->count; i++) {
@@ -204,16 +170,16 @@ static void put_lags(struct writer *writer, const struct tly_snapshot *snapshot)
             lags_take(&lags, &snapshot->rows[i], snapshot->slots);
         }
     }
-    put(writer, ",\n\"lags\":[");
+    tly_json_put(writer, ",\n\"lags\":[");
     for (size_t i = 0; i < lags.count; i++) {
-        put(writer, i > 0 ? ",{\"destination\":" : "{\"destination\":");
-        put_text(writer, destination_name(lags.at[i].dim));
+        tly_json_put(writer, i > 0 ? ",{\"destination\":" : "{\"destination\":");
+        tly_json_put_text(writer, destination_name(lags.at[i].dim));
         put_member(writer, ",\"seconds\":", lags.at[i].ms, -3);
         put_member(writer, ",\"bytes\":", lags.at[i].bytes, 0);
         put_member(writer, ",\"containers\":", lags.at[i].containers, 0);
-        put(writer, "}");
+        tly_json_put(writer, "}");
     }
-    put(writer, "]");
+    tly_json_put(writer, "]");
 }
 
 /* ---- containers ---- */
@@ -252,7 +218,7 @@ static const char columns[] =
     "\"memory\",\"memory_max\",\"received\",\"sent\",\"read\",\"written\",\"layer\","
     "\"lag_seconds\",\"lag_bytes\",\"failed\",\"failed_high\"]";
 
-static void put_container(struct writer *writer, const struct tly_container *container,
+static void put_container(struct tly_json_writer *writer, const struct tly_container *container,
                           const struct tly_reading *reading, const struct tly_rates *rates)
 {
     const char *state = container->state != TLY_STATE_UNKNOWN
@@ -294,21 +260,25 @@ static void put_container(struct writer *writer, const struct tly_container *con
         {reading->failed_high, 0},
     };
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
-        put(writer, i > 0 ? "," : "[");
-        put_text(writer, texts[i]);
+        tly_json_put(writer, i > 0 ? "," : "[");
+        if (texts[i].at != NULL) {
+            tly_json_put_text(writer, texts[i]);
+        } else {
+            tly_json_put(writer, "null");
+        }
     }
     for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
-        put(writer, ",");
-        put_decimal(writer, numbers[i].raw, numbers[i].exponent);
+        tly_json_put(writer, ",");
+        tly_json_put_decimal(writer, numbers[i].raw, numbers[i].exponent);
     }
-    put(writer, "]");
+    tly_json_put(writer, "]");
 }
 
-static void put_containers(struct writer *writer, const struct tly_snapshot *snapshot,
+static void put_containers(struct tly_json_writer *writer, const struct tly_snapshot *snapshot,
                            const struct tly_trend *trend)
 {
-    put(writer, columns);
-    put(writer, ",\n\"containers\":[");
+    tly_json_put(writer, columns);
+    tly_json_put(writer, ",\n\"containers\":[");
     const char *before = "\n";
     for (size_t i = 0; i < snapshot->count && writer->rc == 0; i++) {
         const struct tly_snapshot_row *row = &snapshot->rows[i];
@@ -318,21 +288,19 @@ static void put_containers(struct writer *writer, const struct tly_snapshot *sna
         struct tly_reading reading;
         struct tly_rates rates = tly_trend_rates(trend, tly_trend_key(row->container->id));
         tly_reading_take(row, snapshot->slots, &reading);
-        put(writer, before);
+        tly_json_put(writer, before);
         put_container(writer, row->container, &reading, &rates);
         before = ",\n";
     }
-    put(writer, "]");
+    tly_json_put(writer, "]");
 }
 
 int tly_overview_json(const struct tly_snapshot *snapshot, const struct tly_trend *trend,
                       struct tly_buf *buf)
 {
-    struct writer writer = {.buf = buf};
-    put(&writer, "\"time\":");
-    if (writer.rc == 0) {
-        writer.rc = tly_record_json_time(buf, snapshot->taken_ns);
-    }
+    struct tly_json_writer writer = {.buf = buf};
+    tly_json_put(&writer, "\"time\":");
+    tly_json_put_time(&writer, snapshot->taken_ns);
     put_house(&writer, snapshot, trend);
     put_lags(&writer, snapshot);
     put_containers(&writer, snapshot, trend);
@@ -342,7 +310,7 @@ int tly_overview_json(const struct tly_snapshot *snapshot, const struct tly_tren
 int tly_overview_history_json(const struct tly_trend *trend, struct tly_text who,
                               struct tly_buf *buf)
 {
-    struct writer writer = {.buf = buf};
+    struct tly_json_writer writer = {.buf = buf};
     int64_t points[TLY_TREND_POINTS];
     size_t count = 0;
     for (enum tly_trend_series i = 0; i < TLY_TREND_SERIES; i++) {
@@ -351,19 +319,19 @@ int tly_overview_history_json(const struct tly_trend *trend, struct tly_text who
             return 0;
         }
         if (i == 0) {
-            put_text(&writer, who);
+            tly_json_put_text(&writer, who);
         }
-        put(&writer, i == 0 ? ":{\"" : ",\"");
-        put(&writer, tly_trend_names[i]);
-        put(&writer, "\":[");
+        tly_json_put(&writer, i == 0 ? ":{\"" : ",\"");
+        tly_json_put(&writer, tly_trend_names[i]);
+        tly_json_put(&writer, "\":[");
         for (size_t k = 0; k < count; k++) {
             bool kib = i == TLY_TREND_MEMORY && points[k] != TLY_UNKNOWN;
-            put(&writer, k > 0 ? "," : "");
-            put_decimal(&writer, kib ? points[k] * BYTES_PER_UNIT : points[k],
-                        i == TLY_TREND_CPU ? CPU_EXPONENT : 0);
+            tly_json_put(&writer, k > 0 ? "," : "");
+            tly_json_put_decimal(&writer, kib ? points[k] * BYTES_PER_UNIT : points[k],
+                                 i == TLY_TREND_CPU ? CPU_EXPONENT : 0);
         }
-        put(&writer, "]");
+        tly_json_put(&writer, "]");
     }
-    put(&writer, "}");
+    tly_json_put(&writer, "}");
     return writer.rc < 0 ? writer.rc : 1;
 }

@@ -1,6 +1,6 @@
 /*
- * The last events, in a list from the oldest to the newest; see recent.h. A thousand entries are
- * walked through for each event that is kept, which costs less than the parsing of it.
+ * The last events, in a list from the oldest to the newest; see recent.h. All of it is walked
+ * through for each event that is kept: it is short, and such events are few.
  */
 #include "collectors/docker/recent.h"
 

@@ -8,8 +8,8 @@
 
 #include "agent/base/text.h"
 #include "agent/codec/json.h"
+#include "agent/codec/secret.h"
 #include "agent/model/container.h"
-#include "collectors/posture/secret.h"
 #include "collectors/posture/settings.h"
 
 #include <stdbool.h>

@@ -2,7 +2,7 @@
  * A report as JSON and as SARIF 2.1.0 (OASIS Standard, 27 March 2020); see report.h.
  */
 #include "agent/base/clock.h"
-#include "agent/codec/record_json.h"
+#include "agent/codec/json_writer.h"
 #include "collectors/posture/report.h"
 
 #include <string.h>
@@ -10,69 +10,39 @@
 #define SARIF_SCHEMA                                                                               \
     "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 
-/* Appends to one buffer until something fails. */
-struct writer {
-    struct tly_buf *buf;
-    int rc;
-};
-
-static void put(struct writer *writer, const char *text)
+static void put_text(struct tly_json_writer *writer, const char *text)
 {
-    if (writer->rc == 0) {
-        writer->rc = tly_buf_append_text(writer->buf, tly_text_of(text));
-    }
-}
-
-static void put_text(struct writer *writer, const char *text)
-{
-    if (writer->rc == 0) {
-        writer->rc = tly_record_json_text(writer->buf, tly_text_of(text),
-                                          (struct tly_json_style){.raw_bytes = false});
-    }
+    tly_json_put_text(writer, tly_text_of(text));
 }
 
 /* `"key":"value"` with what stands before it. */
-static void put_pair(struct writer *writer, const char *before, const char *key, const char *value)
+static void put_pair(struct tly_json_writer *writer, const char *before, const char *key,
+                     const char *value)
 {
-    put(writer, before);
+    tly_json_put(writer, before);
     put_text(writer, key);
-    put(writer, ":");
+    tly_json_put(writer, ":");
     put_text(writer, value);
 }
 
-static void put_number(struct writer *writer, long long number)
-{
-    if (writer->rc == 0) {
-        writer->rc = tly_buf_printf(writer->buf, "%lld", number);
-    }
-}
-
-static void put_score(struct writer *writer, int64_t hundredths)
-{
-    char text[TLY_DECIMAL_MAX + 1];
-    size_t len = tly_decimal_write(text, hundredths, -2);
-    text[len] = '\0';
-    put(writer, text);
-}
-
 /* "A3 B1" as an array. */
-static void put_words(struct writer *writer, const char *words)
+static void put_words(struct tly_json_writer *writer, const char *words)
 {
-    put(writer, "[");
+    tly_json_put(writer, "[");
     const char *before = "";
     for (struct tly_text rest = tly_text_of(words); rest.at && rest.len > 0; before = ",") {
         struct tly_text word = tly_text_cut(&rest, ' ');
-        put(writer, before);
+        tly_json_put(writer, before);
         if (writer->rc == 0) {
             writer->rc = tly_buf_printf(writer->buf, "\"%.*s\"", (int)word.len, word.at);
         }
     }
-    put(writer, "]");
+    tly_json_put(writer, "]");
 }
 
 /* ---- JSON ---- */
 
-static void put_row(struct writer *writer, const struct tly_subject *subject,
+static void put_row(struct tly_json_writer *writer, const struct tly_subject *subject,
                     const struct tly_finding *finding)
 {
     const struct tly_posture_check *check = &tly_posture_checks[finding->check];
@@ -86,34 +56,34 @@ static void put_row(struct writer *writer, const struct tly_subject *subject,
     put_pair(writer, ",", "status", tly_status_names[finding->status]);
     put_pair(writer, ",", "message", finding->message);
     put_pair(writer, ",", "remediation", check->mend);
-    put(writer, ",\"practices\":");
+    tly_json_put(writer, ",\"practices\":");
     put_words(writer, check->practices);
     if (finding->status == TLY_STATUS_WAIVED) {
         put_pair(writer, ",\"waiver\":{", "reason", finding->reason);
         if (finding->expires) {
             put_pair(writer, ",", "expires", finding->expires);
         }
-        put(writer, "}");
+        tly_json_put(writer, "}");
     }
-    put(writer, "}");
+    tly_json_put(writer, "}");
 }
 
-static void put_summary(struct writer *writer, const struct tly_finding_counts *counts)
+static void put_summary(struct tly_json_writer *writer, const struct tly_finding_counts *counts)
 {
-    put(writer, "\"summary\":{");
+    tly_json_put(writer, "\"summary\":{");
     for (size_t i = 0; i < TLY_STATUS_COUNT; i++) {
-        put(writer, i > 0 ? ",\n  " : "\n  ");
+        tly_json_put(writer, i > 0 ? ",\n  " : "\n  ");
         put_text(writer, tly_status_names[i]);
-        put(writer, ":{");
+        tly_json_put(writer, ":{");
         for (size_t k = 0; k < TLY_SEVERITY_COUNT; k++) {
-            put(writer, k > 0 ? "," : "");
+            tly_json_put(writer, k > 0 ? "," : "");
             put_text(writer, tly_severity_names[k]);
-            put(writer, ":");
-            put_number(writer, (long long)counts->at[i][k]);
+            tly_json_put(writer, ":");
+            tly_json_put_decimal(writer, (int64_t)counts->at[i][k], 0);
         }
-        put(writer, "}");
+        tly_json_put(writer, "}");
     }
-    put(writer, "}");
+    tly_json_put(writer, "}");
 }
 
 static bool is_asked_for(const struct tly_report *report, const struct tly_subject *subject,
@@ -124,10 +94,10 @@ static bool is_asked_for(const struct tly_report *report, const struct tly_subje
             tly_text_equal(tly_text_of(tly_status_names[finding->status]), report->status));
 }
 
-static void put_rows(struct writer *writer, const struct tly_report *report)
+static void put_rows(struct tly_json_writer *writer, const struct tly_report *report)
 {
     size_t count = 0;
-    put(writer, ",\n\"findings\":[");
+    tly_json_put(writer, ",\n\"findings\":[");
     for (size_t i = 0; i < report->count; i++) {
         const struct tly_subject *subject = report->subjects[i];
         for (size_t k = 0; k < subject->count; k++) {
@@ -136,36 +106,36 @@ static void put_rows(struct writer *writer, const struct tly_report *report)
             }
             count++;
             if (report->findings_max == 0 || count <= report->findings_max) {
-                put(writer, count > 1 ? ",\n" : "\n");
+                tly_json_put(writer, count > 1 ? ",\n" : "\n");
                 put_row(writer, subject, &subject->findings[k]);
             }
         }
     }
-    put(writer, "]");
+    tly_json_put(writer, "]");
     if (report->findings_max > 0 && count > report->findings_max) {
-        put(writer, ",\n\"left_out\":");
-        put_number(writer, (long long)(count - report->findings_max));
+        tly_json_put(writer, ",\n\"left_out\":");
+        tly_json_put_decimal(writer, (int64_t)(count - report->findings_max), 0);
     }
 }
 
 int tly_report_json(const struct tly_report *report, struct tly_buf *buf)
 {
-    struct writer writer = {.buf = buf};
+    struct tly_json_writer writer = {.buf = buf};
     struct tly_finding_counts counts;
     char time[TLY_TIME_TEXT_MAX];
     tly_report_count(report, &counts);
     tly_time_format(report->time_ns, time);
-    put(&writer, "{\"version\":");
-    put_number(&writer, TLY_REPORT_VERSION);
+    tly_json_put(&writer, "{\"version\":");
+    tly_json_put_decimal(&writer, TLY_REPORT_VERSION, 0);
     put_pair(&writer, ",\n\"tool\":{", "name", "tallyman");
     put_pair(&writer, ",", "version", TLY_VERSION);
     put_pair(&writer, "},\n", "time", time);
-    put(&writer, ",\n\"score\":");
-    put_score(&writer, tly_finding_score(&counts));
-    put(&writer, ",\n");
+    tly_json_put(&writer, ",\n\"score\":");
+    tly_json_put_decimal(&writer, tly_finding_score(&counts), -2);
+    tly_json_put(&writer, ",\n");
     put_summary(&writer, &counts);
     put_rows(&writer, report);
-    put(&writer, "}\n");
+    tly_json_put(&writer, "}\n");
     return writer.rc;
 }
 
@@ -185,29 +155,29 @@ static const char *weight_of(enum tly_severity severity)
     return weights[severity];
 }
 
-static void put_rule(struct writer *writer, const struct tly_posture_check *check)
+static void put_rule(struct tly_json_writer *writer, const struct tly_posture_check *check)
 {
     put_pair(writer, "{", "id", check->id);
     put_pair(writer, ",\"shortDescription\":{", "text", check->passes);
     put_pair(writer, "},\"fullDescription\":{", "text", check->why);
     put_pair(writer, "},\"help\":{", "text", check->mend);
     put_pair(writer, "},\"defaultConfiguration\":{", "level", level_of(check->severity));
-    put(writer, "},\"properties\":{\"tags\":");
+    tly_json_put(writer, "},\"properties\":{\"tags\":");
     put_words(writer, check->practices);
     if (*check->cis) {
         put_pair(writer, ",", "cis", check->cis);
     }
     put_pair(writer, ",", "security-severity", weight_of(check->severity));
-    put(writer, "}}");
+    tly_json_put(writer, "}}");
 }
 
 /* "container/web": a place that a code host can show, and that stays over runs. */
-static void put_place(struct writer *writer, const struct tly_subject *subject)
+static void put_place(struct tly_json_writer *writer, const struct tly_subject *subject)
 {
     static const char hex[] = "0123456789ABCDEF";
-    put(writer, "\"");
-    put(writer, tly_target_names[subject->target]);
-    put(writer, "/");
+    tly_json_put(writer, "\"");
+    tly_json_put(writer, tly_target_names[subject->target]);
+    tly_json_put(writer, "/");
     for (const char *at = *subject->name ? subject->name : subject->id; *at && writer->rc == 0;
          at++) {
         unsigned char byte = (unsigned char)*at;
@@ -218,50 +188,50 @@ static void put_place(struct writer *writer, const struct tly_subject *subject)
             text[1] = hex[byte >> 4];
             text[2] = hex[byte & 15];
         }
-        put(writer, text);
+        tly_json_put(writer, text);
     }
-    put(writer, "\"");
+    tly_json_put(writer, "\"");
 }
 
-static void put_result(struct writer *writer, const struct tly_subject *subject,
+static void put_result(struct tly_json_writer *writer, const struct tly_subject *subject,
                        const struct tly_finding *finding)
 {
     const struct tly_posture_check *check = &tly_posture_checks[finding->check];
     const char *name = *subject->name ? subject->name : subject->id;
     put_pair(writer, "{", "ruleId", check->id);
-    put(writer, ",\"ruleIndex\":");
-    put_number(writer, (long long)finding->check);
+    tly_json_put(writer, ",\"ruleIndex\":");
+    tly_json_put_decimal(writer, (int64_t)finding->check, 0);
     put_pair(writer, ",", "level", level_of(finding->severity));
     put_pair(writer, ",", "kind", "fail");
     put_pair(writer, ",\"message\":{", "text", finding->message);
-    put(writer, "},\"locations\":[{\"physicalLocation\":{\"artifactLocation\":{\"uri\":");
+    tly_json_put(writer, "},\"locations\":[{\"physicalLocation\":{\"artifactLocation\":{\"uri\":");
     put_place(writer, subject);
     put_pair(writer, "}},\"logicalLocations\":[{", "name", name);
     put_pair(writer, ",", "kind", tly_target_names[subject->target]);
-    put(writer, "}]}],\"partialFingerprints\":{\"checkAndName/v1\":");
+    tly_json_put(writer, "}]}],\"partialFingerprints\":{\"checkAndName/v1\":");
     /* By name and not by id: a container that is made anew is the same finding. */
     if (writer->rc == 0) {
         writer->rc = tly_buf_printf(writer->buf, "\"%s:", check->id);
     }
     if (writer->rc == 0) {
         struct tly_buf place;
-        struct writer inner = {.buf = &place};
+        struct tly_json_writer inner = {.buf = &place};
         tly_buf_init(&place, writer->buf->max);
         put_place(&inner, subject);
         writer->rc = inner.rc < 0 ? inner.rc
                                   : tly_buf_append(writer->buf, place.at + 1, place.len - 1);
         tly_buf_done(&place);
     }
-    put(writer, "},\"suppressions\":[");
+    tly_json_put(writer, "},\"suppressions\":[");
     if (finding->status == TLY_STATUS_WAIVED) {
         put_pair(writer, "{\"kind\":\"external\",\"status\":\"accepted\",", "justification",
                  finding->reason);
-        put(writer, "}");
+        tly_json_put(writer, "}");
     }
-    put(writer, "]}");
+    tly_json_put(writer, "]}");
 }
 
-static void put_results(struct writer *writer, const struct tly_report *report)
+static void put_results(struct tly_json_writer *writer, const struct tly_report *report)
 {
     const char *before = "\n";
     for (size_t i = 0; i < report->count; i++) {
@@ -269,7 +239,7 @@ static void put_results(struct writer *writer, const struct tly_report *report)
         for (size_t k = 0; k < subject->count; k++) {
             const struct tly_finding *finding = &subject->findings[k];
             if (finding->status == TLY_STATUS_FAIL || finding->status == TLY_STATUS_WAIVED) {
-                put(writer, before);
+                tly_json_put(writer, before);
                 put_result(writer, subject, finding);
                 before = ",\n";
             }
@@ -278,7 +248,7 @@ static void put_results(struct writer *writer, const struct tly_report *report)
 }
 
 /* What could not be decided is no result, but must not go unsaid. */
-static void put_notifications(struct writer *writer, const struct tly_report *report)
+static void put_notifications(struct tly_json_writer *writer, const struct tly_report *report)
 {
     const char *before = "\n";
     for (size_t i = 0; i < report->count; i++) {
@@ -288,13 +258,13 @@ static void put_notifications(struct writer *writer, const struct tly_report *re
             if (finding->status != TLY_STATUS_UNKNOWN) {
                 continue;
             }
-            put(writer, before);
+            tly_json_put(writer, before);
             put_pair(writer, "{\"associatedRule\":{", "id", tly_posture_checks[finding->check].id);
-            put(writer, "},\"level\":\"note\",\"locations\":[{\"physicalLocation\":"
-                        "{\"artifactLocation\":{\"uri\":");
+            tly_json_put(writer, "},\"level\":\"note\",\"locations\":[{\"physicalLocation\":"
+                                 "{\"artifactLocation\":{\"uri\":");
             put_place(writer, subject);
             put_pair(writer, "}}}],\"message\":{", "text", finding->message);
-            put(writer, "}}");
+            tly_json_put(writer, "}}");
             before = ",\n";
         }
     }
@@ -302,24 +272,24 @@ static void put_notifications(struct writer *writer, const struct tly_report *re
 
 int tly_report_sarif(const struct tly_report *report, struct tly_buf *buf)
 {
-    struct writer writer = {.buf = buf};
+    struct tly_json_writer writer = {.buf = buf};
     char time[TLY_TIME_TEXT_MAX];
     tly_time_format(report->time_ns, time);
     put_pair(&writer, "{", "$schema", SARIF_SCHEMA);
     put_pair(&writer, ",\n", "version", "2.1.0");
     put_pair(&writer, ",\n\"runs\":[{\"tool\":{\"driver\":{", "name", "tallyman");
     put_pair(&writer, ",", "version", TLY_VERSION);
-    put(&writer, ",\"rules\":[");
+    tly_json_put(&writer, ",\"rules\":[");
     for (size_t i = 0; i < TLY_POSTURE_COUNT; i++) {
-        put(&writer, i > 0 ? ",\n" : "\n");
+        tly_json_put(&writer, i > 0 ? ",\n" : "\n");
         put_rule(&writer, &tly_posture_checks[i]);
     }
-    put(&writer, "]}},\n\"invocations\":[{\"executionSuccessful\":true,");
+    tly_json_put(&writer, "]}},\n\"invocations\":[{\"executionSuccessful\":true,");
     put_pair(&writer, "", "endTimeUtc", time);
-    put(&writer, ",\"toolExecutionNotifications\":[");
+    tly_json_put(&writer, ",\"toolExecutionNotifications\":[");
     put_notifications(&writer, report);
-    put(&writer, "]}],\n\"columnKind\":\"unicodeCodePoints\",\"results\":[");
+    tly_json_put(&writer, "]}],\n\"columnKind\":\"unicodeCodePoints\",\"results\":[");
     put_results(&writer, report);
-    put(&writer, "]}]}\n");
+    tly_json_put(&writer, "]}]}\n");
     return writer.rc;
 }

@@ -4,54 +4,38 @@
 #include "outputs/alertmanager/body.h"
 
 #include "agent/base/clock.h"
-#include "agent/codec/record_json.h"
+#include "agent/codec/json_writer.h"
 
 #include <inttypes.h>
 
 /* A time that never was, as Go writes it: Alertmanager's own way to say "not yet". */
 #define NEVER "\"0001-01-01T00:00:00Z\""
 
-struct writer {
-    struct tly_buf *to;
-    int rc;
-};
-
-static void put(struct writer *writer, struct tly_text text)
-{
-    writer->rc = writer->rc < 0 ? writer->rc : tly_buf_append_text(writer->to, text);
-}
-
-static void put_string(struct writer *writer, struct tly_text text)
-{
-    const struct tly_json_style style = {.raw_bytes = false};
-    writer->rc = writer->rc < 0 ? writer->rc : tly_record_json_text(writer->to, text, style);
-}
-
-static void put_time(struct writer *writer, int64_t ms)
+static void put_time(struct tly_json_writer *writer, int64_t ms)
 {
     if (ms <= 0) {
-        put(writer, TLY_TEXT(NEVER));
-    } else if (writer->rc == 0) {
-        writer->rc = tly_record_json_time(writer->to, ms * TLY_NS_PER_MS);
+        tly_json_put(writer, NEVER);
+    } else {
+        tly_json_put_time(writer, ms * TLY_NS_PER_MS);
     }
 }
 
-static void put_pair(struct writer *writer, const struct tly_alert_pair *pair, bool *first)
+static void put_pair(struct tly_json_writer *writer, const struct tly_alert_pair *pair, bool *first)
 {
     if (!*first) {
-        put(writer, TLY_TEXT(","));
+        tly_json_put(writer, ",");
     }
     *first = false;
-    put_string(writer, pair->name);
-    put(writer, TLY_TEXT(":"));
-    put_string(writer, pair->value);
+    tly_json_put_text(writer, pair->name);
+    tly_json_put(writer, ":");
+    tly_json_put_text(writer, pair->value);
 }
 
-static void put_labels(struct writer *writer, const struct tly_alert *alert,
+static void put_labels(struct tly_json_writer *writer, const struct tly_alert *alert,
                        const struct tly_alert_extra *extra)
 {
     bool first = true;
-    put(writer, TLY_TEXT("\"labels\":{"));
+    tly_json_put(writer, "\"labels\":{");
     for (size_t i = 0; i < alert->label_count; i++) {
         put_pair(writer, &alert->labels[i], &first);
     }
@@ -61,62 +45,61 @@ static void put_labels(struct writer *writer, const struct tly_alert *alert,
             put_pair(writer, label, &first);
         }
     }
-    put(writer, TLY_TEXT("}"));
+    tly_json_put(writer, "}");
 }
 
-static void put_annotations(struct writer *writer, const struct tly_alert *alert)
+static void put_annotations(struct tly_json_writer *writer, const struct tly_alert *alert)
 {
     bool first = true;
-    put(writer, TLY_TEXT(",\"annotations\":{"));
+    tly_json_put(writer, ",\"annotations\":{");
     for (size_t i = 0; i < alert->annotation_count; i++) {
         put_pair(writer, &alert->annotations[i], &first);
     }
-    put(writer, TLY_TEXT("}"));
+    tly_json_put(writer, "}");
 }
 
 int tly_alert_body_item(struct tly_buf *to, const struct tly_alert *alert,
                         const struct tly_alert_extra *extra)
 {
-    struct writer writer = {.to = to};
-    put(&writer, TLY_TEXT("{"));
+    struct tly_json_writer writer = {.buf = to};
+    tly_json_put(&writer, "{");
     put_labels(&writer, alert, extra);
     put_annotations(&writer, alert);
-    put(&writer, TLY_TEXT(",\"startsAt\":"));
+    tly_json_put(&writer, ",\"startsAt\":");
     put_time(&writer, alert->fired_at_ms);
-    put(&writer, TLY_TEXT(",\"endsAt\":"));
+    tly_json_put(&writer, ",\"endsAt\":");
     put_time(&writer,
              alert->state == TLY_ALERT_FIRING ? alert->valid_until_ms : alert->resolved_at_ms);
-    put(&writer, TLY_TEXT("}"));
+    tly_json_put(&writer, "}");
     return writer.rc;
 }
 
 int tly_alert_body_webhook_head(struct tly_buf *to, const char *receiver, bool any_firing)
 {
-    struct writer writer = {.to = to};
-    put(&writer,
-        TLY_TEXT("{\"version\":\"4\",\"groupKey\":\"{}\",\"truncatedAlerts\":0,\"status\":"));
-    put(&writer, any_firing ? TLY_TEXT("\"firing\"") : TLY_TEXT("\"resolved\""));
-    put(&writer, TLY_TEXT(",\"receiver\":"));
-    put_string(&writer, tly_text_of(receiver));
-    put(&writer, TLY_TEXT(",\"groupLabels\":{},\"commonLabels\":{},\"commonAnnotations\":{},"
-                          "\"externalURL\":\"\",\"alerts\":["));
+    struct tly_json_writer writer = {.buf = to};
+    tly_json_put(&writer,
+                 "{\"version\":\"4\",\"groupKey\":\"{}\",\"truncatedAlerts\":0,\"status\":");
+    tly_json_put(&writer, any_firing ? "\"firing\"" : "\"resolved\"");
+    tly_json_put(&writer, ",\"receiver\":");
+    tly_json_put_text(&writer, tly_text_of(receiver));
+    tly_json_put(&writer, ",\"groupLabels\":{},\"commonLabels\":{},\"commonAnnotations\":{},"
+                          "\"externalURL\":\"\",\"alerts\":[");
     return writer.rc;
 }
 
 int tly_alert_body_webhook_item(struct tly_buf *to, const struct tly_alert *alert,
                                 const struct tly_alert_extra *extra)
 {
-    struct writer writer = {.to = to};
+    struct tly_json_writer writer = {.buf = to};
     bool firing = alert->state == TLY_ALERT_FIRING;
-    put(&writer,
-        firing ? TLY_TEXT("{\"status\":\"firing\",") : TLY_TEXT("{\"status\":\"resolved\","));
+    tly_json_put(&writer, firing ? "{\"status\":\"firing\"," : "{\"status\":\"resolved\",");
     put_labels(&writer, alert, extra);
     put_annotations(&writer, alert);
-    put(&writer, TLY_TEXT(",\"startsAt\":"));
+    tly_json_put(&writer, ",\"startsAt\":");
     put_time(&writer, alert->fired_at_ms);
-    put(&writer, TLY_TEXT(",\"endsAt\":"));
+    tly_json_put(&writer, ",\"endsAt\":");
     put_time(&writer, firing ? 0 : alert->resolved_at_ms);
-    put(&writer, TLY_TEXT(",\"generatorURL\":\"\",\"fingerprint\":"));
+    tly_json_put(&writer, ",\"generatorURL\":\"\",\"fingerprint\":");
     if (writer.rc == 0) {
         writer.rc = tly_buf_printf(to, "\"%016" PRIx64 "\"}", tly_alert_fingerprint(alert));
     }

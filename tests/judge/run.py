@@ -273,10 +273,7 @@ def main():
     parser.add_argument("tests", nargs="*")
     parser.parse_args(namespace=OPTIONS)
     OPTIONS.agent = os.path.abspath(OPTIONS.agent)
-    module = sys.modules["__main__"]
-    loader = unittest.defaultTestLoader
-    return runner.run(loader.loadTestsFromNames(OPTIONS.tests, module) if OPTIONS.tests
-                      else loader.loadTestsFromModule(module))
+    return runner.run(runner.chosen(OPTIONS.tests))
 
 
 if __name__ == "__main__":

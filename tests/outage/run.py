@@ -191,10 +191,7 @@ def main():
     parser.add_argument("--megabytes", type=int, default=300)
     parser.add_argument("tests", nargs="*")
     parser.parse_args(namespace=OPTIONS)
-    loader = unittest.defaultTestLoader
-    module = sys.modules["__main__"]
-    return runner.run(loader.loadTestsFromNames(OPTIONS.tests, module) if OPTIONS.tests else
-                      loader.loadTestsFromModule(module))
+    return runner.run(runner.chosen(OPTIONS.tests))
 
 
 if __name__ == "__main__":

@@ -427,11 +427,7 @@ def main():
             os.environ[AXE_VARIABLE] = axe_install(folder)
             return subprocess.run([sys.executable, "-B", *sys.argv], check=False).returncode
     host.enter()
-    loader = unittest.defaultTestLoader
-    module = sys.modules["__main__"]
-    if options.tests:
-        return runner.run(loader.loadTestsFromNames(options.tests, module))
-    return runner.run(unittest.TestSuite(map(loader.loadTestsFromTestCase, (Real, Made))))
+    return runner.run(runner.chosen(options.tests, (Real, Made)))
 
 
 if __name__ == "__main__":

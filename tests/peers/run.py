@@ -412,8 +412,6 @@ def main():
     parser.add_argument("tests", nargs="*")
     options = parser.parse_args()
     BINARY = os.path.abspath(options.agent)
-    loader = unittest.defaultTestLoader
-    module = sys.modules["__main__"]
     with tempfile.TemporaryDirectory(prefix="tly-npm-") as MODULES:
         by_npm = BY_NPM
         try:
@@ -421,10 +419,7 @@ def main():
         except unittest.SkipTest as skip:
             Lacking.why = skip
             by_npm = (Lacking,)
-        if options.tests:
-            return runner.run(loader.loadTestsFromNames(options.tests, module))
-        return runner.run(unittest.TestSuite(map(loader.loadTestsFromTestCase,
-                                                 by_npm + BY_PYTHON)))
+        return runner.run(runner.chosen(options.tests, by_npm + BY_PYTHON))
 
 
 if __name__ == "__main__":

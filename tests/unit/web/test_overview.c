@@ -146,7 +146,11 @@ static void test_detail(void **state)
     label_add(container, "DB_Password", "hunter2");
     label_add(container, "plain", "a " TOKEN " in it");
     label_add(container, "traefik.http.middlewares.x.basicauth.users", "joe:$apr1$x");
-    assert_int_equal(tly_container_detail_json(container, &house.buf), 0);
+    struct tly_secret_shapes *shapes;
+    struct tly_error err;
+    assert_int_equal(tly_secret_shapes_new(&shapes, &err), 0);
+    assert_int_equal(tly_container_detail_json(container, shapes, &house.buf), 0);
+    tly_secret_shapes_free(shapes);
     expect_text(tly_buf_text(&house.buf),
                 ",\"memory_limit\":8192,\"pids_limit\":0,\"user\":\"\",\"container_labels\":{"
                 "\"DB_Password\":\"(covered)\","

@@ -2,8 +2,8 @@
  * Secrets where none should be: told by the key's name, or by the form of the value. What is found
  * is reported by its key and place; the value is never copied.
  */
-#ifndef TLY_POSTURE_SECRET_H
-#define TLY_POSTURE_SECRET_H
+#ifndef TLY_CODEC_SECRET_H
+#define TLY_CODEC_SECRET_H
 
 #include "agent/base/error.h"
 #include "agent/base/text.h"

@@ -1,7 +1,7 @@
 /*
  * What is taken for a secret, and what is not.
  */
-#include "collectors/posture/secret.h"
+#include "agent/codec/secret.h"
 #include "tests/unit/unit.h"
 
 #include <string.h>

@@ -3,7 +3,7 @@
  * what official images set in their own environment, and the usual ways to refer to a secret
  * without writing it down (a file, a variable).
  */
-#include "collectors/posture/secret.h"
+#include "agent/codec/secret.h"
 
 #include "agent/codec/pattern.h"
 #include "agent/codec/token_shape.h"
@@ -80,6 +80,7 @@ static const char *const secret_words[] = {
     "CREDENTIAL",
     "CREDENTIALS",
     "CLIENT_SECRET",
+    "BASICAUTH_USERS", /* of a proxy: names with hashes of passwords */
     "WEBHOOK_URL",
     "DSN",
     "CONNECTION_STRING",
