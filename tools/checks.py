@@ -40,6 +40,7 @@ SANITIZERS = {
 }
 FUZZ_SECONDS = 4  # for each target; longer campaigns are run by hand
 STEP_SECONDS_MAX = 900
+VM_SECONDS_MAX = 2400  # it may be emulated, beside other steps
 STEPS_AT_A_TIME = 2
 # Tests of one suite that run at a time: they wait for timers and peers more than they compute.
 TESTS_AT_A_TIME = 2 * (os.cpu_count() or 2)
@@ -388,7 +389,7 @@ STEPS = [
     Step("vm", "a VM: a kernel with every cgroup v2 controller, the service under systemd",
          lambda run: python_tests(run, as_root(python(
              "tests/vm/run.py", "--build", os.path.join(ROOT, BUILDS, "gcc"),
-             "--keep", os.path.join(ROOT, BUILDS)))),
+             "--keep", os.path.join(ROOT, BUILDS))), seconds=VM_SECONDS_MAX),
          ["build-gcc"]),
     Step("deploy", "what stands in deploy/, and the documents' examples of configurations",
          lambda run: python_tests(run, python("tests/deploy/run.py", "--agent", agent("gcc"))),

@@ -4,6 +4,7 @@ which everything happens that they are about.
 """
 
 import json
+import os
 import pathlib
 import sys
 
@@ -96,8 +97,11 @@ class Dashboards(Chain):
             lag, destination="silent", name="flooded")) > 100000)
         host.await_that("attempts fail", lambda: self.prometheus.query(
             'increase(tallyman_forward_errors_total{destination="silent"}[10s]) > 0'))
-        # More goes with it than may be held, which is found as soon as there is somebody to read for.
+        # More goes with it than may be held; that counts once there is somebody to read for.
         self.engine.remove(self.flood)
+        descriptors = pathlib.Path("/proc") / str(self.agent_.program.pid) / "fd"
+        host.await_that("the agent gives its log up", lambda: not any(
+            f"{self.flood}-json.log" in os.readlink(entry) for entry in descriptors.iterdir()))
         folder = self.directory / "late"
         folder.mkdir()
         late = host.Receiver(BINARY, folder, self.silent).start()

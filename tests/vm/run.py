@@ -31,7 +31,7 @@ import replay  # noqa: E402
 import runner  # noqa: E402
 
 INSIDE = "TALLYMAN_TEST_NAMESPACE"
-TESTS_SECONDS_MAX = 780  # a bound against hanging: on two idle cores all takes some three minutes
+TESTS_SECONDS_MAX = 1800  # a bound against hanging: on two idle cores all takes some eight minutes
 RECORD = "RECORD "  # how lines begin that are for replay.py
 COUNTS = re.compile(r"\d+ passed, \d+ failed, \d+ skipped")
 
