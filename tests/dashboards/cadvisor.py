@@ -1,5 +1,6 @@
-"""What dashboards for cAdvisor ask for that are used much, in our own words, by what their pages on
-grafana.com show: a metric, the matchers, how it is grouped. (dashboard, what it shows, query).
+"""What dashboards for cAdvisor ask for that are used much, in our own words: a metric, the matchers, how
+it is grouped. 193 follows what it is published as, the others what is said of them, so they may ask in
+other ways, too. (dashboard, what it shows, query).
 
 Host panels of 893 ask for node_exporter's node_* and are not here.
 """
