@@ -289,7 +289,8 @@ def symbols_gate(run):
 
 def shell_gate(run):
     scripts = ["check", "quickstart", ".ci/run", "tools/generate-docs", "tools/install-packages",
-               "deploy/install-configuration.sh", "deploy/container/make-root.sh"]
+               "deploy/install-configuration.sh", "deploy/container/make-root.sh",
+               "deploy/completions/tallyman.bash"]
     scripts += sorted(os.path.relpath(path, ROOT)
                       for path in glob.glob(os.path.join(ROOT, "tests", "**", "*.sh"),
                                             recursive=True))
@@ -393,6 +394,10 @@ STEPS = [
          ["build-gcc"]),
     Step("deploy", "what stands in deploy/, and the documents' examples of configurations",
          lambda run: python_tests(run, python("tests/deploy/run.py", "--agent", agent("gcc"))),
+         ["build-gcc"]),
+    Step("install", "what `meson install` brings: the tree, the manual, completions in real shells",
+         lambda run: python_tests(run, python("tests/install/run.py", "--build",
+                                              os.path.join(ROOT, BUILDS, "gcc"))),
          ["build-gcc"]),
     Step("readme", "every command in README.md",
          lambda run: python_tests(run, python("tests/docs/test_readme.py")), alone="ports"),

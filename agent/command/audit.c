@@ -312,6 +312,9 @@ static const struct tly_argument arguments[] = {
     {0},
 };
 
+static const char *const severities[] = {"low", "medium", "high", "critical", NULL};
+static const struct tly_choices choices[] = {{'f', formats}, {'s', severities}, {0}};
+
 static bool take_format(const char *word, enum format *format)
 {
     size_t i = 0;
@@ -392,5 +395,6 @@ const struct tly_command tly_command_audit = {
         "\n"
         "Exit code 1: something fails. 2: it could not look.",
     .arguments = arguments,
+    .choices = choices,
     .run = run,
 };

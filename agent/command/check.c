@@ -4,6 +4,7 @@
  */
 #include "agent/base/file.h"
 #include "agent/command/command.h"
+#include "agent/command/documents.h"
 #include "agent/command/family_reference.h"
 #include "agent/config/nearest.h"
 #include "agent/config/reference.h"
@@ -34,28 +35,38 @@ static int print_defaults(struct tly_buf *buf)
     return tly_reference_yaml(sections, count, buf);
 }
 
-static const struct {
-    const char *name;
-    int (*write)(struct tly_buf *buf);
-} documents[] = {
-    {"defaults", print_defaults},
-    {"configuration", print_configuration},
-    {"metrics", tly_family_reference},
-    {"posture", tly_posture_reference},
+static int print_manual_of_configuration(struct tly_buf *buf)
+{
+    size_t count = 0;
+    const struct tly_section *const *sections = tly_sections(&count);
+    return tly_reference_manual(sections, count, buf);
+}
+
+static const char *const document_names[] = {
+    "defaults",       "configuration", "metrics", "posture", "tallyman.8",
+    "tallyman.yml.5", "bash",          "zsh",     "fish",    NULL,
 };
+static int (*const document_writers[])(struct tly_buf *buf) = {
+    print_defaults,        print_configuration, tly_family_reference,
+    tly_posture_reference, tly_command_manual,  print_manual_of_configuration,
+    tly_completion_bash,   tly_completion_zsh,  tly_completion_fish,
+};
+_Static_assert(sizeof(document_names) / sizeof(document_names[0]) ==
+                   sizeof(document_writers) / sizeof(document_writers[0]) + 1,
+               "each document has a name");
 
 static int print_document(const struct tly_command *command, const char *name)
 {
     struct tly_nearest nearest;
     tly_nearest_init(&nearest, tly_text_of(name));
-    for (size_t i = 0; i < sizeof(documents) / sizeof(documents[0]); i++) {
-        tly_nearest_try(&nearest, documents[i].name);
-        if (strcmp(documents[i].name, name) != 0) {
+    for (size_t i = 0; document_names[i]; i++) {
+        tly_nearest_try(&nearest, document_names[i]);
+        if (strcmp(document_names[i], name) != 0) {
             continue;
         }
         struct tly_buf buf;
         tly_buf_init(&buf, DOCUMENT_BYTES_MAX);
-        int rc = documents[i].write(&buf);
+        int rc = document_writers[i](&buf);
         if (rc == 0) {
             (void)fwrite(buf.at, 1, buf.len, stdout); /* tly_command_finish looks */
         }
@@ -64,8 +75,7 @@ static int print_document(const struct tly_command *command, const char *name)
                        : tly_command_fail(command, "cannot print: %s", tly_error_name(rc));
     }
     return tly_command_fail(command,
-                            "`%s` cannot be printed%s%s%s; there are defaults, configuration, "
-                            "metrics and posture",
+                            "`%s` cannot be printed%s%s%s; `tallyman check --help` says what can",
                             name, nearest.name ? ", did you mean `" : "",
                             nearest.name ? nearest.name : "", nearest.name ? "`" : "");
 }
@@ -171,9 +181,11 @@ static int check_file(const struct tly_command *command, const char *path)
 static const struct tly_argument arguments[] = {
     {'p', "print", "WHAT",
      "Print a document instead: `defaults` (a file with every option at its default), "
-     "`configuration`, `metrics` or `posture` (the pages in docs/)."},
+     "`configuration`, `metrics` or `posture` (the pages in docs/), `tallyman.8` or "
+     "`tallyman.yml.5` (the manual), `bash`, `zsh` or `fish` (completion of the shell)."},
     {0},
 };
+static const struct tly_choices choices[] = {{'p', document_names}, {0}};
 
 static int run(const struct tly_command *command, int argc, char **argv)
 {
@@ -215,5 +227,6 @@ const struct tly_command tly_command_check = {
         "is wrong, and what to write instead. A file with a list of `groups:` is a rule file,\n"
         "one with `tls_server_config:`, `basic_auth_users:` or their like a web configuration.",
     .arguments = arguments,
+    .choices = choices,
     .run = run,
 };

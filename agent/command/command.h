@@ -23,12 +23,19 @@ struct tly_argument {
     const char *help;
 };
 
+/* All the values that an argument can have. */
+struct tly_choices {
+    char letter;              /* of the argument */
+    const char *const *names; /* ends in NULL */
+};
+
 struct tly_command {
     const char *name;
     const char *summary;                  /* one line, for the list of commands */
     const char *operands;                 /* for --help, "FILE..."; NULL: none are allowed */
     const char *help;                     /* what it does, for --help; may have several lines */
     const struct tly_argument *arguments; /* ends in a row with name NULL; -h is not among them */
+    const struct tly_choices *choices;    /* ends in a row with letter 0; NULL: none are known */
     int (*run)(const struct tly_command *command, int argc, char **argv);
 };
 
@@ -67,7 +74,7 @@ int tly_command_fail(const struct tly_command *command, const char *format, ...)
 int tly_command_finish(const struct tly_command *command, int code);
 
 /* Used where --config is absent, if it exists. */
-#define TLY_CONFIG_PATH_DEFAULT "/etc/tallyman/tallyman.yml"
+#define TLY_CONFIG_PATH_DEFAULT TLY_CONFIG_DIR "/tallyman.yml"
 
 /*
  * Reads the configuration: `path`; or with NULL the default file; or, without that file, the

@@ -25,28 +25,32 @@ static const char preamble[] =
     "<!-- Written by `tallyman check --print configuration` from the tables in the source. -->\n"
     "\n"
     "Tallyman runs without any configuration. `tallyman run --config FILE` reads one YAML file; "
-    "without `--config` it reads `/etc/tallyman/tallyman.yml` if that exists. `tallyman check "
+    "without `--config` it reads `" TLY_CONFIG_DIR "/tallyman.yml` if that exists. `tallyman check "
     "FILE` says what is wrong with a file, and where. `tallyman check --print defaults` prints a "
     "file with every option at its default.\n"
     "\n"
     "| a value of kind | is written as |\n"
-    "| --- | --- |\n"
-    "| duration | digits and unit, `ms`, `s`, `m`, `h`, `d` or `w`: `250ms`, `10s`, `1h30m` |\n"
-    "| size | bytes, or digits and unit: `KiB`, `MiB`, `GiB`, `TiB` are powers of 1024; `k`, `M`, "
-    "`G`, `T`, also with `B`, of 1000 |\n"
-    "| switch | `true` or `false`, also `yes`/`no` and `on`/`off` |\n"
-    "| path | a file or folder; a relative one starts from the configuration file's folder |\n"
-    "| texts | a list, `[a, b]` or a line `- a` for each; a single text stands for a list of "
-    "one |\n"
-    "| secret | a text. The same key with `_file` behind it names a file that holds the secret "
-    "instead; a file that everyone may read is refused, be it the secret's or, for a secret that "
-    "stands in it, the configuration itself |\n"
-    "\n"
+    "| --- | --- |\n";
+
+const struct tly_reference_kind tly_reference_kinds[] = {
+    {"duration", "digits and unit, `ms`, `s`, `m`, `h`, `d` or `w`: `250ms`, `10s`, `1h30m`"},
+    {"size", "bytes, or digits and unit: `KiB`, `MiB`, `GiB`, `TiB` are powers of 1024; `k`, `M`, "
+             "`G`, `T`, also with `B`, of 1000"},
+    {"switch", "`true` or `false`, also `yes`/`no` and `on`/`off`"},
+    {"path", "a file or folder; a relative one starts from the configuration file's folder"},
+    {"texts", "a list, `[a, b]` or a line `- a` for each; a single text stands for a list of one"},
+    {"secret", "a text. The same key with `_file` behind it names a file that holds the secret "
+               "instead; a file that everyone may read is refused, be it the secret's or, for a "
+               "secret that stands in it, the configuration itself"},
+    {NULL, NULL},
+};
+
+const char tly_reference_values[] =
     "In every value `${NAME}` is replaced from the environment, `${NAME:-text}` has a default for "
     "where the variable is not set or empty, and `$$` stands for a dollar. A variable that is not "
-    "set and has no default is a mistake.\n";
+    "set and has no default is a mistake.";
 
-static int put_kind(struct tly_buf *buf, const struct tly_option *row)
+int tly_reference_put_kind(struct tly_buf *buf, const struct tly_option *row)
 {
     static const char *const names[] = {
         [TLY_OPTION_BOOL] = "switch",     [TLY_OPTION_INT] = "number",
@@ -97,7 +101,7 @@ static int put_rows(struct tly_buf *buf, const struct tly_option *rows, const ch
         char name[PATH_MAX_BYTES];
         (void)snprintf(name, sizeof(name), "%s%s", path, row->key); /* keys are short */
         rc = tly_buf_printf(buf, "| `%s` | ", name);
-        rc = rc < 0 ? rc : put_kind(buf, row);
+        rc = rc < 0 ? rc : tly_reference_put_kind(buf, row);
         rc = rc < 0 ? rc : put(buf, " | ");
         rc = rc < 0 ? rc : put_default(buf, row);
         rc = rc < 0 ? rc : tly_buf_printf(buf, " | %s |\n", row->help ? row->help : "");
@@ -136,6 +140,11 @@ int tly_reference_markdown(const struct tly_section *const *sections, size_t cou
                            struct tly_buf *buf)
 {
     int rc = put(buf, preamble);
+    for (const struct tly_reference_kind *kind = tly_reference_kinds; kind->name && rc == 0;
+         kind++) {
+        rc = tly_buf_printf(buf, "| %s | %s |\n", kind->name, kind->written);
+    }
+    rc = rc < 0 ? rc : tly_buf_printf(buf, "\n%s\n", tly_reference_values);
     for (size_t i = 0; i < count && rc == 0; i++) {
         rc = put_section(buf, sections[i]);
     }

@@ -1,6 +1,6 @@
 /*
- * What the option tables say, written for people: docs/configuration.md, and a configuration file
- * that holds every option at its default.
+ * What the option tables say, written for people: docs/configuration.md, tallyman.yml(5), and a
+ * configuration file that holds every option at its default.
  */
 #ifndef TLY_CONFIG_REFERENCE_H
 #define TLY_CONFIG_REFERENCE_H
@@ -8,10 +8,23 @@
 #include "agent/base/buf.h"
 #include "agent/config/option.h"
 
-/* Both append to `buf`; the buffer's own errors. */
+/* Each appends to `buf`; the buffer's own errors. */
 int tly_reference_markdown(const struct tly_section *const *sections, size_t count,
                            struct tly_buf *buf) TLY_CHECK;
 int tly_reference_yaml(const struct tly_section *const *sections, size_t count,
                        struct tly_buf *buf) TLY_CHECK;
+int tly_reference_manual(const struct tly_section *const *sections, size_t count,
+                         struct tly_buf *buf) TLY_CHECK;
+
+/* ---- what the page and the manual share, both in Markdown ---- */
+
+struct tly_reference_kind {
+    const char *name;    /* of values */
+    const char *written; /* how they are written */
+};
+extern const struct tly_reference_kind tly_reference_kinds[]; /* ends in a row with name NULL */
+extern const char tly_reference_values[]; /* what holds for values of any kind */
+/* "number, 1 to 10" */
+int tly_reference_put_kind(struct tly_buf *buf, const struct tly_option *row) TLY_CHECK;
 
 #endif

@@ -34,7 +34,7 @@ static const struct tly_option rows[] = {
     {.key = "files",
      .type = TLY_OPTION_STRINGS,
      .offset = offsetof(struct tly_rules_settings, files),
-     .fallback = "[/etc/tallyman/rules/*.yml, /etc/tallyman/rules/*.yaml]",
+     .fallback = "[" TLY_CONFIG_DIR "/rules/*.yml, " TLY_CONFIG_DIR "/rules/*.yaml]",
      .verify = verify_file,
      .help = "Prometheus rule files, as paths with `*` and `?`. A file with a mistake is left out "
              "and said in the log; `tallyman check` says the same beforehand. SIGHUP reads them "

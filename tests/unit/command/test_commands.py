@@ -202,8 +202,8 @@ forward:
                      "process_open_fds"):
             self.assertIn(f"| `{name}` |", metrics)
         self.expect(tallyman("check", "--print=metric"), 2, "",
-                    "tallyman check: `metric` cannot be printed, did you mean `metrics`; there are "
-                    "defaults, configuration, metrics and posture\n")
+                    "tallyman check: `metric` cannot be printed, did you mean `metrics`; `tallyman "
+                    "check --help` says what can\n")
         self.expect(tallyman("check", "--print=metrics", "x"), 2)
 
 
