@@ -160,7 +160,7 @@ static const struct tly_option collect_rows[] = {
      .min = 1,
      .max = 512,
      .help = "Most labels of one container that become metric labels; more are left out and "
-             "counted in tallyman_inventory_labels_dropped."},
+             "counted in tallyman_inventory_labels_dropped_total."},
     {.key = "label_value_max",
      .type = TLY_OPTION_SIZE,
      .offset = offsetof(struct tly_collect_settings, label_value_bytes_max),
@@ -168,7 +168,7 @@ static const struct tly_option collect_rows[] = {
      .min = 16,
      .max = 64 * 1024,
      .help = "Longest value of a metric label; longer ones are cut and counted in "
-             "tallyman_inventory_label_values_cut."},
+             "tallyman_inventory_label_values_cut_total."},
     {.key = NULL},
 };
 

@@ -106,19 +106,21 @@ static void tell(const struct tly_inventory *inventory, enum tly_change change,
     }
 }
 
+static size_t rise(size_t before, size_t now)
+{
+    return now > before ? now - before : 0;
+}
+
+/* Counts what the bounds cost: labels that are made again with the same loss don't count again.
+ * `before` may be NULL. */
 static void labels_count(struct tly_inventory *inventory, const struct tly_base_labels *before,
                          const struct tly_base_labels *now)
 {
-    if (before != NULL) {
-        inventory->cut -= before->cut;
-        inventory->dropped -= before->dropped;
-        inventory->collisions -= before->collisions;
-    }
-    if (now != NULL) {
-        inventory->cut += now->cut;
-        inventory->dropped += now->dropped;
-        inventory->collisions += now->collisions;
-    }
+    static const struct tly_base_labels none;
+    before = before == NULL ? &none : before;
+    inventory->cut += rise(before->cut, now->cut);
+    inventory->dropped += rise(before->dropped, now->dropped);
+    inventory->collisions += rise(before->collisions, now->collisions);
 }
 
 /* The value of the label `id`: the cgroup path, as cAdvisor has it; for a container that has none
@@ -215,7 +217,6 @@ static int row_update(struct tly_inventory *inventory, struct tly_row *row)
 static void row_remove(struct tly_inventory *inventory, struct tly_text id)
 {
     struct tly_row *row = tly_map_remove(inventory->rows, id);
-    labels_count(inventory, row->labels, NULL);
     if (row->merged != NULL) {
         tell(inventory, TLY_CHANGE_REMOVED, row->merged);
     }

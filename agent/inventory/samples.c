@@ -60,6 +60,7 @@ void tly_inventory_publish(struct tly_inventory *inventory, unsigned slot, struc
         return;
     }
     if (set != NULL) {
+        inventory->samples_refused += tly_sample_set_refused(set);
         set = tly_sample_set_without(set, inventory->hidden);
     }
     row_publish(row, slot, instance, set);
@@ -73,7 +74,11 @@ void tly_inventory_publish_host(struct tly_inventory *inventory, unsigned slot,
         return;
     }
     tly_sample_set_unref(inventory->host[slot]);
-    inventory->host[slot] = set == NULL ? NULL : tly_sample_set_without(set, inventory->hidden);
+    if (set != NULL) {
+        inventory->samples_refused += tly_sample_set_refused(set);
+        set = tly_sample_set_without(set, inventory->hidden);
+    }
+    inventory->host[slot] = set;
 }
 
 static bool counts_oom_kills(const struct tly_sample *sample)
@@ -168,10 +173,12 @@ void tly_inventory_measure(const struct tly_inventory *inventory, struct tly_sam
                     (int64_t)inventory->limits.containers_max);
     tly_samples_add(samples, TLY_F_tallyman_inventory_containers_refused_total, TLY_DIM_NONE,
                     (int64_t)inventory->refused);
-    tly_samples_add(samples, TLY_F_tallyman_inventory_label_values_cut, TLY_DIM_NONE,
+    tly_samples_add(samples, TLY_F_tallyman_inventory_label_values_cut_total, TLY_DIM_NONE,
                     (int64_t)inventory->cut);
-    tly_samples_add(samples, TLY_F_tallyman_inventory_labels_dropped, TLY_DIM_NONE,
+    tly_samples_add(samples, TLY_F_tallyman_inventory_labels_dropped_total, TLY_DIM_NONE,
                     (int64_t)inventory->dropped);
-    tly_samples_add(samples, TLY_F_tallyman_inventory_label_collisions, TLY_DIM_NONE,
+    tly_samples_add(samples, TLY_F_tallyman_inventory_label_collisions_total, TLY_DIM_NONE,
                     (int64_t)inventory->collisions);
+    tly_samples_add(samples, TLY_F_tallyman_inventory_samples_refused_total, TLY_DIM_NONE,
+                    (int64_t)inventory->samples_refused);
 }

@@ -80,8 +80,9 @@ struct tly_inventory {
     int64_t refreshed_ns; /* start of the last whole run, monotonic; INT64_MIN: never */
     struct tly_refresh_waiter *waiters;
 
-    uint64_t refused;
-    size_t cut, dropped, collisions; /* sums over the rows' labels */
+    uint64_t refused;                  /* containers */
+    uint64_t samples_refused;          /* by the builders of what was published */
+    uint64_t cut, dropped, collisions; /* of labels, see struct tly_base_labels */
 };
 
 /* Puts the facts of a row into its slot anew. */

@@ -18,6 +18,7 @@ struct tly_sample_set {
     unsigned refs;
     size_t count;
     size_t dims;
+    size_t refused;        /* by the builder */
     struct tly_sample *at; /* these three lie behind the struct, in its own block */
     uint32_t *dim_end;
     char *dim_text;
@@ -31,6 +32,11 @@ size_t tly_sample_set_count(const struct tly_sample_set *set)
 const struct tly_sample *tly_sample_set_at(const struct tly_sample_set *set)
 {
     return set->at;
+}
+
+size_t tly_sample_set_refused(const struct tly_sample_set *set)
+{
+    return set->refused;
 }
 
 struct tly_text tly_sample_set_dim(const struct tly_sample_set *set, uint16_t dim)
@@ -71,6 +77,7 @@ static struct tly_sample_set *set_alloc(size_t count, size_t dims, size_t text_l
         set->refs = 1;
         set->count = count;
         set->dims = dims;
+        set->refused = 0;
         set->at = (struct tly_sample *)(void *)(set + 1);
         set->dim_end = (uint32_t *)(void *)((char *)set->at + samples_bytes);
         set->dim_text = (char *)set->dim_end + ends_bytes;
@@ -344,6 +351,8 @@ struct tly_sample_set *tly_samples_take(struct tly_samples *samples)
     if (set != NULL) {
         samples_sort(samples, set->at);
         dims_copy(set, samples->dim_end, samples->dim_text.at);
+        set->refused = samples->refused - samples->refused_before;
+        samples->refused_before = samples->refused;
     }
     tly_samples_clear(samples);
     return set;

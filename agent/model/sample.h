@@ -31,6 +31,8 @@ const struct tly_sample *tly_sample_set_at(const struct tly_sample_set *set);
 /* The labels of a dimension as the exporter writes them: `device="/dev/sda",operation="Read"`,
  * values escaped and valid UTF-8. Empty for TLY_DIM_NONE. */
 struct tly_text tly_sample_set_dim(const struct tly_sample_set *set, uint16_t dim);
+/* How many samples and dimensions its builder refused while it was built. */
+size_t tly_sample_set_refused(const struct tly_sample_set *set);
 struct tly_sample_set *tly_sample_set_ref(struct tly_sample_set *set);
 void tly_sample_set_unref(struct tly_sample_set *set); /* NULL is fine */
 
@@ -58,7 +60,8 @@ struct tly_samples {
     uint32_t *dim_end;
     uint16_t *dim_index; /* a hash table over the dimensions, 2 * dims_cap slots */
     size_t dims, dims_cap;
-    size_t refused; /* samples and dimensions over the maximum, or out of memory */
+    size_t refused;        /* samples and dimensions over the maximum, or out of memory */
+    size_t refused_before; /* of them, those before the last `take` */
 };
 
 void tly_samples_init(struct tly_samples *samples);

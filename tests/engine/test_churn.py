@@ -121,8 +121,8 @@ class Churn(Chain):
         # "com.example.a" comes before "com.example/a" in byte order.
         self.assertEqual(shown[0]["container_label_com_example_a"], "first")
         self.assertLess(len(shown[0]["container_label_com_example_long"]), 100000)
-        self.assertGreater(agent.value("tallyman_inventory_label_collisions"), 0)
-        self.assertGreater(agent.value("tallyman_inventory_label_values_cut"), 0)
+        self.assertGreater(agent.value("tallyman_inventory_label_collisions_total"), 0)
+        self.assertGreater(agent.value("tallyman_inventory_label_values_cut_total"), 0)
         prometheus = host.Prometheus(self.directory, agent.port)
         self.addCleanup(prometheus.stop)
         host.await_that("Prometheus has taken it", lambda: prometheus.query(

@@ -130,7 +130,7 @@ def bounds(page):
                    q(increase("tallyman_scrape_left_out_samples_total"), f"{HOST}: samples"),
                    q(increase("tallyman_rule_history_refused_total"), f"{HOST}: series of rules"),
                    q(increase("tallyman_spool_refused_records_total"), f"{HOST}: records"),
-                   q(most("tallyman_inventory_labels_dropped"), f"{HOST}: labels"), bars=True),
+                   q(increase("tallyman_inventory_labels_dropped_total"), f"{HOST}: labels"), bars=True),
              12, 7)
     page.add(graph("What the disk did not take", "Writes of the spool and of positions that failed, "
                    "and positions that wait to be written.", COUNT,

@@ -231,7 +231,7 @@ static void counts_what_bites(void **state)
     assert_int_equal(raw_of(agent, TLY_F_tallyman_inventory_containers, ""), 4);
     assert_int_equal(raw_of(agent, TLY_F_tallyman_inventory_containers_max, ""), 4);
     assert_int_equal(raw_of(agent, TLY_F_tallyman_inventory_containers_refused_total, ""), 1);
-    assert_int_equal(raw_of(agent, TLY_F_tallyman_inventory_label_values_cut, ""), 1);
+    assert_int_equal(raw_of(agent, TLY_F_tallyman_inventory_label_values_cut_total, ""), 1);
     assert_int_equal(raw_of(agent, TLY_F_tallyman_collector_success, "collector=\"x\""), 7);
     tly_snapshot_unref(snapshot);
 
@@ -239,8 +239,81 @@ static void counts_what_bites(void **state)
     tly_inventory_unmeter(inventory, meter, &seven);
     snapshot = tly_inventory_snapshot(inventory);
     agent = snapshot->rows[snapshot->count - 1].sets[0];
-    assert_int_equal(raw_of(agent, TLY_F_tallyman_inventory_label_values_cut, ""), 0);
+    assert_int_equal(raw_of(agent, TLY_F_tallyman_inventory_label_values_cut_total, ""), 1);
     assert_int_equal(raw_of(agent, TLY_F_tallyman_collector_success, "collector=\"x\""), NONE);
+    tly_snapshot_unref(snapshot);
+}
+
+/* A container with that many chosen labels, all but one with a value over the bound, and one more
+ * that becomes the same name as another. */
+static void put_greedy(const char *id, int labels)
+{
+    static const char value[] = "0123456789012345678901234567890123456789012345678901234567890123+";
+    struct tly_container *container = container_of(id, NULL, TLY_STATE_RUNNING);
+    for (int i = 1; i < labels; i++) {
+        char key[64];
+        (void)snprintf(key, sizeof(key), "com.docker.compose.%02d", i); /* fits */
+        assert_int_equal(tly_container_label_add(container, tly_text_of(key), tly_text_of(value)),
+                         0);
+    }
+    assert_int_equal(
+        tly_container_label_add(container, TLY_TEXT("com.docker.compose.0.0"), TLY_TEXT("v")), 0);
+    assert_int_equal(
+        tly_container_label_add(container, TLY_TEXT("com.docker.compose.0/0"), TLY_TEXT("v")), 0);
+    assert_int_equal(tly_inventory_put(inventory, TLY_SOURCE_API, container, 1), 0);
+}
+
+static void expect_losses(int64_t cut, int64_t dropped, int64_t collisions)
+{
+    struct tly_snapshot *snapshot = tly_inventory_snapshot(inventory);
+    const struct tly_sample_set *agent = snapshot->rows[snapshot->count - 1].sets[0];
+    assert_int_equal(raw_of(agent, TLY_F_tallyman_inventory_label_values_cut_total, ""), cut);
+    assert_int_equal(raw_of(agent, TLY_F_tallyman_inventory_labels_dropped_total, ""), dropped);
+    assert_int_equal(raw_of(agent, TLY_F_tallyman_inventory_label_collisions_total, ""),
+                     collisions);
+    tly_snapshot_unref(snapshot);
+}
+
+/* A container that lived between two scrapes has left its trace; one whose labels are made again
+ * does not count twice. */
+static void losses_are_counted_for_good(void **state)
+{
+    (void)state;
+    expect_losses(0, 0, 0);
+    put_greedy("a", 8); /* the bound */
+    expect_losses(7, 0, 1);
+    put_greedy("a", 8);
+    expect_losses(7, 0, 1);
+    put_greedy("a", 11);
+    expect_losses(7, 3, 1);
+    put_greedy("b", 9);
+    expect_losses(14, 4, 2);
+    tly_inventory_forget(inventory, TLY_TEXT("a"), 1);
+    tly_inventory_forget(inventory, TLY_TEXT("b"), 1);
+    expect_losses(14, 4, 2);
+}
+
+/* More than one set can hold: what does not fit is counted, of a container and of the host. */
+static void samples_that_do_not_fit_are_counted(void **state)
+{
+    (void)state;
+    put(TLY_SOURCE_API, "a", "a", TLY_STATE_RUNNING);
+    struct tly_samples samples;
+    tly_samples_init(&samples);
+    for (int turn = 0; turn < 2; turn++) {
+        for (int i = 0; i < TLY_SAMPLES_MAX + 2 + turn; i++) {
+            tly_samples_add(&samples, CPU, TLY_DIM_NONE, 1);
+        }
+        if (turn == 0) {
+            tly_inventory_publish(inventory, slot, TLY_TEXT("a"), 1, tly_samples_take(&samples));
+        } else {
+            tly_inventory_publish_host(inventory, slot, tly_samples_take(&samples));
+        }
+    }
+    tly_samples_done(&samples);
+    struct tly_snapshot *snapshot = tly_inventory_snapshot(inventory);
+    const struct tly_sample_set *agent = snapshot->rows[snapshot->count - 1].sets[0];
+    assert_int_equal(raw_of(agent, TLY_F_tallyman_inventory_samples_refused_total, ""), 2 + 3);
     tly_snapshot_unref(snapshot);
 }
 
@@ -289,6 +362,8 @@ int main(void)
         TEST(a_stopped_container_keeps_its_path),
         TEST(what_is_unknown_is_ignored),
         TEST(counts_what_bites),
+        TEST(losses_are_counted_for_good),
+        TEST(samples_that_do_not_fit_are_counted),
         TEST(a_snapshot_outlives_every_change),
     };
     return cmocka_run_group_tests_name("snapshot", tests, NULL, NULL);

@@ -98,6 +98,10 @@ static void bounds_samples_and_dimensions(void **state)
     struct tly_sample_set *set = tly_samples_take(&samples);
     assert_int_equal(tly_sample_set_count(set), TLY_SAMPLES_MAX);
     expect_text(tly_sample_set_dim(set, TLY_SAMPLES_MAX - 1), "n=\"16383\"");
+    assert_int_equal(tly_sample_set_refused(set), 6);
+    tly_sample_set_unref(set);
+    set = tly_samples_take(&samples); /* nothing was refused since */
+    assert_int_equal(tly_sample_set_refused(set), 0);
     tly_sample_set_unref(set);
 }
 
