@@ -6,16 +6,26 @@
 
 #include "agent/base/error.h"
 #include "agent/base/text.h"
+#include "agent/loop/loop.h"
 #include "agent/model/sample.h"
 
+#include <stdbool.h>
 #include <stdint.h>
+
+struct tly_process_count;
 
 struct tly_process {
     const char *directory; /* "/proc/self"; another one in tests */
     int64_t started_ns;    /* realtime */
+    struct tly_loop *loop;
+    bool fds_are_told;               /* by the kernel: no need to count descriptors */
+    int64_t fds;                     /* counted last */
+    struct tly_process_count *count; /* under way; NULL: none */
 };
 
-void tly_process_init(struct tly_process *process);
+/* Embedded, at one place until `done`. `loop`, borrowed, is for counting descriptors. */
+void tly_process_init(struct tly_process *process, struct tly_loop *loop);
+void tly_process_done(struct tly_process *process);
 
 /* Adds the samples; what cannot be read is absent. A tly_meter_fn whose argument is a
  * struct tly_process. */

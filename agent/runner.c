@@ -59,11 +59,23 @@ struct tly_runner {
 
 /* ---- the agent's own samples ---- */
 
+static void turns_meter(const struct tly_turns *turns, struct tly_samples *samples)
+{
+    static const char *const bounds[TLY_TURN_BOUNDS] = {"0.001", "0.002", "0.005", "0.02", "0.1"};
+    tly_samples_add(samples, TLY_F_tallyman_loop_busy_seconds_total, TLY_DIM_NONE, turns->busy_ns);
+    for (size_t i = 0; i < TLY_TURN_BOUNDS; i++) {
+        tly_samples_add(samples, TLY_F_tallyman_loop_long_turns_total,
+                        tly_samples_dim1(samples, "longer_than", tly_text_of(bounds[i])),
+                        (int64_t)turns->longer[i]);
+    }
+}
+
 static void meter(void *arg, struct tly_samples *samples)
 {
     const struct tly_runner *runner = arg;
     uint16_t version = tly_samples_dim1(samples, "version", TLY_TEXT(TLY_VERSION));
     tly_samples_add(samples, TLY_F_tallyman_build_info, version, 1);
+    turns_meter(tly_loop_turns(runner->context.loop), samples);
     for (size_t i = 0; i < runner->unit_count; i++) {
         const struct unit *unit = &runner->units[i];
         if (!unit->collector || unit->stopped) {
@@ -201,7 +213,7 @@ int tly_runner_new(struct tly_loop *loop, const struct tly_config *config, int s
     if (gethostname(runner->host_name, sizeof(runner->host_name) - 1) < 0) {
         runner->host_name[0] = '\0'; /* the page goes without */
     }
-    tly_process_init(&runner->process);
+    tly_process_init(&runner->process, loop);
     int rc = make_rooms(runner, state_dir_fd, err);
     if (rc < 0) {
         tly_runner_free(runner);
@@ -227,6 +239,7 @@ void tly_runner_free(struct tly_runner *runner)
     }
     tly_timer_free(runner->guard);
     tly_defer_free(runner->advance);
+    tly_process_done(&runner->process);
     free(runner->units);
     free(runner);
 }

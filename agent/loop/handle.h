@@ -24,6 +24,10 @@ struct tly_loop {
     size_t jobs; /* submitted to a worker, `done` not yet called */
     bool running;
 
+    uv_check_t turn_check; /* embedded: lives as long as the loop, and keeps it from nothing */
+    int64_t turn_ended_ns, turn_idle_ns;
+    struct tly_turns turns;
+
     struct tly_write *spare_writes; /* owned; used again, so that writing does not allocate */
     size_t spare_write_count;
 
@@ -40,6 +44,12 @@ static inline void tly_loop_attach(struct tly_loop *loop)
 /* Detaches and closes a handle whose `data` is the heap object that it lies in; the object is freed
  * in the close callback. */
 void tly_handle_free(struct tly_loop *loop, uv_handle_t *handle);
+
+/* ---- turns.c ---- */
+
+int tly_loop_turns_init(struct tly_loop *loop) TLY_CHECK; /* closed by tly_loop_free */
+void tly_loop_turns_begin(struct tly_loop *loop);         /* with each run of the loop */
+void tly_loop_turns_end(struct tly_loop *loop);
 
 /* The text of any code, libuv's own (lookup of names, end of file) included. */
 #define TLY_CODE_TEXT_MAX 128

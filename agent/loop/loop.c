@@ -27,6 +27,12 @@ int tly_loop_new(struct tly_loop **ret_loop)
         return rc;
     }
     loop->uv.data = loop;
+    rc = tly_loop_turns_init(loop);
+    if (rc < 0) {
+        (void)uv_loop_close(&loop->uv); /* nothing is attached yet */
+        free(loop);
+        return rc;
+    }
     /* libuv writes without MSG_NOSIGNAL: a peer that went away must be an error, not the end. */
     (void)signal(SIGPIPE, SIG_IGN); /* cannot fail for these signals */
     (void)signal(SIGXFSZ, SIG_IGN);
@@ -37,7 +43,9 @@ int tly_loop_new(struct tly_loop **ret_loop)
 void tly_loop_run(struct tly_loop *loop)
 {
     loop->running = true;
+    tly_loop_turns_begin(loop);
     (void)uv_run(&loop->uv, UV_RUN_DEFAULT); /* tells whether it was stopped, which is no news */
+    tly_loop_turns_end(loop);
     loop->running = false;
 }
 
@@ -56,6 +64,8 @@ void tly_loop_free(struct tly_loop *loop)
         (void)uv_run(&loop->uv, UV_RUN_ONCE); /* the counts say when all is done */
     }
     tly_loop_drop_spare_writes(loop);
+    uv_close((uv_handle_t *)&loop->turn_check, NULL);
+    (void)uv_run(&loop->uv, UV_RUN_NOWAIT); /* closes it */
     if (uv_loop_close(&loop->uv) < 0) {
         /* A forgotten handle still points here; leaving the memory to it is the lesser harm. */
         assert(false && "a handle is still attached to the loop");

@@ -30,6 +30,17 @@ void tly_loop_free(struct tly_loop *loop);
 /* Monotonic time as of this turn of the loop, in milliseconds. */
 int64_t tly_loop_now_ms(const struct tly_loop *loop);
 
+/* How long turns of the loop took, the waiting for events left out: whatever becomes due meanwhile
+ * waits so long. Counted while the loop runs. */
+#define TLY_TURN_BOUNDS 5
+extern const int64_t tly_turn_bounds_ms[TLY_TURN_BOUNDS]; /* rising */
+struct tly_turns {
+    int64_t busy_ns;
+    uint64_t longer[TLY_TURN_BOUNDS]; /* turns that took longer than each bound */
+};
+/* Borrowed as long as the loop is there. */
+const struct tly_turns *tly_loop_turns(const struct tly_loop *loop);
+
 /* ---- timer ---- */
 
 struct tly_timer;

@@ -398,6 +398,43 @@ static void a_forgotten_handle_aborts(void **state)
     tly_loop_free(NULL);
 }
 
+/* ---- turns ---- */
+
+/* Works on the loop for longer than the second bound. */
+static void work_long(void *arg)
+{
+    struct counting *counting = arg;
+    int64_t end_ns = tly_clock_monotonic_ns() + 2 * tly_turn_bounds_ms[1] * TLY_NS_PER_MS;
+    while (tly_clock_monotonic_ns() < end_ns) {
+    }
+    count_up_to_most(counting);
+}
+
+static void long_turns_are_counted(void **state)
+{
+    (void)state;
+    const struct tly_turns *turns = tly_loop_turns(loop);
+    struct counting counting = {.most = 3};
+    assert_int_equal(tly_timer_new(loop, work_long, &counting, &counting.timer), 0);
+    tly_timer_start(counting.timer, 1, 1);
+    run();
+    assert_true(turns->longer[0] >= 3);
+    assert_true(turns->longer[1] >= 3);
+    assert_true(turns->busy_ns >= 3 * 2 * tly_turn_bounds_ms[1] * TLY_NS_PER_MS);
+}
+
+/* Nor is what passes between two runs. */
+static void waiting_is_no_work(void **state)
+{
+    (void)state;
+    const int64_t wait_ms = 300;
+    struct counting counting = {.most = 1};
+    assert_int_equal(tly_timer_new(loop, count_up_to_most, &counting, &counting.timer), 0);
+    tly_timer_start(counting.timer, wait_ms, 0);
+    run();
+    assert_true(tly_loop_turns(loop)->busy_ns < wait_ms / 2 * TLY_NS_PER_MS);
+}
+
 int main(void)
 {
 #define ON_LOOP(test) cmocka_unit_test_setup_teardown(test, make_loop, free_loop)
@@ -414,6 +451,8 @@ int main(void)
         ON_LOOP(defers_a_call),
         ON_LOOP(a_deferred_call_does_not_wait),
         ON_LOOP(stops_when_told),
+        ON_LOOP(long_turns_are_counted),
+        ON_LOOP(waiting_is_no_work),
         cmocka_unit_test(a_forgotten_handle_aborts),
     };
     return cmocka_run_group_tests_name("loop:loop", tests, NULL, NULL);
