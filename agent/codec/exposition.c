@@ -24,8 +24,11 @@ _Static_assert(TLY_FAMILY_COUNT < FAMILY_NONE, "families are counted in 16 bits"
 /* A line beside its name, labels and dimension: `{`, `,`, `}`, the blank, the number, LF. */
 #define LINE_EXTRA (4 + TLY_DECIMAL_MAX + 1)
 
-/* Of `stream`: stays in the processor's second-level cache between writing and compressing. */
-#define BLOCK_BYTES (128U << 10)
+/* A block ends with the container at which it has this many bytes; its memory leaves room for that
+ * container's other samples. It stays in the processor's second-level cache between writing and
+ * compressing or sending. */
+#define BLOCK_BYTES      (112U << 10)
+#define BLOCK_ROOM_BYTES (128U << 10)
 
 const char *const tly_exposition_content_types[TLY_EXPOSITION_FORMAT_COUNT] = {
     [TLY_EXPOSITION_TEXT_0_0_4] = "text/plain; version=0.0.4; charset=utf-8",
@@ -148,42 +151,35 @@ static int rows_group(struct tly_exposition *exposition)
 
 /* ---- writing ---- */
 
+/* Stands before the group whose first cursor is `index`, in the family `id`: it may stop there and
+ * go on later. */
 struct writer {
     struct tly_exposition *exposition;
     bool openmetrics;
+    uint16_t id;
+    size_t index;
+    bool headed;                     /* the family's metadata is written */
+    bool ended;                      /* so is everything */
     const struct tly_family *family; /* being written */
     struct tly_text name;
     uint16_t *next; /* the family where each cursor stands, in one dense array to be searched */
     struct tly_buf *buf;
-    char *to, *end; /* the buffer's free part; buf->len is brought up to date by `room_make` */
-    int (*sink)(void *arg, struct tly_text block); /* NULL: everything stays in `buf` */
-    void *arg;
+    char *to, *end; /* the buffer's free part; buf->len is brought up to date by `written_count` */
     struct tly_exposition_stats stats;
 };
 
-/* Counts what was written into the buffer, and gives it to the sink. */
-static int written_flush(struct writer *writer)
+static void written_count(struct writer *writer)
 {
-    size_t len = (size_t)(writer->to - (writer->buf->at + writer->buf->len));
+    size_t len = writer->to == NULL ? 0
+                                    : (size_t)(writer->to - (writer->buf->at + writer->buf->len));
     writer->buf->len += len;
     writer->stats.bytes += len;
-    if (writer->sink == NULL || len == 0) {
-        return 0;
-    }
-    int rc = writer->sink(writer->arg, tly_buf_text(writer->buf));
-    tly_buf_clear(writer->buf);
-    return rc;
 }
 
 static int room_make(struct writer *writer, size_t need)
 {
-    int rc = writer->to == NULL ? 0 : written_flush(writer);
-    if (writer->sink != NULL && need < BLOCK_BYTES) {
-        need = BLOCK_BYTES;
-    }
-    if (rc == 0) {
-        rc = tly_buf_reserve(writer->buf, need, &writer->to);
-    }
+    written_count(writer);
+    int rc = tly_buf_reserve(writer->buf, need, &writer->to);
     if (rc < 0) {
         return rc;
     }
@@ -423,13 +419,20 @@ static int group_begin(struct writer *writer, size_t index, uint16_t id)
     return group_write(writer, index, last, id);
 }
 
-static int family_write(struct writer *writer, uint16_t id)
+static bool has(const struct writer *writer, size_t bytes)
+{
+    return writer->to != NULL && (size_t)(writer->to - writer->buf->at) >= bytes;
+}
+
+/* Writes the family from `index` on, up to its end or until the buffer has `enough` bytes. */
+static int family_write(struct writer *writer, size_t enough)
 {
     const struct tly_exposition *exposition = writer->exposition;
+    const uint16_t id = writer->id;
     writer->family = &tly_families[id];
     writer->name = tly_text_of(writer->family->name);
-    bool headed = false;
-    for (size_t i = 0; i < exposition->cursor_count; i++) {
+    for (; writer->index < exposition->cursor_count; writer->index++) {
+        size_t i = writer->index;
         if (writer->next[i] != id) {
             continue;
         }
@@ -437,8 +440,11 @@ static int family_write(struct writer *writer, uint16_t id)
             cursor_advance(writer, i, family_end(&exposition->cursors[i]));
             continue;
         }
-        int rc = headed ? 0 : head_write(writer);
-        headed = true;
+        if (has(writer, enough)) {
+            return 0;
+        }
+        int rc = writer->headed ? 0 : head_write(writer);
+        writer->headed = true;
         if (rc == 0) {
             rc = group_begin(writer, i, id);
         }
@@ -446,33 +452,36 @@ static int family_write(struct writer *writer, uint16_t id)
             return rc;
         }
     }
+    writer->id++;
+    writer->index = 0;
+    writer->headed = false;
     return 0;
 }
 
-static int all_write(struct writer *writer)
+/* Writes until the buffer has `enough` bytes, or to the end. */
+static int some_write(struct writer *writer, size_t enough)
 {
-    for (unsigned id = 0; id < TLY_FAMILY_COUNT; id++) {
-        int rc = family_write(writer, (uint16_t)id);
-        if (rc < 0) {
-            return rc;
-        }
+    int rc = 0;
+    while (rc == 0 && writer->id < TLY_FAMILY_COUNT && !has(writer, enough)) {
+        rc = family_write(writer, enough);
     }
-    if (writer->openmetrics) {
+    if (rc == 0 && writer->id == TLY_FAMILY_COUNT && !writer->ended) {
         static const char eof[] = "# EOF\n";
-        int rc = room(writer, sizeof(eof));
-        if (rc < 0) {
-            return rc;
+        rc = writer->openmetrics ? room(writer, sizeof(eof)) : 0;
+        if (rc == 0 && writer->openmetrics) {
+            writer->to = string_write(writer->to, eof);
         }
-        writer->to = string_write(writer->to, eof);
+        writer->ended = rc == 0;
     }
-    return writer->to == NULL ? 0 : written_flush(writer);
+    written_count(writer);
+    return rc;
 }
 
-/* Both ways to write: `writer` says where to. */
-static int exposition_write(struct writer *writer, enum tly_exposition_format format,
-                            struct tly_exposition_stats *ret_stats)
+/* Sets a writer to the beginning; its `next` is to be freed. */
+static int writer_begin(struct writer *writer, struct tly_exposition *exposition,
+                        enum tly_exposition_format format, struct tly_buf *buf)
 {
-    struct tly_exposition *exposition = writer->exposition;
+    *writer = (struct writer){.exposition = exposition, .buf = buf};
     int rc = rows_group(exposition);
     if (rc < 0) {
         return rc;
@@ -489,34 +498,99 @@ static int exposition_write(struct writer *writer, enum tly_exposition_format fo
         cursor->end = cursor->at + tly_sample_set_count(cursor->set);
         writer->next[i] = cursor->at->family;
     }
-    rc = all_write(writer);
-    free(writer->next);
-    if (rc == 0 && ret_stats != NULL) {
-        *ret_stats = writer->stats;
-    }
-    return rc;
+    return 0;
 }
 
 int tly_exposition_write(struct tly_exposition *exposition, enum tly_exposition_format format,
                          struct tly_buf *buf, struct tly_exposition_stats *ret_stats)
 {
-    struct writer writer = {.exposition = exposition, .buf = buf};
+    struct writer writer;
     size_t start = buf->len;
-    int rc = exposition_write(&writer, format, ret_stats);
+    int rc = writer_begin(&writer, exposition, format, buf);
+    if (rc == 0) {
+        rc = some_write(&writer, SIZE_MAX);
+    }
+    free(writer.next);
     if (rc < 0) {
         buf->len = start;
+    } else if (ret_stats != NULL) {
+        *ret_stats = writer.stats;
     }
     return rc;
+}
+
+/* ---- in blocks ---- */
+
+struct tly_exposition_blocks {
+    struct writer writer;
+    struct tly_buf block;
+};
+
+int tly_exposition_blocks_new(struct tly_exposition *exposition, enum tly_exposition_format format,
+                              struct tly_exposition_blocks **ret_blocks)
+{
+    struct tly_exposition_blocks *blocks = calloc(1, sizeof(*blocks));
+    if (blocks == NULL) {
+        return -ENOMEM;
+    }
+    tly_buf_init(&blocks->block, SIZE_MAX); /* no longer than one container's samples of a family */
+    int rc = writer_begin(&blocks->writer, exposition, format, &blocks->block);
+    if (rc < 0) {
+        tly_exposition_blocks_free(blocks);
+        return rc;
+    }
+    *ret_blocks = blocks;
+    return 0;
+}
+
+void tly_exposition_blocks_free(struct tly_exposition_blocks *blocks)
+{
+    if (blocks != NULL) {
+        free(blocks->writer.next);
+        tly_buf_done(&blocks->block);
+        free(blocks);
+    }
+}
+
+int tly_exposition_blocks_next(struct tly_exposition_blocks *blocks, struct tly_text *ret_block)
+{
+    tly_buf_clear(&blocks->block);
+    blocks->writer.to = NULL; /* what stood there has been counted */
+    int rc = room_make(&blocks->writer, BLOCK_ROOM_BYTES);
+    if (rc == 0) {
+        rc = some_write(&blocks->writer, BLOCK_BYTES);
+    }
+    if (rc == 0) {
+        *ret_block = tly_buf_text(&blocks->block);
+    }
+    return rc;
+}
+
+const struct tly_exposition_stats *
+tly_exposition_blocks_stats(const struct tly_exposition_blocks *blocks)
+{
+    return &blocks->writer.stats;
 }
 
 int tly_exposition_stream(struct tly_exposition *exposition, enum tly_exposition_format format,
                           int (*sink)(void *arg, struct tly_text block), void *arg,
                           struct tly_exposition_stats *ret_stats)
 {
-    struct tly_buf block;
-    tly_buf_init(&block, SIZE_MAX); /* no longer than the longest line */
-    struct writer writer = {.exposition = exposition, .buf = &block, .sink = sink, .arg = arg};
-    int rc = exposition_write(&writer, format, ret_stats);
-    tly_buf_done(&block);
+    struct tly_exposition_blocks *blocks = NULL;
+    struct tly_text block = {NULL, 0};
+    int rc = tly_exposition_blocks_new(exposition, format, &blocks);
+    if (rc < 0) {
+        return rc;
+    }
+    do {
+        rc = tly_exposition_blocks_next(blocks, &block);
+        if (rc == 0 && block.len > 0) {
+            rc = sink(arg, block);
+        }
+    } while (rc == 0 && block.len > 0);
+    if (rc == 0 && ret_stats != NULL) {
+        *ret_stats = *tly_exposition_blocks_stats(blocks);
+    }
+    tly_exposition_blocks_free(blocks);
     return rc;
 }

@@ -61,8 +61,21 @@ int tly_exposition_add(struct tly_exposition *exposition, struct tly_text labels
 int tly_exposition_write(struct tly_exposition *exposition, enum tly_exposition_format format,
                          struct tly_buf *buf, struct tly_exposition_stats *ret_stats) TLY_CHECK;
 
-/* Hands the text over in blocks of whole lines, for compressing or sending it without ever holding
- * all of it. -ENOMEM, or the first negative number that `sink` returned, which ends it. */
+/* Makes the text in blocks of whole lines, for compressing or sending it without ever holding all
+ * of it; one at a time of an exposition. -ENOMEM. */
+struct tly_exposition_blocks; /* opaque */
+int tly_exposition_blocks_new(struct tly_exposition *exposition, enum tly_exposition_format format,
+                              struct tly_exposition_blocks **ret_blocks) TLY_CHECK;
+/* The next block, borrowed until the next call; empty after the last one. */
+int tly_exposition_blocks_next(struct tly_exposition_blocks *blocks,
+                               struct tly_text *ret_block) TLY_CHECK;
+/* Of the blocks so far; borrowed. */
+const struct tly_exposition_stats *
+tly_exposition_blocks_stats(const struct tly_exposition_blocks *blocks);
+void tly_exposition_blocks_free(struct tly_exposition_blocks *blocks); /* NULL is fine */
+
+/* Hands one block after the other to `sink`. -ENOMEM, or the first negative number that `sink`
+ * returned, which ends it. */
 int tly_exposition_stream(struct tly_exposition *exposition, enum tly_exposition_format format,
                           int (*sink)(void *arg, struct tly_text block), void *arg,
                           struct tly_exposition_stats *ret_stats) TLY_CHECK;

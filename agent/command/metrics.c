@@ -16,9 +16,7 @@
 
 #define TIMEOUT_DEFAULT_MS 10000
 /* Collectors do not say when they become ready; asking is cheap. */
-#define POLL_MS 20
-/* Ten thousand containers with two hundred samples of a hundred and fifty bytes each. */
-#define TEXT_BYTES_MAX    ((size_t)1 << 30)
+#define POLL_MS           20
 #define MISSING_BYTES_MAX 4096
 
 struct collection {
@@ -38,24 +36,25 @@ static void stopped(void *arg, bool clean)
     tly_loop_stop(collection->loop);
 }
 
+static int block_print(void *arg, struct tly_text block)
+{
+    (void)arg;
+    (void)fwrite(block.at, 1, block.len, stdout); /* tly_command_finish looks */
+    return 0;
+}
+
 static int print_snapshot(struct collection *collection, const struct tly_snapshot *snapshot)
 {
     struct tly_exposition exposition;
-    struct tly_buf buf;
     tly_exposition_init(&exposition);
-    tly_buf_init(&buf, TEXT_BYTES_MAX);
     int rc = 0;
     for (size_t i = 0; i < snapshot->count && rc == 0; i++) {
         rc = tly_exposition_add(&exposition, snapshot->rows[i].labels, snapshot->rows[i].sets,
                                 snapshot->slots);
     }
     if (rc == 0) {
-        rc = tly_exposition_write(&exposition, TLY_EXPOSITION_TEXT_0_0_4, &buf, NULL);
+        rc = tly_exposition_stream(&exposition, TLY_EXPOSITION_TEXT_0_0_4, block_print, NULL, NULL);
     }
-    if (rc == 0) {
-        (void)fwrite(buf.at, 1, buf.len, stdout); /* tly_command_finish looks */
-    }
-    tly_buf_done(&buf);
     tly_exposition_done(&exposition);
     return rc < 0 ? tly_command_fail(collection->command, "cannot write the metrics: %s",
                                      tly_error_name(rc))

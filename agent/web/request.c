@@ -153,15 +153,20 @@ static bool policy_headers_add(const struct tly_web_policy *policy, struct MHD_R
 }
 
 /* NULL when memory is out; the bytes are freed then. */
-static struct MHD_Response *response_new(const struct tly_http_request *request,
-                                         const char *content_type, char *bytes, size_t len)
+static struct MHD_Response *bytes_response(char *bytes, size_t len)
 {
     struct MHD_Response *response = MHD_create_response_from_buffer(len, bytes,
                                                                     MHD_RESPMEM_MUST_FREE);
     if (response == NULL) {
         free(bytes);
-        return NULL;
     }
+    return response;
+}
+
+/* False when memory is out. */
+static bool headers_add(const struct tly_http_request *request, const char *content_type,
+                        struct MHD_Response *response)
+{
     const struct tly_web *web = request->web;
     bool ok = policy_headers_add(web->policy, response);
     if (content_type != NULL) {
@@ -176,11 +181,7 @@ static struct MHD_Response *response_new(const struct tly_http_request *request,
         ok = ok && (policy_sets(web->policy, header->name) ||
                     MHD_add_response_header(response, header->name, header->value) == MHD_YES);
     }
-    if (!ok) {
-        MHD_destroy_response(response);
-        return NULL;
-    }
-    return response;
+    return ok;
 }
 
 static void answer_count(struct tly_web *web, unsigned status)
@@ -202,6 +203,36 @@ static void resume(struct tly_http_request *request)
     }
 }
 
+/* Lets the daemon send the response; NULL: memory is out, and the connection is closed. */
+static void answer(struct tly_http_request *request, unsigned status, const char *content_type,
+                   struct MHD_Response *response, size_t len)
+{
+    struct tly_web *web = request->web;
+    if (response != NULL && !headers_add(request, content_type, response)) {
+        MHD_destroy_response(response);
+        response = NULL;
+    }
+    request->status = status;
+    request->response = response;
+    if (response == NULL) {
+        request->cut = true;
+    } else {
+        request->connection->answer_bytes = len;
+        web->answer_bytes += len;
+    }
+    tly_web_connection_enter(request->connection, TLY_WEB_SENDING);
+    resume(request);
+}
+
+static void answer_busy(struct tly_http_request *request)
+{
+    static const char busy[] = "too many answers are being sent\n";
+    char *bytes = strdup(busy);
+    size_t len = bytes == NULL ? 0 : strlen(busy);
+    answer(request, MHD_HTTP_SERVICE_UNAVAILABLE, "text/plain; charset=utf-8",
+           bytes_response(bytes, len), len);
+}
+
 void tly_http_answer(struct tly_http_request *request, unsigned status, const char *content_type,
                      struct tly_buf *body)
 {
@@ -212,27 +243,29 @@ void tly_http_answer(struct tly_http_request *request, unsigned status, const ch
     if (request->mhd == NULL) {
         free(bytes);
         request_free(request);
-        return;
-    }
-    struct tly_web *web = request->web;
-    if (!tly_web_answer_fits(web, len)) {
-        static const char busy[] = "too many answers are being sent\n";
+    } else if (!tly_web_answer_fits(request->web, len)) {
         free(bytes);
-        bytes = strdup(busy);
-        len = bytes == NULL ? 0 : strlen(busy);
-        status = MHD_HTTP_SERVICE_UNAVAILABLE;
-        content_type = "text/plain; charset=utf-8";
-    }
-    request->status = status;
-    request->response = response_new(request, content_type, bytes, len);
-    if (request->response == NULL) {
-        request->cut = true;
+        answer_busy(request);
     } else {
-        request->connection->answer_bytes = len;
-        web->answer_bytes += len;
+        answer(request, status, content_type, bytes_response(bytes, len), len);
     }
-    tly_web_connection_enter(request->connection, TLY_WEB_SENDING);
-    resume(request);
+}
+
+void tly_http_answer_from(struct tly_http_request *request, unsigned status,
+                          const char *content_type, size_t len,
+                          const struct tly_http_source *source)
+{
+    assert(!request->answered);
+    request->answered = true;
+    if (request->mhd == NULL) {
+        source->done(source->arg);
+        request_free(request);
+    } else if (!tly_web_answer_fits(request->web, len)) {
+        source->done(source->arg);
+        answer_busy(request);
+    } else {
+        answer(request, status, content_type, tly_web_source_response(source, len), len);
+    }
 }
 
 void tly_web_request_cut(struct tly_http_request *request)

@@ -9,6 +9,7 @@
 #include "agent/base/error.h"
 #include "agent/base/text.h"
 
+#include <stddef.h>
 #include <stdint.h>
 
 struct tly_http_request; /* opaque; lives until it is answered */
@@ -29,6 +30,22 @@ int tly_http_answer_header(struct tly_http_request *request, const char *name,
  * The request is gone afterwards. A client that has left meanwhile does no harm. */
 void tly_http_answer(struct tly_http_request *request, unsigned status, const char *content_type,
                      struct tly_buf *body);
+
+/* The text of an answer, made while it is sent. Called on the loop's thread. */
+struct tly_http_source {
+    /* The next bytes, borrowed until the next call; never empty before the whole length was given.
+     * A negative number breaks the answer off. Microseconds: the loop waits for it. */
+    int (*next)(void *arg, struct tly_text *ret_block);
+    void (*done)(
+        void *arg); /* once, when nothing more is wanted, maybe from inside the answering */
+    void *arg;
+};
+
+/* Answers once, with `len` bytes from the source, which is copied. Otherwise like tly_http_answer;
+ * a HEAD request, or a client that leaves, may want nothing of it. */
+void tly_http_answer_from(struct tly_http_request *request, unsigned status,
+                          const char *content_type, size_t len,
+                          const struct tly_http_source *source);
 
 typedef void (*tly_route_fn)(void *self, struct tly_http_request *request);
 

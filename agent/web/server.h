@@ -221,6 +221,12 @@ void tly_web_notify_completed(void *cls, struct MHD_Connection *mhd, void **cont
 /* Takes the request's connection away: whoever handles it may still answer, for nobody. */
 void tly_web_request_cut(struct tly_http_request *request);
 
+/* ---- source.c ---- */
+
+/* The body of an answer that comes from a source; NULL when memory is out, and the source is done
+ * with. */
+struct MHD_Response *tly_web_source_response(const struct tly_http_source *source, size_t len);
+
 /* ---- containers.c ---- */
 
 struct tly_web_api; /* what requests under way share; counted */

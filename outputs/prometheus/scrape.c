@@ -1,6 +1,8 @@
 /*
  * A scrape: ask for fresh readings, wait for them as long as the scraper's patience allows, take a
- * snapshot, write it on a worker, answer. What is not read by then is left out and counted. Scrapes
+ * snapshot, write it on a worker, answer. Compressed, the whole answer is made there; uncompressed
+ * it is only measured there, and written once more, block by block, as the client takes it, so that
+ * tens of megabytes are never held. What is not read by then is left out and counted. Scrapes
  * may overlap; those that come while readings are under way share them. The loop never waits: a
  * slow collector costs its own samples, a slow scraper only its own connection.
  */
@@ -37,6 +39,13 @@
 /* The fastest: level 6 takes three times as long for a body a third smaller. */
 #define GZIP_LEVEL 1
 
+/* What is being written, and how far; outlives the scrape while a client takes it. */
+struct rendering {
+    struct tly_snapshot *snapshot;
+    struct tly_exposition exposition;
+    struct tly_exposition_blocks *blocks; /* for a client that takes it uncompressed */
+};
+
 struct tly_scrape {
     TAILQ_ENTRY(tly_scrape) link;
     struct tly_prometheus *prometheus; /* NULL: answered, only the refresh calls back yet */
@@ -52,13 +61,38 @@ struct tly_scrape {
     uint32_t late; /* slots whose readings did not come in time, as bits */
 
     /* The worker's, while it renders. */
-    struct tly_snapshot *snapshot;
-    struct tly_buf body;
+    struct rendering *rendering;
+    struct tly_buf body; /* compressed */
     struct tly_exposition_stats stats;
     size_t left_out; /* samples, at the bound */
     int64_t render_ns;
     int rc;
 };
+
+static struct rendering *rendering_new(struct tly_inventory *inventory)
+{
+    struct rendering *rendering = calloc(1, sizeof(*rendering));
+    if (rendering != NULL) {
+        tly_exposition_init(&rendering->exposition);
+        rendering->snapshot = tly_inventory_snapshot(inventory);
+    }
+    if (rendering != NULL && rendering->snapshot == NULL) {
+        free(rendering);
+        return NULL;
+    }
+    return rendering;
+}
+
+static void rendering_free(void *arg)
+{
+    struct rendering *rendering = arg;
+    if (rendering != NULL) {
+        tly_exposition_blocks_free(rendering->blocks);
+        tly_exposition_done(&rendering->exposition);
+        tly_snapshot_unref(rendering->snapshot);
+        free(rendering);
+    }
+}
 
 /* The request was answered; the memory stays as long as the refresh may call back. */
 static void scrape_end(struct tly_scrape *scrape)
@@ -66,8 +100,8 @@ static void scrape_end(struct tly_scrape *scrape)
     struct tly_prometheus *prometheus = scrape->prometheus;
     tly_timer_free(scrape->deadline);
     scrape->deadline = NULL;
-    tly_snapshot_unref(scrape->snapshot);
-    scrape->snapshot = NULL;
+    rendering_free(scrape->rendering);
+    scrape->rendering = NULL;
     tly_buf_done(&scrape->body);
     scrape->request = NULL;
     prometheus->count--;
@@ -109,8 +143,9 @@ static int gzip_sink(void *arg, struct tly_text block)
     return tly_gzip_add(arg, block);
 }
 
-static int render_gzip(struct tly_scrape *scrape, struct tly_exposition *exposition)
+static int render_gzip(struct tly_scrape *scrape)
 {
+    struct tly_exposition *exposition = &scrape->rendering->exposition;
     struct tly_gzip *gzip;
     int rc = tly_gzip_new(&scrape->body, GZIP_LEVEL, &gzip);
     if (rc < 0) {
@@ -122,6 +157,24 @@ static int render_gzip(struct tly_scrape *scrape, struct tly_exposition *exposit
     }
     tly_gzip_free(gzip);
     return rc;
+}
+
+static int measure_sink(void *arg, struct tly_text block)
+{
+    (void)arg;
+    (void)block;
+    return 0; /* the writer counts */
+}
+
+/* Once for its length, then from the beginning for who takes it. */
+static int render_plain(struct tly_scrape *scrape)
+{
+    struct rendering *rendering = scrape->rendering;
+    int rc = tly_exposition_stream(&rendering->exposition, scrape->format, measure_sink, NULL,
+                                   &scrape->stats);
+    return rc < 0 ? rc
+                  : tly_exposition_blocks_new(&rendering->exposition, scrape->format,
+                                              &rendering->blocks);
 }
 
 /* Adds the row's sets, without those that are late: what they held is no reading of this scrape. */
@@ -149,9 +202,10 @@ static size_t row_samples(const struct tly_snapshot_row *row, size_t slots)
 
 /* The rows, up to the bound of samples: a container is left out as a whole, so that no sum over its
  * families is wrong, and the same ones in every scrape; the host and the agent never are. */
-static int rows_add(struct tly_scrape *scrape, struct tly_exposition *exposition)
+static int rows_add(struct tly_scrape *scrape)
 {
-    const struct tly_snapshot *snapshot = scrape->snapshot;
+    struct tly_exposition *exposition = &scrape->rendering->exposition;
+    const struct tly_snapshot *snapshot = scrape->rendering->snapshot;
     size_t max = scrape->prometheus->samples_max;
     size_t room = max == 0 ? SIZE_MAX : max;
     int rc = 0;
@@ -178,19 +232,38 @@ static void render(void *arg)
 {
     struct tly_scrape *scrape = arg;
     int64_t start_ns = tly_clock_monotonic_ns();
-    struct tly_exposition exposition;
-    tly_exposition_init(&exposition);
-    _Static_assert(sizeof(exposition.hidden) == sizeof(scrape->selection.hidden), "one per family");
-    memcpy(exposition.hidden, scrape->selection.hidden, sizeof(exposition.hidden));
-    int rc = rows_add(scrape, &exposition);
+    bool *hidden = scrape->rendering->exposition.hidden;
+    memcpy(hidden, scrape->selection.hidden, sizeof(scrape->selection.hidden));
+    int rc = rows_add(scrape);
     if (rc == 0) {
-        rc = scrape->gzip
-                 ? render_gzip(scrape, &exposition)
-                 : tly_exposition_write(&exposition, scrape->format, &scrape->body, &scrape->stats);
+        rc = scrape->gzip ? render_gzip(scrape) : render_plain(scrape);
     }
-    tly_exposition_done(&exposition);
+    if (scrape->gzip || rc < 0) {
+        rendering_free(
+            scrape->rendering); /* here rather than on the loop: it is thousands of sets */
+        scrape->rendering = NULL;
+    }
     scrape->rc = rc;
     scrape->render_ns = tly_clock_monotonic_ns() - start_ns;
+}
+
+static int block_next(void *arg, struct tly_text *ret_block)
+{
+    struct rendering *rendering = arg;
+    return tly_exposition_blocks_next(rendering->blocks, ret_block);
+}
+
+static void answer(struct tly_scrape *scrape)
+{
+    const char *type = tly_exposition_content_types[scrape->format];
+    if (scrape->gzip) {
+        tly_http_answer(scrape->request, HTTP_OK, type, &scrape->body);
+        return;
+    }
+    const struct tly_http_source source = {
+        .next = block_next, .done = rendering_free, .arg = scrape->rendering};
+    scrape->rendering = NULL; /* the source's */
+    tly_http_answer_from(scrape->request, HTTP_OK, type, scrape->stats.bytes, &source);
 }
 
 static void queue_work_off(struct tly_prometheus *prometheus);
@@ -228,8 +301,7 @@ static void rendered(void *arg)
         prometheus->left_out += scrape->left_out;
         prometheus->last_render_ns = scrape->render_ns;
         prometheus->last_duration_ns = tly_clock_monotonic_ns() - scrape->start_ns;
-        tly_http_answer(scrape->request, HTTP_OK, tly_exposition_content_types[scrape->format],
-                        &scrape->body);
+        answer(scrape);
         scrape_end(scrape);
     }
     queue_work_off(prometheus);
@@ -241,8 +313,8 @@ static void queue_work_off(struct tly_prometheus *prometheus)
     while (prometheus->rendering < RENDERING_MAX && !TAILQ_EMPTY(&prometheus->queued)) {
         struct tly_scrape *scrape = TAILQ_FIRST(&prometheus->queued);
         TAILQ_REMOVE(&prometheus->queued, scrape, link);
-        scrape->snapshot = tly_inventory_snapshot(prometheus->inventory);
-        if (scrape->snapshot == NULL ||
+        scrape->rendering = rendering_new(prometheus->inventory);
+        if (scrape->rendering == NULL ||
             tly_worker_submit(prometheus->loop, render, rendered, scrape) < 0) {
             scrape_fail(scrape, HTTP_UNAVAILABLE, "out of memory\n");
             continue;

@@ -1,10 +1,11 @@
 /*
  * The server under test, with a few routes: /echo tells what it saw, /hold keeps the request, /big
- * sends many bytes, /tree/ and all below it answers.
+ * sends many bytes, /made makes them while it sends, /tree/ and all below it answers.
  */
 #include "tests/unit/web/fixture.h"
 #include "tests/unit/unit.h"
 
+#include <errno.h>
 #include <string.h>
 
 #define ECHO_MAX 8192
@@ -52,12 +53,40 @@ static void big_handle(void *self, struct tly_http_request *request)
     tly_buf_done(&body);
 }
 
+/* Blocks of MADE_BLOCK bytes, each of one letter, the next one of the next. */
+static int made_next(void *arg, struct tly_text *ret_block)
+{
+    struct fixture *fixture = arg;
+    static char block[MADE_BLOCK];
+    memset(block, 'a' + (int)(fixture->made_blocks++ % 26), sizeof(block));
+    if (fixture->made_blocks == fixture->made_breaks_at) {
+        return -ENOMEM;
+    }
+    *ret_block = (struct tly_text){block, sizeof(block)};
+    return 0;
+}
+
+static void made_done(void *arg)
+{
+    struct fixture *fixture = arg;
+    fixture->made_done++;
+}
+
+static void made_handle(void *self, struct tly_http_request *request)
+{
+    struct fixture *fixture = self;
+    const struct tly_http_source source = {.next = made_next, .done = made_done, .arg = fixture};
+    fixture->made_blocks = 0;
+    tly_http_answer_from(request, 200, "text/plain", fixture->body_len, &source);
+}
+
 static const struct tly_route routes[] = {
     {.path = "/echo", .handle = echo_handle, .title = "Echo <&\">"},
     {.path = "/tree/*", .handle = echo_handle},
     {.path = "/tree/branch/*", .handle = big_handle},
     {.path = "/hold", .handle = hold_handle},
     {.path = "/big", .handle = big_handle},
+    {.path = "/made", .handle = made_handle},
 };
 
 void fixture_new(struct fixture *fixture, int64_t connections_max)

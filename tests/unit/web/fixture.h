@@ -11,6 +11,8 @@
 #define REPLIES 8
 #define CLIENTS 256
 
+#define MADE_BLOCK 50000
+
 struct fixture {
     struct tly_loop *loop;
     struct tly_web *web;
@@ -20,7 +22,11 @@ struct fixture {
     bool ok[CLIENTS];
     struct tly_http_request *held[CLIENTS]; /* what the route /hold left unanswered */
     size_t held_count;
-    size_t body_len; /* what the route /big sends */
+    size_t body_len; /* what the routes /big and /made send */
+    /* Of the route /made. */
+    size_t made_blocks;    /* so far */
+    size_t made_breaks_at; /* the block that can't be made; 0: all can */
+    size_t made_done;      /* answers that came to their end */
     void (*script)(struct fixture *fixture);
 };
 

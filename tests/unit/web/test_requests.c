@@ -152,6 +152,96 @@ static void test_head(void **state)
     assert_true(fixture.ok[0]);
 }
 
+/* ---- answers that are made while they are sent ---- */
+
+#define MADE      "GET /made HTTP/1.1\r\nHost: x\r\n\r\n"
+#define MADE_MANY ((size_t)64 << 20) /* far more than the buffers of both sockets take */
+
+static void ask_made(struct fixture *f)
+{
+    int fd = http_connect(f->port);
+    (void)http_send_text(fd, "HEAD /made HTTP/1.1\r\nHost: x\r\n\r\n");
+    f->ok[0] = http_read(fd, &f->replies[0], true);
+    (void)http_send_text(fd, MADE);
+    f->ok[1] = http_read(fd, &f->replies[1], false);
+    f->ok[2] = http_send_text(fd, "GET /-/healthy HTTP/1.1\r\n" CLOSE) &&
+               http_read(fd, &f->replies[2], false);
+    close(fd);
+}
+
+static void test_made(void **state)
+{
+    (void)state;
+    fixture.body_len = 40 * MADE_BLOCK + 7;
+    run(&fixture, ask_made);
+    assert_true(fixture.ok[0] && fixture.ok[1] && fixture.ok[2]);
+    assert_string_equal(header(0, "Content-Length"), "2000007");
+    assert_int_equal(fixture.replies[1].status, 200);
+    assert_int_equal(fixture.replies[1].body_len, fixture.body_len);
+    for (size_t i = 0; i < fixture.body_len; i++) {
+        assert_int_equal(fixture.replies[1].body[i], 'a' + (int)(i / MADE_BLOCK % 26));
+    }
+    assert_int_equal(fixture.made_blocks, 41);
+    assert_int_equal(fixture.made_done, 2); /* that of HEAD, too */
+    assert_int_equal(fixture.web->answer_bytes, 0);
+}
+
+static void ask_made_and_read_nothing(struct fixture *f)
+{
+    f->fds[0] = http_connect(f->port);
+    f->ok[0] = http_send_text(f->fds[0], MADE);
+    f->ok[1] = http_ask(f->port, "GET /-/healthy HTTP/1.1\r\n" CLOSE, &f->replies[0]);
+}
+
+static void leave(struct fixture *f)
+{
+    close(f->fds[0]);
+}
+
+static void ask_healthy(struct fixture *f)
+{
+    f->ok[2] = http_ask(f->port, "GET /-/healthy HTTP/1.1\r\n" CLOSE, &f->replies[1]);
+}
+
+/* No more is made than the client takes, and others are served between two blocks. */
+static void test_made_for_nobody(void **state)
+{
+    (void)state;
+    fixture.body_len = MADE_MANY;
+    run(&fixture, ask_made_and_read_nothing);
+    assert_true(fixture.ok[0] && fixture.ok[1]);
+    assert_true(fixture.made_blocks > 0);
+    assert_true(fixture.made_blocks * MADE_BLOCK < MADE_MANY / 2);
+    assert_int_equal(fixture.made_done, 0);
+    run(&fixture, leave);
+    while (fixture.made_done == 0) {
+        run(&fixture, ask_healthy);
+        assert_true(fixture.ok[2]);
+    }
+    assert_int_equal(fixture.web->answer_bytes, 0);
+}
+
+static void ask_made_broken(struct fixture *f)
+{
+    f->fds[0] = http_connect(f->port);
+    (void)http_send_text(f->fds[0], MADE);
+    f->ok[0] = http_read(f->fds[0], &f->replies[0], false);
+    f->ok[1] = http_is_closed(f->fds[0]);
+    close(f->fds[0]);
+}
+
+/* An answer that can't be made to its end is never taken for a whole one. */
+static void test_made_broken(void **state)
+{
+    (void)state;
+    fixture.body_len = 10 * MADE_BLOCK;
+    fixture.made_breaks_at = 5;
+    run(&fixture, ask_made_broken);
+    assert_false(fixture.ok[0]);
+    assert_true(fixture.ok[1]);
+    assert_int_equal(fixture.made_done, 1);
+}
+
 static void ask_keep_alive(struct fixture *f)
 {
     int fd = http_connect(f->port);
@@ -319,6 +409,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_routes, setup, teardown),
         cmocka_unit_test_setup_teardown(test_withdrawn, setup, teardown),
         cmocka_unit_test_setup_teardown(test_head, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_made, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_made_for_nobody, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_made_broken, setup, teardown),
         cmocka_unit_test_setup_teardown(test_keep_alive, setup, teardown),
         cmocka_unit_test_setup_teardown(test_methods, setup, teardown),
         cmocka_unit_test_setup_teardown(test_malformed, setup, teardown),
