@@ -6,8 +6,10 @@
  * thread, median of the rounds.
  *
  * usage: bench_collect [MOST_TIMES [CONTAINERS…]]
+ *        bench_collect --make FOLDER CONTAINERS
  * With MOST_TIMES, fails above that many times the floor on the kernel's cgroups, or where ten
- * times the containers cost much more than ten times as much.
+ * times the containers cost much more than ten times as much. With --make, only makes the tree of
+ * plain files, for programs that measure the agent as a whole.
  */
 #include "agent/base/clock.h"
 #include "agent/base/file.h"
@@ -382,8 +384,19 @@ static void plain_place(struct place *place)
     (void)snprintf(place->path, sizeof(place->path), "%s/tally-bench-%d", folder, getpid());
 }
 
+static int make_only(const char *folder, const char *count)
+{
+    struct place place = {.plain = true};
+    (void)snprintf(place.path, sizeof(place.path), "%s", folder);
+    place_fill(&place, strtoul(count, NULL, 10));
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
+    if (argc == 4 && strcmp(argv[1], "--make") == 0) {
+        return make_only(argv[2], argv[3]);
+    }
     size_t sizes[SIZES_MAX] = {1000, 10000};
     size_t size_count = argc > 2 ? 0 : 2;
     double most = argc > 1 ? strtod(argv[1], NULL) : 0;
