@@ -147,6 +147,31 @@ def build(run, kind):
     return Verdict(passed=1)
 
 
+def package_folder():
+    return os.path.join(ROOT, BUILDS, "package")
+
+
+def build_package(run):
+    """The Debian package, unless nothing has changed since it was built."""
+    folder = package_folder()
+    built = max((os.path.getmtime(path)
+                 for path in glob.glob(os.path.join(folder, "tallyman_*.deb"))), default=0)
+    if not built or built < newest_source():
+        shutil.rmtree(folder, ignore_errors=True)
+        run.command(["tools/build-package", "--no-tests", folder])
+    return Verdict(passed=1)
+
+
+def newest_source():
+    """When a file that goes into the package was written last."""
+    newest = 0
+    for top, folders, names in os.walk(ROOT):
+        folders[:] = [name for name in folders if name not in (".git", "__pycache__", "tests") and
+                      not (top == ROOT and name.startswith("build"))]
+        newest = max([newest, *(os.lstat(os.path.join(top, name)).st_mtime for name in names)])
+    return newest
+
+
 def agent(kind):
     return os.path.join(ROOT, BUILDS, kind, "agent", "tallyman")
 
@@ -290,7 +315,7 @@ def symbols_gate(run):
 def shell_gate(run):
     scripts = ["check", "quickstart", ".ci/run", "tools/generate-docs", "tools/install-packages",
                "deploy/install-configuration.sh", "deploy/container/make-root.sh",
-               "deploy/completions/tallyman.bash"]
+               "deploy/completions/tallyman.bash", "deploy/debian/postrm", "tools/build-package"]
     scripts += sorted(os.path.relpath(path, ROOT)
                       for path in glob.glob(os.path.join(ROOT, "tests", "**", "*.sh"),
                                             recursive=True))
@@ -387,6 +412,11 @@ STEPS = [
          lambda run: python_tests(run, as_root(python(
              "tests/engine/run.py", "--agent", agent("gcc"), "--asan-agent", agent("clang")))),
          ["build-gcc", "build-clang"]),
+    Step("build-package", "the Debian package, as tools/build-package makes it", build_package),
+    Step("package", "the Debian package: lintian, a fresh Debian, its removal",
+         lambda run: python_tests(run, as_root(python("tests/package/run.py", "--packages",
+                                                      package_folder()))),
+         ["build-package"]),
     Step("vm", "a VM: a kernel with every cgroup v2 controller, the service under systemd",
          lambda run: python_tests(run, as_root(python(
              "tests/vm/run.py", "--build", os.path.join(ROOT, BUILDS, "gcc"),

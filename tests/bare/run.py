@@ -12,7 +12,6 @@ import pathlib
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -22,40 +21,13 @@ HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 sys.path.insert(0, str(HERE.parent))
 
+import chroot  # noqa: E402
 import runner  # noqa: E402
 
-INSIDE = "TALLYMAN_TEST_NAMESPACE"
 USER = "visitor"
 PROJECT = "srv/tallyman"  # first root's, later the user's, so that what is built serves both
 SECONDS_MAX = 600
 BARE = None  # the chroot, once it is made
-
-
-def enter():
-    """Runs this program again in its own mount and process namespaces: with it end its mounts and
-    whatever it started."""
-    if os.environ.get(INSIDE) == "1":
-        return
-    os.environ[INSIDE] = "1"
-    os.execvp("unshare", ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc",
-                          "--propagation", "private", sys.executable, *sys.argv])
-
-
-def make_chroot(path, suite):
-    subprocess.run(["mmdebstrap", "--quiet", "--variant=minbase", suite, path],
-                   check=True, stdin=subprocess.DEVNULL)
-    shutil.copy("/etc/resolv.conf", path / "etc/resolv.conf")
-    # An installer writes this one, a chroot has none; sudo and "localhost" need it.
-    (path / "etc/hosts").write_text(f"127.0.0.1 localhost {socket.gethostname()}\n"
-                                    "::1 localhost\n")
-    # As on any machine, / is a mount, and there are terminals and memory to share.
-    subprocess.run(["mount", "--bind", path, path], check=True)
-    subprocess.run(["mount", "-t", "proc", "proc", path / "proc"], check=True)
-    subprocess.run(["mount", "-t", "devpts", "-o", "newinstance,ptmxmode=0666,mode=0620",
-                    "devpts", path / "dev/pts"], check=True)
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=1777", "tmpfs", path / "dev/shm"],
-                   check=True)
-    copy_project(path / PROJECT)
 
 
 def copy_project(to):
@@ -72,9 +44,8 @@ class Bare(unittest.TestCase):
 
     def inside(self, command, user=None, **options):
         """Starts a shell command in the chroot, with nothing of our environment."""
-        arguments = ["chroot", str(BARE), "env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin",
-                     "LANG=C.UTF-8", *(["su", user, "-c"] if user else ["sh", "-c"]),
-                     f"cd /{PROJECT} && {command}"]
+        arguments = chroot.command(BARE, *(["su", user, "-c"] if user else ["sh", "-c"]),
+                                   f"cd /{PROJECT} && {command}")
         return subprocess.Popen(arguments, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                 stderr=subprocess.STDOUT, text=True, errors="replace",
                                 start_new_session=True, **options)
@@ -170,20 +141,19 @@ def main():
     parser.add_argument("--suite", default="bookworm")
     parser.add_argument("tests", nargs="*")
     options = parser.parse_args()
-    enter()
+    chroot.enter()
     with tempfile.TemporaryDirectory(prefix="tallyman-bare-") as path:
         global BARE
         BARE = pathlib.Path(path) / "root"
         try:
-            make_chroot(BARE, options.suite)
+            chroot.make(BARE, options.suite)
+            copy_project(BARE / PROJECT)
             loader = unittest.defaultTestLoader
             module = sys.modules["__main__"]
             return runner.run(loader.loadTestsFromNames(options.tests, module) if options.tests
                               else loader.loadTestsFromModule(module))
         finally:
-            for point in ("sys/fs/cgroup", "dev/shm", "dev/pts", "proc", "."):
-                subprocess.run(["umount", "-l", BARE / point], check=False,
-                               stderr=subprocess.DEVNULL)
+            chroot.unmount(BARE, "sys/fs/cgroup")
 
 
 if __name__ == "__main__":
