@@ -94,7 +94,7 @@ class Bare(unittest.TestCase):
         self.finish("apt-get install -qq -y --no-install-recommends sudo && apt-get remove -qq -y "
                     "uthash-dev libcmocka-dev && "
                     f"echo '{USER} ALL=(ALL) NOPASSWD: ALL' >/etc/sudoers.d/{USER} && "
-                    f"rm -r build && chown -R {USER}: /{PROJECT}")
+                    f"chown -R {USER}: /{PROJECT}")
         self.cgroup2()
         before = self.cgroups()
         output = self.finish("./quickstart --demo --once", user=USER)
