@@ -3,6 +3,8 @@
 two aggregators of which one restarts, then both. Prints what docs/scale.md quotes.
 
 usage: run.py --agent BINARY [--agents N] [--lines-per-second N] [--outage SECONDS] [TEST…], as root
+
+While it runs, fs.inotify.max_user_instances is as high as so many agents of one user need.
 """
 
 import argparse
@@ -28,6 +30,7 @@ import runner  # noqa: E402
 OPTIONS = argparse.Namespace()
 SAMPLE_SECONDS = 0.05  # how finely connections are counted
 TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
+INSTANCES = pathlib.Path("/proc/sys/fs/inotify/max_user_instances")
 LINE = '{"log":"%s\\n","stream":"stdout","time":"2026-01-01T00:00:00.%09dZ"}\n'
 TEXT = "GET /api/orders/%d HTTP/1.1 200 %d " + "x" * 90
 
@@ -120,6 +123,9 @@ class Fleet(unittest.TestCase):
         self.ports = [host.free_port() for _ in range(2)]
         self.receivers = [None, None]
         self.agents = []
+        usual = INSTANCES.read_text()
+        self.addCleanup(INSTANCES.write_text, usual)
+        INSTANCES.write_text(str(max(int(usual), 128 + 8 * OPTIONS.agents)))
         self.addCleanup(lambda: [program.kill() for program in
                                  [agent.program for agent in self.agents] + self.receivers
                                  if program and program.process.poll() is None])
@@ -143,7 +149,8 @@ class Fleet(unittest.TestCase):
             OPTIONS.agent, folder, collect={"interval": "15s"},
             docker={"host": "", "data_root": str(folder / "docker")},
             forward=[{"name": "central", "compress": "gzip",
-                      "servers": [f"127.0.0.1:{port}" for port in self.ports]}])
+                      "servers": [{"host": f"127.0.0.1:{port}", "weight": 1}
+                                  for port in self.ports]}])
         agent.program = host.Program("agent", [agent.binary, "run", "--config", str(agent.config)],
                                      folder)
         return agent
