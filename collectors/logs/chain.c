@@ -176,6 +176,47 @@ static int walk_from_known(const struct tly_log_source *source, struct tly_log_w
     return rc;
 }
 
+/* ---- what nobody can read any more ---- */
+
+/* What `reader`, which is at `file` or comes to it later, never gets of it. */
+static void count_lost(struct tly_log_reader *reader, const struct tly_log_file *file,
+                       enum tly_log_lost reason)
+{
+    bool here = reader->file == file;
+    uint64_t offset = here ? reader->offset : 0;
+    uint64_t bytes = !file->gzip && file->size > offset ? file->size - offset : 0;
+    if ((file->gzip || bytes > 0) && !(here && reader->given_up)) {
+        tly_log_reader_lost(reader, reason, bytes);
+    }
+}
+
+/* Counts it at once, for readers that have no room for what comes before it, too. They pass over
+ * the file later. */
+static void lose(struct tly_log_source *source, const struct tly_log_file *file,
+                 enum tly_log_lost reason)
+{
+    for (const struct tly_log_file *at = source->oldest; at; at = at == file ? NULL : at->newer) {
+        for (size_t i = 0; i < source->logs->target_count; i++) {
+            if (source->readers[i] && source->readers[i]->file == at) {
+                count_lost(source->readers[i], file, reason);
+            }
+        }
+    }
+}
+
+static bool is_lost(const struct tly_log_file *file)
+{
+    return file->cut || file->fd < 0;
+}
+
+static void cut(struct tly_log_source *source, struct tly_log_file *file)
+{
+    if (!is_lost(file)) {
+        lose(source, file, TLY_LOST_TRUNCATED);
+    }
+    file->cut = true;
+}
+
 /* ---- the first look ---- */
 
 /* The offset behind the last whole line. */
@@ -243,6 +284,16 @@ static void take_up(struct tly_log_source *source, struct tly_log_target *target
     tly_log_reader_begin(reader, file, &position);
 }
 
+/* Counts what was given up before this reader came. */
+static void count_given_up(struct tly_log_reader *reader)
+{
+    for (const struct tly_log_file *file = reader->file; file; file = file->newer) {
+        if (is_lost(file)) {
+            count_lost(reader, file, file->cut ? TLY_LOST_TRUNCATED : TLY_LOST_HELD_MAX);
+        }
+    }
+}
+
 /* A reader for each target that wants one, and none for the others. */
 static int make_readers(struct tly_log_source *source)
 {
@@ -269,6 +320,7 @@ static int make_readers(struct tly_log_source *source)
         } else {
             begin_anew(source, target, source->readers[i]);
         }
+        count_given_up(source->readers[i]);
     }
     source->begun = true;
     tly_log_source_trim(source);
@@ -400,12 +452,12 @@ static void replace_by_copy(struct tly_log_source *source, struct tly_log_file *
     tly_log_file_position(file, 0, &position);
     file->final = true;
     if (tly_log_walk_find(source->files_fd, walk_base(source), &position, &copy) < 0) {
-        file->cut = true;
+        cut(source, file);
         return;
     }
     for (struct tly_log_file *older = source->oldest; older != file; older = older->newer) {
         if (older->inode == copy->inode && older->device == copy->device) {
-            older->cut = true; /* the copy was written over an older one */
+            cut(source, older); /* the copy was written over an older one */
         }
     }
     int fd = file->fd;
@@ -425,7 +477,7 @@ void tly_log_source_cut(struct tly_log_source *source, struct tly_log_file *file
     if (rc < 0 || file != source->newest || anew->inode != file->inode) {
         /* Gone or rotated as well: then the look finds what there is, and the rest is lost. */
         file->final = true;
-        file->cut = true;
+        cut(source, file);
         tly_log_file_free(rc < 0 ? NULL : anew);
         tly_logs_stale(source->logs, source);
         return;
@@ -460,6 +512,9 @@ uint64_t tly_log_source_give_up(struct tly_log_source *source)
 {
     for (struct tly_log_file *file = source->oldest; file; file = file->newer) {
         if (file->fd >= 0 && file->deleted && file->final) {
+            if (!file->cut) {
+                lose(source, file, TLY_LOST_HELD_MAX);
+            }
             tly_fd_close(&file->fd);
             tly_log_source_wake(source);
             return file->size;

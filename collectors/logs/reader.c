@@ -73,6 +73,7 @@ void tly_log_reader_begin(struct tly_log_reader *reader, struct tly_log_file *fi
 {
     reader->file = file;
     file->readers++;
+    reader->entered = true;
     reader->offset = position->offset;
     reader->held = position->held;
     reader->ahead_until = position->held > 0 ? position->ahead : 0;
@@ -221,6 +222,19 @@ int tly_log_reader_flush(struct tly_log_reader *reader, bool all)
     return rc < 0 ? rc : committed;
 }
 
+void tly_log_reader_enter(struct tly_log_reader *reader)
+{
+    if (reader->entered || reader->file->head_len == 0) {
+        return;
+    }
+    reader->entered = true;
+    if (!tly_log_reader_has_pieces(reader)) {
+        struct tly_position position;
+        tly_log_lines_position(reader, &position);
+        tly_cursor_advance(reader->cursor, &position);
+    }
+}
+
 static bool next_file(struct tly_log_reader *reader)
 {
     struct tly_log_file *next = reader->file->newer;
@@ -237,12 +251,8 @@ static bool next_file(struct tly_log_reader *reader)
     next->readers++;
     reader->file = next;
     reader->offset = 0;
-    /* An empty file can't be told from another one later; the end of the last one can. */
-    if (!tly_log_reader_has_pieces(reader) && next->head_len > 0) {
-        struct tly_position position;
-        tly_log_lines_position(reader, &position);
-        tly_cursor_advance(reader->cursor, &position);
-    }
+    reader->entered = false;
+    tly_log_reader_enter(reader);
     tly_log_source_trim(reader->source);
     return true;
 }
@@ -278,17 +288,26 @@ static bool at_end(struct tly_log_reader *reader, bool final)
     return rc < 0 ? tly_log_reader_stopped_by(reader, rc) : false;
 }
 
-/* The rest of this file will never be read. */
-static bool give_up_file(struct tly_log_reader *reader, enum tly_log_lost reason)
+/* Bytes behind the offset, where that is known. */
+static uint64_t rest_bytes(const struct tly_log_reader *reader)
 {
-    struct tly_log_file *file = reader->file;
-    uint64_t bytes = !file->gzip && file->size > reader->offset ? file->size - reader->offset : 0;
-    if (reason != TLY_LOST_TRUNCATED || bytes > 0) {
-        tly_log_reader_lost(reader, reason, bytes);
-    }
-    reader->walked += bytes;
+    const struct tly_log_file *file = reader->file;
+    return !file->gzip && file->size > reader->offset ? file->size - reader->offset : 0;
+}
+
+/* The rest of this file will never be read, which was counted when it became so. */
+static bool pass_over_file(struct tly_log_reader *reader)
+{
+    reader->walked += rest_bytes(reader);
     reader->given_up = true;
     return at_end(reader, true);
+}
+
+/* It cannot be read, as turns out now. */
+static bool give_up_file(struct tly_log_reader *reader)
+{
+    tly_log_reader_lost(reader, TLY_LOST_UNREADABLE, rest_bytes(reader));
+    return pass_over_file(reader);
 }
 
 /* ---- plain files ---- */
@@ -374,7 +393,7 @@ static bool run_plain(struct tly_log_reader *reader)
     if (count < 0) {
         tly_logs_error(reader->logs, reader->source->id, "cannot read its log", (int)count);
         reader->retry = true;
-        return final && count == -EIO ? give_up_file(reader, TLY_LOST_UNREADABLE) : false;
+        return final && count == -EIO ? give_up_file(reader) : false;
     }
     if (!final && tly_log_file_was_cut(file, reader->offset)) {
         tly_log_source_cut(reader->source, file);
@@ -387,6 +406,7 @@ static bool run_plain(struct tly_log_reader *reader)
     if (count == 0) {
         return at_end(reader, final);
     }
+    tly_log_reader_enter(reader);
     struct tly_text text = {block->at, (size_t)count};
     bool full = (size_t)count == most;
     size_t used = reader->source->format->take(reader, text, final && !full, &rc);
@@ -434,7 +454,7 @@ static bool gzip_pass(struct tly_log_reader *reader)
     }
     ssize_t count = tly_log_gzip_read(reader->gzip, reader->logs->block.at, most);
     if (count < 0) {
-        return give_up_file(reader, TLY_LOST_UNREADABLE);
+        return give_up_file(reader);
     }
     reader->gzip_skip = count > 0 ? reader->gzip_skip - (uint64_t)count : 0;
     return true;
@@ -501,9 +521,17 @@ static bool run_gzip(struct tly_log_reader *reader)
         return tly_log_reader_stopped_by(reader, rc);
     }
     if (rc < 0) {
-        return give_up_file(reader, TLY_LOST_UNREADABLE);
+        return give_up_file(reader);
     }
     return count > 0 ? gzip_take(reader, count, ended) : at_end(reader, true);
+}
+
+/* Nothing is left in this file, and nothing will come. */
+static bool is_taken(const struct tly_log_reader *reader)
+{
+    struct tly_log_file *file = reader->file;
+    return file->final && file->newer && !file->gzip && !tly_log_reader_has_pieces(reader) &&
+           tly_log_file_look(file) == 0 && reader->offset >= file->size;
 }
 
 bool tly_log_reader_run(struct tly_log_reader *reader)
@@ -518,18 +546,22 @@ bool tly_log_reader_run(struct tly_log_reader *reader)
     bool woken = reader->woken;
     reader->retry = false;
     reader->woken = false;
-    if (reader->target->full) {
-        /* Should it be truncated before it is read, its copy has to be told by its beginning. Who
-         * was woken, only to find that others were faster, has looked when the file changed. */
-        bool looked = woken || file->final || file->fd < 0 || tly_log_file_look(file) == 0;
-        (void)looked;                                      /* else there is nothing to be told by */
-        return tly_log_reader_stopped_by(reader, -EAGAIN); /* before reading for nothing */
-    }
     if (reader->given_up) {
         return at_end(reader, true);
     }
     if (file->cut || file->fd < 0) {
-        return give_up_file(reader, file->cut ? TLY_LOST_TRUNCATED : TLY_LOST_HELD_MAX);
+        return pass_over_file(reader);
+    }
+    if (reader->target->full) {
+        if (is_taken(reader)) {
+            return next_file(reader); /* which needs no room */
+        }
+        /* Should it be truncated before it is read, its copy has to be told by its beginning. Who
+         * was woken, only to find that others were faster, has looked when the file changed. */
+        bool looked = woken || file->final || tly_log_file_look(file) == 0;
+        (void)looked; /* else there is nothing to be told by */
+        tly_log_reader_enter(reader);
+        return tly_log_reader_stopped_by(reader, -EAGAIN); /* before reading for nothing */
     }
     return file->gzip ? run_gzip(reader) : run_plain(reader);
 }

@@ -94,6 +94,7 @@ struct tly_log_reader {
     struct tly_position left;  /* the end of the file before: an empty one can't be told later */
     size_t block_bytes;        /* to read at a time */
     bool given_up;             /* the rest of `file` can't be read */
+    bool entered;              /* a position may lie in `file` */
     struct tly_log_gzip *gzip; /* while `file` is compressed and open */
     uint64_t gzip_skip;        /* bytes to inflate and pass over first */
     struct tly_buf carry;      /* inflated and not taken yet */
@@ -148,6 +149,11 @@ int tly_log_reader_flush(struct tly_log_reader *reader, bool all) TLY_CHECK;
 /* All of the container's log is taken, and there will be no more. -EAGAIN, -ENOMEM: not yet, for
  * there is no room for what waits. */
 int tly_log_reader_end(struct tly_log_reader *reader) TLY_CHECK;
+
+/* The position follows into the file whose beginning is reached, before any line of it is
+ * delivered: the one before, where it would stay until then, may be deleted. An empty file can't be
+ * told from another one later, the end of the one before can: so it waits for the first bytes. */
+void tly_log_reader_enter(struct tly_log_reader *reader);
 
 /* Reads one block, and says whether it wants another turn. */
 bool tly_log_reader_run(struct tly_log_reader *reader);

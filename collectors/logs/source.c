@@ -89,9 +89,15 @@ static void look_for_cut(struct tly_log_source *source)
     }
     if ((uint64_t)st.st_size < newest->size) {
         tly_log_source_cut(source, newest);
-    } else {
-        bool looked = tly_log_file_look(newest) == 0; /* so that its copy can be told */
-        (void)looked;                                 /* else at the next write */
+        return;
+    }
+    bool looked = tly_log_file_look(newest) == 0; /* so that its copy can be told */
+    (void)looked;                                 /* else at the next write */
+    for (size_t i = 0; i < source->logs->target_count; i++) {
+        struct tly_log_reader *reader = source->readers[i];
+        if (reader && reader->state == TLY_READER_WAITING && reader->file == newest) {
+            tly_log_reader_enter(reader);
+        }
     }
 }
 

@@ -114,7 +114,8 @@ def last_words():
     words = []
     for program in {program.output: program for program in Program.latest}.values():
         if program.output.exists():
-            code = program.process.poll()
+            process = getattr(program, "process", None)
+            code = process.poll() if process else "nothing: it could not be started"
             state = "runs" if code is None else f"ended with {code}"
             words.append(f"---- {program.name} {state} ----\n{program.said()[-4000:]}")
     return "\n".join(words)

@@ -357,6 +357,41 @@ void house_check_books(const struct house *house)
     }
 }
 
+static const struct tly_log_source *find_source(const struct house *house, const char *id)
+{
+    const struct tly_logs *logs = house->collector;
+    struct tly_map_entry at;
+    for (void *walk = NULL; tly_map_next(logs->sources, &walk, &at);) {
+        const struct tly_log_source *source = at.value;
+        if (strcmp(source->id, id) == 0) {
+            return source;
+        }
+    }
+    return NULL;
+}
+
+uint64_t house_gaps(const struct house *house, const char *id)
+{
+    const struct tly_log_source *source = find_source(house, id);
+    uint64_t gaps = 0;
+    for (size_t i = 0; source && i < house->sink_count; i++) {
+        for (int reason = 0; source->readers[i] && reason < TLY_LOST_COUNT; reason++) {
+            gaps += source->readers[i]->gaps[reason];
+        }
+    }
+    return gaps;
+}
+
+bool house_entered(const struct house *house, const char *id)
+{
+    const struct tly_log_source *source = find_source(house, id);
+    bool entered = true;
+    for (size_t i = 0; source && i < house->sink_count; i++) {
+        entered = entered && source->readers[i] && source->readers[i]->entered;
+    }
+    return entered;
+}
+
 void house_settle(struct house *house)
 {
     /* Twice: what the kernel has to tell comes after a turn. */

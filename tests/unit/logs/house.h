@@ -98,6 +98,12 @@ void house_ticks(struct house *house, uint64_t ticks);
 /* Every line that any reader took is accounted for, and every record by its destination. */
 void house_check_books(const struct house *house);
 
+/* Gaps that were counted for the container with this id, or the pod with this uid. */
+uint64_t house_gaps(const struct house *house, const char *id);
+
+/* Every destination's position of this container may lie in the file that it reads now. */
+bool house_entered(const struct house *house, const char *id);
+
 /* What the collector's meter shows for the sum over all labels that have `label` (NULL: all). */
 int64_t house_metric(const struct house *house, enum tly_family_id family, const char *label);
 

@@ -467,6 +467,65 @@ static void both_streams_wait(void **state)
     docker_remove(&docker);
 }
 
+/* All of the deleted file was delivered, and the next one, empty when it was found, is there. */
+static void killed_behind_a_rotation(void **state)
+{
+    struct house *house = *state;
+    struct sink *sink = &house->sinks[0];
+    struct docker docker;
+    docker_create(house, &docker, 1);
+    docker_lines(&docker, 0, 10);
+    house_start(house);
+    sink_await(house, sink, 10);
+    house_settle(house);
+    docker_rotate(&docker, 1);
+    house_settle(house);
+    sink_set(sink, SINK_HOLDS);
+    docker_lines(&docker, 10, 20);
+    sink_await(house, sink, 20);
+    house_kill(house); /* before it hears of the last lines */
+    sink_cut(sink, 10);
+    sink->mode = SINK_ACKS;
+    house_start(house);
+    sink_await(house, sink, 20);
+    house_settle(house);
+    expect_lines(sink, docker.id, 0, 20);
+    assert_int_equal(house_metric(house, TLY_F_tallyman_logs_gaps_total, NULL), 0);
+    docker_remove(&docker);
+}
+
+/* While the destination has no room, a file of which all is delivered is left all the same. */
+static void rotated_while_full(void **state)
+{
+    struct house *house = *state;
+    struct sink *sink = &house->sinks[0];
+    struct docker quiet;
+    struct docker busy;
+    house->limits = (struct tly_destination_limits){
+        .chunk_age_ms = 5, .chunk_bytes_max = 8192, .bytes_max = 32768};
+    docker_create(house, &quiet, 1);
+    docker_create(house, &busy, 2);
+    docker_lines(&quiet, 0, 10);
+    house_start(house);
+    sink_await(house, sink, 10);
+    house_settle(house);
+    sink_set(sink, SINK_RESTS);
+    docker_lines(&busy, 0, 3000);
+    house_settle(house);
+    docker_rotate(&quiet, 1);
+    house_settle(house);
+    docker_lines(&quiet, 10, 20);
+    house_settle(house);
+    house_kill(house);
+    sink->mode = SINK_ACKS;
+    house_start(house);
+    sink_await(house, sink, 3020);
+    house_settle(house);
+    assert_int_equal(house_gaps(house, quiet.id), 0);
+    docker_remove(&quiet);
+    docker_remove(&busy);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -482,6 +541,8 @@ int main(void)
         ROW(a_new_destination_begins_as_configured),
         ROW(killed_at_an_empty_file),
         ROW(rotated_away_while_down_is_counted),
+        ROW(killed_behind_a_rotation),
+        ROW(rotated_while_full),
         ROW(a_waiting_line_survives_a_restart),
         ROW(a_waiting_line_survives_rotations),
         ROW(both_streams_wait),

@@ -13,6 +13,7 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define RUNS_DEFAULT 30
@@ -37,6 +38,10 @@ struct box {
     unsigned max_file;      /* 0: copied and truncated instead of rotated */
     unsigned since_drained; /* rotations since all was acknowledged */
     bool created, removed;
+    bool compressed;
+    bool untold; /* A kill may have left the position in a file that was delivered, because the one
+                  * behind it was empty when last seen, or the end of a compressed one could not be
+                  * told without room. Once that file is gone, nobody knows that nothing else is. */
 };
 
 struct model {
@@ -73,24 +78,28 @@ static struct tly_text line_text(struct model *model, unsigned stream, unsigned 
 
 /* ---- what happens ---- */
 
+static void write_entry(struct model *model, struct box *box, unsigned which)
+{
+    struct stream *stream = &box->streams[which];
+    struct tly_text text = line_text(model, which, stream->lines);
+    size_t rest = text.len - stream->written;
+    size_t len = rest < PIECE ? rest : PIECE;
+    bool last = rest < PIECE;
+    docker_entry(&box->docker, stream_names[which],
+                 (struct tly_text){text.at + stream->written, len}, last);
+    box->docker.now_ns += 1000;
+    stream->written = last ? 0 : stream->written + len;
+    stream->under_way = !last;
+    stream->lines += last;
+}
+
 static void write_some(struct model *model, struct box *box)
 {
     if (model->steps_back && (model->random & 15) == 0) {
         box->docker.now_ns -= 3600 * TLY_NS_PER_S;
     }
     for (unsigned left = 1 + draw(model, 40); left > 0; left--) {
-        unsigned which = draw(model, STREAMS);
-        struct stream *stream = &box->streams[which];
-        struct tly_text text = line_text(model, which, stream->lines);
-        size_t rest = text.len - stream->written;
-        size_t len = rest < PIECE ? rest : PIECE;
-        bool last = rest < PIECE;
-        docker_entry(&box->docker, stream_names[which],
-                     (struct tly_text){text.at + stream->written, len}, last);
-        box->docker.now_ns += 1000;
-        stream->written = last ? 0 : stream->written + len;
-        stream->under_way = !last;
-        stream->lines += last;
+        write_entry(model, box, draw(model, STREAMS));
     }
 }
 
@@ -170,6 +179,23 @@ static void fill_disk(const struct house *house)
 
 /* ---- what happens to all ---- */
 
+static bool is_empty(const struct box *box)
+{
+    struct stat st;
+    assert_int_equal(fstat(box->docker.fd, &st), 0);
+    return st.st_size == 0;
+}
+
+static void kill_agent(struct model *model)
+{
+    for (unsigned i = 0; i < CONTAINERS; i++) {
+        struct box *box = &model->boxes[i];
+        bool behind = box->created && !house_entered(model->house, box->docker.id);
+        box->untold = box->untold || box->compressed || behind;
+    }
+    house_kill(model->house);
+}
+
 /* Everything that was written is acknowledged, by all; also the lines under way, which would be in
  * memory alone if their first piece's file went. */
 static void drain(struct model *model)
@@ -191,7 +217,7 @@ static void drain(struct model *model)
     }
     if (model->small_disk) { /* else what is acknowledged may be written down nowhere */
         free_disk(house);
-        house_kill(house);
+        kill_agent(model);
         house_start(house);
     }
     for (unsigned i = 0; i < CONTAINERS; i++) {
@@ -215,6 +241,9 @@ static bool all_on_disk(const struct model *model)
 static void rotate(struct model *model, struct box *box)
 {
     unsigned kept = box->max_file > 0 ? box->max_file - 1 : 1;
+    if (is_empty(box)) {
+        return; /* nobody rotates that */
+    }
     /* The agent holds open what it has seen; what it has not, the rotation must leave on disk. A
      * truncation leaves only the copy. */
     if (box->since_drained >= kept && (!is_up(model) || box->max_file == 0)) {
@@ -225,6 +254,10 @@ static void rotate(struct model *model, struct box *box)
     }
     if (box->max_file > 0) {
         docker_rotate(&box->docker, box->max_file);
+        if (is_up(model) && box->streams[0].lines % 2 == 0) {
+            house_settle(model->house); /* the agent finds the new file empty */
+        }
+        write_entry(model, box, 0); /* the engine rotates only to write */
     } else {
         docker_copytruncate(&box->docker);
     }
@@ -234,11 +267,12 @@ static void rotate(struct model *model, struct box *box)
     }
 }
 
-static void compress(struct model *model, const struct box *box)
+static void compress(struct model *model, struct box *box)
 {
     unsigned number = 1 + draw(model, 4);
     if (docker_compressible(&box->docker, number)) {
         docker_compress(&box->docker, number);
+        box->compressed = true;
     }
 }
 
@@ -267,7 +301,7 @@ static void kill_or_start(struct model *model)
             sink_cut(sink, model->acked[i]); /* the receiver never said that it has these */
         }
     }
-    house_kill(house);
+    kill_agent(model);
 }
 
 static void remove_box(struct model *model, struct box *box)
@@ -375,6 +409,21 @@ static void choose_way(struct house *house, uint64_t seed)
     (void)snprintf(house->options, sizeof(house->options), "%s", ways[way]);
 }
 
+/* Nothing was destroyed unread, so no gap may be told of, but see box.untold. */
+static void check(const struct model *model)
+{
+    if (!is_up(model)) {
+        return;
+    }
+    house_check_books(model->house);
+    for (unsigned i = 0; i < CONTAINERS; i++) {
+        const struct box *box = &model->boxes[i];
+        if (box->created && !box->untold) {
+            assert_int_equal(house_gaps(model->house, box->docker.id), 0);
+        }
+    }
+}
+
 static void run_model(struct house *house, uint64_t seed)
 {
     static const unsigned max_files[] = {1, 2, 3, 5, 0};
@@ -401,9 +450,7 @@ static void run_model(struct house *house, uint64_t seed)
     house_start(house);
     for (unsigned i = 0; i < STEPS; i++) {
         step(&model);
-        if (is_up(&model)) {
-            house_check_books(house);
-        }
+        check(&model);
     }
     if (model.small_disk) {
         free_disk(house);
@@ -450,19 +497,10 @@ static void no_history_loses_a_line(void **state)
     }
 }
 
-/* A copy was written over an older one that a reader, waiting for room, had still before it: the
- * lines in it came twice. */
-static void copy_over_a_copy(void **state)
-{
-    (void)state;
-    run_seed(2394);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(no_history_loses_a_line),
-        cmocka_unit_test(copy_over_a_copy),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
