@@ -15,6 +15,9 @@ import host
 import ledger
 
 TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
+# Rules look back on hours, also at containers that have gone: with this churn that would grow all the
+# time. So the bound is soon reached, and tested with all else.
+HISTORY_MAX = "2MiB"
 PAGES = ("/api/v1/overview", "/api/v1/containers", "/api/v1/findings", "/api/v1/alerts", "/")
 
 
@@ -76,8 +79,8 @@ class Chain:
         self.peer = Peer(binary, self.folder, self.ledger)
         self.intake = f"127.0.0.1:{host.free_port()}"
         self.agent = host.Agent(binary, self.folder, engine, forward=self.peer.address,
-                                receiver={"listen": [self.intake]}, rules={"builtin": True},
-                                posture={"records": True}, **settings)
+                                receiver={"listen": [self.intake]}, posture={"records": True},
+                                rules={"builtin": True, "history_max": HISTORY_MAX}, **settings)
 
     def start(self):
         self.peer.start()
@@ -90,7 +93,7 @@ class Sampler(threading.Thread):
 
     COLUMNS = ("seconds", "resident MiB", "anonymous MiB", "descriptors", "threads", "CPU s",
                "delay s", "queued records", "queued bytes", "read lines", "acknowledged",
-               "containers", "scrape ms")
+               "containers", "rule history MiB", "scrape ms")
 
     def __init__(self, chain, file):
         super().__init__(daemon=True)
@@ -143,7 +146,8 @@ class Sampler(threading.Thread):
                 values.get("tallyman_destination_queued_bytes", 0),
                 values.get("tallyman_logs_lines_total", 0),
                 values.get("tallyman_destination_records_acked_total", 0),
-                values.get("tallyman_inventory_containers", 0), took * 1000)
+                values.get("tallyman_inventory_containers", 0),
+                values.get("tallyman_rule_history_bytes", 0) / (1 << 20), took * 1000)
 
     def curve(self, column):
         place = self.COLUMNS.index(column)

@@ -7,15 +7,16 @@ POINTS_MAX = 240  # medians of equal spans of time, so that a spike moves nothin
 SECONDS_MIN = 480  # below, the start's own growth is all there is to see
 
 
-def spans(times, values, count=POINTS_MAX):
-    """(time, median) of `count` equal spans of time; empty ones are left out."""
+def spans(times, values, count=POINTS_MAX, pick=statistics.median):
+    """(time, median or what else is picked) of `count` equal spans of time; empty ones are left
+    out."""
     if not times:
         return []
     first, width = times[0], max((times[-1] - times[0]) / count, 1e-9)
     held = {}
     for moment, value in zip(times, values):
         held.setdefault(min(int((moment - first) / width), count - 1), []).append(value)
-    return [(first + (index + 0.5) * width, statistics.median(group))
+    return [(first + (index + 0.5) * width, pick(group))
             for index, group in sorted(held.items())]
 
 
@@ -28,15 +29,18 @@ def slope(points):
 
 class Verdict:
     """On one curve after its warm-up. `growth_max` is in the curve's unit, over the time measured;
-    falling is flat."""
+    falling is flat. With `resting` the least of each so many seconds counts instead of medians: what
+    comes and goes is no growth."""
 
-    def __init__(self, name, unit, samples, growth_max):
+    def __init__(self, name, unit, samples, growth_max, resting=None):
         times, values = [time for time, _ in samples], [value for _, value in samples]
         self.name, self.unit = name, unit
         self.seconds = times[-1] - times[0] if times else 0.0
         self.median = statistics.median(values) if values else 0.0
         self.least, self.most = (min(values), max(values)) if values else (0.0, 0.0)
-        self.per_hour = 3600 * slope(spans(times, values))
+        points = (spans(times, values, max(int(self.seconds / resting), 1), min) if resting
+                  else spans(times, values))
+        self.per_hour = 3600 * slope(points)
         self.growth = self.per_hour * self.seconds / 3600
         self.is_judged = self.seconds >= SECONDS_MIN
         self.growth_max, self.is_flat = 0.0, False

@@ -13,6 +13,7 @@ import argparse
 import os
 import pathlib
 import random
+import signal
 import sys
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -26,7 +27,8 @@ import traffic  # noqa: E402
 
 ARRIVAL_SECONDS_MAX = 300  # after the end of the traffic
 WARM_UP_SECONDS_MAX = 600
-RESIDENT_GROWTH_MAX = 0.02  # of the median, over the time measured
+RESIDENT_GROWTH_MAX = 0.03  # of the median, over the time measured
+RESTING_SECONDS = 90  # the agent gives memory back once a minute
 DESCRIPTORS_GROWTH_MAX = 3
 THREADS_GROWTH_MAX = 0.5
 MUST_BE_ZERO = ("tallyman_logs_gaps_total", "tallyman_logs_lost_bytes_total",
@@ -50,11 +52,12 @@ def all_arrived(chains):
 
 
 def verdicts(sampler, minutes):
-    warm_up = min(WARM_UP_SECONDS_MAX, minutes * 60 / 5)
+    warm_up = min(WARM_UP_SECONDS_MAX, minutes * 60 / 3)
 
     def warm(column):
         return [point for point in sampler.curve(column) if warm_up <= point[0] <= minutes * 60]
-    resident = flat.Verdict("resident memory", "MiB", warm("resident MiB"), 0)
+    resident = flat.Verdict("resident memory", "MiB", warm("resident MiB"), 0,
+                            RESTING_SECONDS)
     resident.bound(resident.median * RESIDENT_GROWTH_MAX)
     return [resident,
             flat.Verdict("descriptors", "descriptors", warm("descriptors"),
@@ -91,7 +94,8 @@ def draw(options, steady, killed, doings, sampler, curves, problems):
     def plot(title, unit, columns, **more):
         return report.plot(title, unit, {column: sampler.curve(column) for column in columns},
                            length, spans, doings.kills, **more)
-    plots = [plot("Memory", "MiB", ("resident MiB", "anonymous MiB")),
+    plots = [plot("Memory", "MiB", ("resident MiB", "anonymous MiB",
+                                   "rule history MiB")),
              plot("Descriptors", "open", ("descriptors",)),
              plot("Threads", "threads", ("threads",)),
              report.plot("CPU", "CPU seconds per second, over 10 s",
@@ -161,6 +165,7 @@ def soak(options, folder):
 def main():
     options = arguments()
     host.enter()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # and clear away
     pathlib.Path(options.to).mkdir(parents=True, exist_ok=True)
     print(f"seed {options.seed}", flush=True)
     with host.scratch() as folder:

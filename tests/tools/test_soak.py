@@ -80,6 +80,13 @@ class Curves(unittest.TestCase):
         self.assertTrue(verdict.is_judged and not verdict.is_flat, str(verdict))
         self.assertAlmostEqual(verdict.growth, 0.3, delta=0.1)
 
+    def test_what_comes_and_goes_is_no_growth(self):
+        """Memory that an outage takes and the end of it gives back, later and later in the soak."""
+        samples = [(second, 10 + (5 if second % 90 < second / 30 else 0)) for second in range(1800)]
+        self.assertTrue(flat.Verdict("memory", "MiB", samples, 0.2, resting=90).is_flat)
+        leak = [(second, value + second / 3600) for second, value in samples]
+        self.assertFalse(flat.Verdict("memory", "MiB", leak, 0.2, resting=90).is_flat)
+
     def test_falling_is_flat_and_a_short_curve_is_not_judged(self):
         self.assertTrue(self.verdict(-0.001).is_flat)
         self.assertFalse(self.verdict(0, seconds=60).is_judged)
