@@ -115,6 +115,10 @@ int tly_eval_range(struct tly_evaluation *eval, const struct tly_node *node,
 /* The samples of one series, without markers; valid until the next call. */
 int tly_range_read(struct tly_evaluation *eval, const struct tly_range *range, size_t index,
                    struct tly_labels *ret_labels, struct tly_window *ret_window) TLY_CHECK;
+/* Their digest instead. */
+int tly_range_digest(struct tly_evaluation *eval, const struct tly_range *range, size_t index,
+                     enum tly_digest_part part, struct tly_labels *ret_labels,
+                     struct tly_digest *ret_digest) TLY_CHECK;
 
 /* ---- the other files ---- */
 

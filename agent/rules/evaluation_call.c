@@ -38,6 +38,28 @@ static int window_values(struct tly_evaluation *eval, const struct tly_node *nod
     return call->values ? 0 : tly_eval_no_memory(eval, node);
 }
 
+/* A function's result for one series of the range; *ret_any tells whether there is one. */
+static int of_series(struct tly_evaluation *eval, const struct tly_node *node,
+                     const struct tly_range *range, size_t index, size_t *values_cap,
+                     struct tly_window_call *call, struct tly_element *ret_element, bool *ret_any)
+{
+    const struct tly_function *function = node->call.function;
+    if (function->of_digest) {
+        struct tly_digest digest;
+        int rc = tly_range_digest(eval, range, index, function->part, &ret_element->labels,
+                                  &digest);
+        *ret_any = rc == 0 && digest.count > 0 &&
+                   function->of_digest(call, &digest, &ret_element->value);
+        return rc;
+    }
+    struct tly_window window;
+    int rc = tly_range_read(eval, range, index, &ret_element->labels, &window);
+    rc = rc != 0 ? rc : window_values(eval, node, window.count, values_cap, call);
+    *ret_any = rc == 0 && window.count > 0 &&
+               function->over_window(call, window, &ret_element->value);
+    return rc;
+}
+
 static int over_window(struct tly_evaluation *eval, const struct tly_node *node,
                        struct tly_vector *ret_vector)
 {
@@ -52,26 +74,19 @@ static int over_window(struct tly_evaluation *eval, const struct tly_node *node,
     }
     call.after_ms = range.after_ms;
     call.to_ms = range.to_ms;
-    bool sorts = function->over_window == tly_function_quantile;
-    size_t cap = 0;
+    size_t values_cap = 0;
     for (size_t i = 0; i < range.count; i++) {
-        struct tly_labels labels;
-        struct tly_window window;
-        rc = tly_range_read(eval, &range, i, &labels, &window);
-        if (rc == 0 && sorts) {
-            rc = window_values(eval, node, window.count, &cap, &call);
-        }
+        bool any = false;
+        rc = of_series(eval, node, &range, i, &values_cap, &call,
+                       &ret_vector->at[ret_vector->count], &any);
         if (rc != 0) {
             return rc;
         }
-        double value;
-        if (window.count > 0 && function->over_window(&call, window, &value)) {
-            ret_vector->at[ret_vector->count++] = (struct tly_element){labels, value};
-        }
+        ret_vector->count += any;
     }
     /* These are a kind of offset: the series stays what it is. */
-    bool keeps_name = function->over_window == tly_function_last ||
-                      function->over_window == tly_function_first;
+    bool keeps_name = function->of_digest == tly_function_last ||
+                      function->of_digest == tly_function_first;
     return keeps_name ? 0 : tly_eval_drop_names(eval, node, ret_vector);
 }
 
@@ -114,7 +129,7 @@ int tly_eval_call(struct tly_evaluation *eval, const struct tly_node *node,
                   struct tly_value *ret_value)
 {
     const struct tly_function *function = node->call.function;
-    if (function->over_window) {
+    if (function->of_digest || function->over_window) {
         return over_window(eval, node, &ret_value->vector);
     }
     if (function->of_value) {

@@ -4,6 +4,7 @@
  */
 #include "agent/rules/evaluation.h"
 
+#include "agent/rules/digest.h"
 #include "agent/rules/number.h"
 
 #include <errno.h>
@@ -280,4 +281,29 @@ int tly_range_read(struct tly_evaluation *eval, const struct tly_range *range, s
     *ret_labels = series->labels;
     rc = tly_eval_touch(eval, range->node, ret_window->count);
     return rc != 0 ? rc : without_markers(eval, range->node, ret_window);
+}
+
+int tly_range_digest(struct tly_evaluation *eval, const struct tly_range *range, size_t index,
+                     enum tly_digest_part part, struct tly_labels *ret_labels,
+                     struct tly_digest *ret_digest)
+{
+    const struct tly_storage *storage = eval->storage;
+    if (range->series && storage->digest) {
+        const struct tly_series *series = &range->series[index];
+        int rc = storage->digest(storage->arg, series, range->count - index, range->after_ms,
+                                 range->to_ms, part, ret_digest);
+        if (rc < 0) {
+            return storage_failed(eval, rc, range->node);
+        }
+        if (rc == 0) {
+            *ret_labels = series->labels;
+            return tly_eval_touch(eval, range->node, ret_digest->count);
+        }
+    }
+    struct tly_window window;
+    int rc = tly_range_read(eval, range, index, ret_labels, &window);
+    if (rc == 0) {
+        tly_digest_window(window, part, ret_digest);
+    }
+    return rc;
 }

@@ -75,9 +75,9 @@ static void foresee_call(struct tly_node *node)
         all_one = all_one && node->call.args[i]->one_name;
     }
     node->one_name = all_one;
-    bool simple = function->over_window || function->of_value || function->of_date ||
-                  function->call == tly_function_scalar || function->call == tly_function_time ||
-                  function->call == tly_function_vector;
+    bool simple = function->of_digest || function->over_window || function->of_value ||
+                  function->of_date || function->call == tly_function_scalar ||
+                  function->call == tly_function_time || function->call == tly_function_vector;
     node->sure = node->sure && simple && all_one;
 }
 

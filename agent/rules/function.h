@@ -32,7 +32,7 @@ struct tly_date {
     int hour, minute;
 };
 
-/* One of the last four is set. */
+/* One of the last five functions is set. */
 struct tly_function {
     const char *name;
     enum tly_type returns;
@@ -41,7 +41,11 @@ struct tly_function {
     /* 0: exactly arg_count; n: the last one may be left out or stand up to n times; -1: any number
      * of times. */
     int variadic;
-    /* Over the samples of each series; false: no result. Never called without samples. */
+    /* Over the digest of each series' samples, with that part of it, or over the samples; false: no
+     * result. Never called without samples. */
+    bool (*of_digest)(const struct tly_window_call *call, const struct tly_digest *digest,
+                      double *ret_value);
+    enum tly_digest_part part;
     bool (*over_window)(const struct tly_window_call *call, struct tly_window window,
                         double *ret_value);
     double (*of_value)(double value);

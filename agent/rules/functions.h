@@ -7,29 +7,30 @@
 #include "agent/rules/function.h"
 
 /* ---- functions_window.c ---- */
-#define TLY_WINDOW_FUNCTION(name)                                                                  \
-    bool tly_function_##name(const struct tly_window_call *call, struct tly_window window,         \
+#define TLY_DIGEST_FUNCTION(name)                                                                  \
+    bool tly_function_##name(const struct tly_window_call *call, const struct tly_digest *digest,  \
                              double *ret_value)
-TLY_WINDOW_FUNCTION(avg);
-TLY_WINDOW_FUNCTION(changes);
-TLY_WINDOW_FUNCTION(count);
-TLY_WINDOW_FUNCTION(delta);
-TLY_WINDOW_FUNCTION(deriv);
-TLY_WINDOW_FUNCTION(first);
-TLY_WINDOW_FUNCTION(idelta);
-TLY_WINDOW_FUNCTION(increase);
-TLY_WINDOW_FUNCTION(irate);
-TLY_WINDOW_FUNCTION(last);
-TLY_WINDOW_FUNCTION(max);
-TLY_WINDOW_FUNCTION(min);
-TLY_WINDOW_FUNCTION(predict_linear);
-TLY_WINDOW_FUNCTION(present);
-TLY_WINDOW_FUNCTION(quantile);
-TLY_WINDOW_FUNCTION(rate);
-TLY_WINDOW_FUNCTION(resets);
-TLY_WINDOW_FUNCTION(stddev);
-TLY_WINDOW_FUNCTION(stdvar);
-TLY_WINDOW_FUNCTION(sum);
+TLY_DIGEST_FUNCTION(avg);
+TLY_DIGEST_FUNCTION(changes);
+TLY_DIGEST_FUNCTION(count);
+TLY_DIGEST_FUNCTION(delta);
+TLY_DIGEST_FUNCTION(deriv);
+TLY_DIGEST_FUNCTION(first);
+TLY_DIGEST_FUNCTION(idelta);
+TLY_DIGEST_FUNCTION(increase);
+TLY_DIGEST_FUNCTION(irate);
+TLY_DIGEST_FUNCTION(last);
+TLY_DIGEST_FUNCTION(max);
+TLY_DIGEST_FUNCTION(min);
+TLY_DIGEST_FUNCTION(predict_linear);
+TLY_DIGEST_FUNCTION(present);
+TLY_DIGEST_FUNCTION(rate);
+TLY_DIGEST_FUNCTION(resets);
+TLY_DIGEST_FUNCTION(stddev);
+TLY_DIGEST_FUNCTION(stdvar);
+TLY_DIGEST_FUNCTION(sum);
+bool tly_function_quantile(const struct tly_window_call *call, struct tly_window window,
+                           double *ret_value);
 
 /* ---- functions_value.c ---- */
 double tly_function_deg(double value);

@@ -9,7 +9,6 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 
 /* Offsets are read eight bytes at a time, so that many follow the last one. */
 #define PADDING 8
@@ -37,11 +36,6 @@ struct tly_block *tly_block_new(uint32_t tick, int64_t raw, int exponent)
     return block;
 }
 
-static uint64_t mask_of(unsigned width)
-{
-    return width >= 8 ? UINT64_MAX : ((uint64_t)1 << (8 * width)) - 1;
-}
-
 void tly_block_read(const struct tly_block *block, unsigned from, unsigned to, int64_t *ret_raws)
 {
     uint64_t slope = (uint64_t)block->slope;
@@ -53,7 +47,7 @@ void tly_block_read(const struct tly_block *block, unsigned from, unsigned to, i
         }
         return;
     }
-    uint64_t mask = mask_of(width);
+    uint64_t mask = tly_block_mask(width);
     const unsigned char *at = block->offsets + (size_t)width * from;
     for (unsigned i = from; i < to; i++, line += slope, at += width) {
         uint64_t offset;
@@ -73,7 +67,7 @@ static void offset_write(struct tly_block *block, unsigned index, uint64_t offse
 static unsigned width_of(uint64_t range)
 {
     unsigned width = 0;
-    while (width < 8 && range > mask_of(width)) {
+    while (width < 8 && range > tly_block_mask(width)) {
         width++;
     }
     return width;
@@ -120,7 +114,8 @@ static int rewrite(struct tly_block **block, const int64_t *raws, unsigned count
         return -ENOMEM;
     }
     if (width > 0 && width < 8) {
-        base = (int64_t)((uint64_t)base - (mask_of(width) - range) / 2); /* room on both sides */
+        base = (int64_t)((uint64_t)base -
+                         (tly_block_mask(width) - range) / 2); /* room on both sides */
     }
     moved->width = (uint8_t)width;
     moved->cap = (uint8_t)cap;
@@ -153,7 +148,7 @@ int tly_block_append(struct tly_block **block, uint32_t tick, int64_t raw, int e
     uint16_t stride = at->count == 1 ? (uint16_t)(tick - at->tick) : at->stride;
     uint64_t line = (uint64_t)at->base + (uint64_t)at->slope * at->count;
     uint64_t offset = (uint64_t)raw - line;
-    if (offset > mask_of(at->width)) {
+    if (offset > tly_block_mask(at->width)) {
         int64_t raws[TLY_BLOCK_SAMPLES];
         tly_block_read(at, 0, at->count, raws);
         raws[at->count] = raw;

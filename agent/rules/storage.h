@@ -47,6 +47,30 @@ struct tly_window {
     size_t count;
 };
 
+/* What may be asked of a window instead of its samples. Markers of the end never count. */
+enum tly_digest_part {
+    TLY_DIGEST_ENDS,     /* only what every digest has */
+    TLY_DIGEST_TURNS,    /* lost, resets, changes */
+    TLY_DIGEST_EXTREMES, /* least, most */
+    TLY_DIGEST_SUM,      /* sum, mean */
+    TLY_DIGEST_SPREAD,   /* variance */
+    TLY_DIGEST_LINE      /* mean, mean_s, slope */
+};
+
+struct tly_digest {
+    size_t count;                               /* 0: nothing else is set */
+    struct tly_point first, last_but_one, last; /* last_but_one: from two samples on */
+    double lost;            /* what a counter had before each of its resets, in sum */
+    size_t resets, changes; /* how often a value is lower, other than the one before it */
+    double least, most;     /* NaN only if all are */
+    double sum, mean;
+    double variance; /* of the population */
+    /* The line through the samples by least squares, from two samples on: its rise per second; it
+     * goes through `mean` at `mean_s` seconds after the first sample. NaN where infinities leave
+     * none. */
+    double mean_s, slope;
+};
+
 /* What was handed out stays valid until the evaluation ends; the storage does not change meanwhile.
  */
 struct tly_storage {
@@ -63,6 +87,11 @@ struct tly_storage {
      * own memory, or of `scratch`, which the storage fills (it comes empty). */
     int (*window)(void *arg, const struct tly_series *series, int64_t after_ms, int64_t to_ms,
                   struct tly_points *scratch, struct tly_window *ret_window);
+    /* The same samples' digest, with that part, where the storage knows it without making points of
+     * them: 0, or 1 if it doesn't, and the window has to be read. The series is the first of `left`
+     * that will be asked in this order. NULL: never known. */
+    int (*digest)(void *arg, const struct tly_series *row, size_t left, int64_t after_ms,
+                  int64_t to_ms, enum tly_digest_part part, struct tly_digest *ret_digest);
 };
 
 #endif

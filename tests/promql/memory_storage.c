@@ -152,7 +152,7 @@ struct memory_storage *memory_storage_new(struct tly_symbols *symbols)
 {
     struct memory_storage *storage = checked(calloc(1, sizeof(*storage)));
     storage->symbols = symbols;
-    storage->view = (struct tly_storage){storage, select_series, latest, window};
+    storage->view = (struct tly_storage){storage, select_series, latest, window, NULL};
     return storage;
 }
 

@@ -104,9 +104,10 @@ class Prometheus:
 
 
 class Ours:
-    """The evaluator, given many expressions at once."""
+    """The evaluator, given many expressions at once. `history`: on samples as the agent keeps them."""
 
-    def __init__(self, series):
+    def __init__(self, series, history=False):
+        self.options = ["--history"] if history else []
         file, self.path = tempfile.mkstemp(prefix="tallyman-promql-")
         os.close(file)
         generate.write_series(series, self.path)
@@ -117,7 +118,7 @@ class Ours:
     def query(self, rows):
         """Results in compare's form for (t_ms, expression) pairs."""
         text = "".join(f"{t_ms}\t{expression}\n" for t_ms, expression in rows)
-        done = subprocess.run([OPTIONS.evaluate, self.path], input=text, text=True,
+        done = subprocess.run([OPTIONS.evaluate, *self.options, self.path], input=text, text=True,
                               stdout=subprocess.PIPE, check=True)
         return [compare.parse_line(line) for line in done.stdout.splitlines()]
 
@@ -135,13 +136,17 @@ class Thousands(Case):
     """Expressions made up at random, over an hour of a host's samples."""
 
     def test_equal(self):
-        prometheus, ours = self.start(generate.make_series(OPTIONS.seed))
+        series = generate.make_series(OPTIONS.seed)
+        prometheus, ours = self.start(series)
+        kept = Ours(series, history=True)
+        self.addCleanup(kept.stop)
         rng = random.Random(OPTIONS.seed)
         expressions = generate.Expressions(OPTIONS.seed, version2=True)
         rows = [(generate.START_MS + rng.randrange(3700) * 1000 + EVALUATION_MS,
                  expressions.expression()) for _ in range(OPTIONS.expressions)]
         counts, wrong = {}, []
-        for (t_ms, expression), result in zip(rows, ours.query(rows), strict=True):
+        for (t_ms, expression), result, again in zip(rows, ours.query(rows), kept.query(rows),
+                                                     strict=True):
             expected = prometheus.query(t_ms, expression)
             kind = expected[0]
             if kind in ("vector", "matrix") and not expected[1]:
@@ -149,9 +154,10 @@ class Thousands(Case):
             counts[kind] = counts.get(kind, 0) + 1
             # An instant query's sort is the one order that Prometheus promises.
             ordered = kind == "vector" and expression.startswith("sort")
-            what = compare.difference(result, expected, ordered)
-            if what:
-                wrong.append(f"{t_ms} {expression}\n    {what}")
+            for where, own in (("", result), ("on the history: ", again)):
+                what = compare.difference(own, expected, ordered)
+                if what:
+                    wrong.append(f"{where}{t_ms} {expression}\n    {what}")
         self.assertFalse(wrong, f"{len(wrong)} of {len(rows)}:\n" + "\n".join(wrong[:20]))
         # A comparison of nothing with nothing would prove nothing.
         self.assertGreater(counts.get("vector", 0), len(rows) // 2)

@@ -4,10 +4,12 @@
  */
 #include "agent/rules/history.h"
 
+#include "agent/rules/digest.h"
 #include "agent/rules/number.h"
 #include "tests/unit/unit.h"
 
 #include <errno.h>
+#include <math.h>
 
 #define STEP_MS  10000
 #define START_MS 1700000000000
@@ -69,6 +71,99 @@ static double expected_value(unsigned kind, int64_t raw)
     char text[64];
     (void)snprintf(text, sizeof(text), "%llde%d", (long long)raw, kind == 0 ? 0 : -6);
     return strtod(text, NULL);
+}
+
+static void assert_near(double got, double expected, double scale)
+{
+    if (fabs(got - expected) > 1e-9 * scale && !(isnan(got) && isnan(expected))) {
+        fail_msg("%.17g is not %.17g", got, expected);
+    }
+}
+
+/* What the history says of a window without reading it, against what its samples say. */
+static void check_digests(const struct tly_storage *storage, const struct tly_series *row,
+                          unsigned kind, struct tly_window window, int64_t after_ms, int64_t to_ms)
+{
+    static struct tly_point kept[1000];
+    struct tly_window bare = {kept, 0};
+    double scale = 0;
+    for (size_t i = 0; i < window.count; i++) {
+        if (!tly_is_stale(window.at[i].value)) {
+            assert_true(bare.count < sizeof(kept) / sizeof(kept[0]));
+            kept[bare.count++] = window.at[i];
+            scale = fmax(scale, fabs(window.at[i].value));
+        }
+    }
+    for (enum tly_digest_part part = TLY_DIGEST_ENDS; part <= TLY_DIGEST_LINE; part++) {
+        struct tly_digest digest = {0};
+        struct tly_digest expected;
+        tly_digest_window(bare, part, &expected);
+        int rc = storage->digest(storage->arg, row, 1, after_ms, to_ms, part, &digest);
+        /* Of doubles and of integers that no double holds it knows nothing. */
+        assert_int_equal(rc, kind >= 3 && bare.count > 0 ? 1 : 0);
+        if (rc != 0) {
+            continue;
+        }
+        assert_int_equal(digest.count, expected.count);
+        if (digest.count == 0) {
+            continue;
+        }
+        assert_memory_equal(&digest.first, &expected.first, sizeof(digest.first));
+        assert_memory_equal(&digest.last, &expected.last, sizeof(digest.last));
+        if (digest.count > 1) {
+            assert_memory_equal(&digest.last_but_one, &expected.last_but_one,
+                                sizeof(digest.last_but_one));
+        }
+        if (part == TLY_DIGEST_TURNS) {
+            assert_near(digest.lost, expected.lost, scale);
+            assert_int_equal(digest.resets, expected.resets);
+            assert_int_equal(digest.changes, expected.changes);
+        } else if (part == TLY_DIGEST_EXTREMES) {
+            assert_near(digest.least, expected.least, 0);
+            assert_near(digest.most, expected.most, 0);
+        } else if (part == TLY_DIGEST_SUM) {
+            assert_near(digest.sum, expected.sum, scale);
+            assert_near(digest.mean, expected.mean, scale);
+        } else if (part == TLY_DIGEST_SPREAD) {
+            assert_near(digest.variance, expected.variance, expected.variance);
+        } else if (part == TLY_DIGEST_LINE && digest.count > 1) {
+            assert_near(digest.mean, expected.mean, scale);
+            assert_near(digest.mean_s, expected.mean_s, expected.mean_s);
+            double seconds = (double)(digest.last.t_ms - digest.first.t_ms) / 1000;
+            assert_near(digest.slope * seconds, expected.slope * seconds, scale);
+        }
+    }
+}
+
+/* So long a fall that every sample is a reset, and a rise, in blocks that are straight lines. */
+static void test_lines(void **state)
+{
+    (void)state;
+    struct tly_symbols *symbols = tly_symbols_new(1 << 20);
+    struct tly_history *history = tly_history_new(symbols, 1 << 24);
+    tly_history_keep_all(history);
+    struct tly_label_pair pairs[2];
+    struct tly_history_series *series = NULL;
+    assert_int_equal(tly_history_series(history, labels_of(symbols, "x", "a", pairs), &series), 0);
+    static struct tly_point plain[600];
+    int64_t value = 1000000;
+    for (int i = 0; i < 600; i++) {
+        value += i < 200 ? -300 : i < 400 ? 7 : i == 450 ? -5 : 0;
+        assert_int_equal(tly_history_tick(history, START_MS + i * STEP_MS), 0);
+        assert_true(tly_history_add(history, series, value, -3));
+        plain[i] = (struct tly_point){START_MS + i * STEP_MS, (double)value / 1000};
+    }
+    const struct tly_storage *storage = tly_history_storage(history);
+    struct tly_series row = {.handle = series};
+    for (int first = 0; first < 600; first += 37) {
+        for (int end = first; end <= 600; end += 41) {
+            check_digests(storage, &row, 0,
+                          (struct tly_window){plain + first, (size_t)(end - first)},
+                          START_MS + first * STEP_MS - 1, START_MS + (end - 1) * STEP_MS);
+        }
+    }
+    tly_history_free(history);
+    tly_symbols_free(symbols);
 }
 
 #define KINDS 5
@@ -148,6 +243,7 @@ static void test_equal(void **state)
                 }
             }
             assert_int_equal(k, window.count);
+            check_digests(storage, &handle, i, window, to_ms - length_ms, to_ms);
             struct tly_point latest;
             assert_true(storage->latest(storage->arg, &handle, to_ms, &latest));
             assert_int_equal(latest.t_ms, last.t_ms);
@@ -263,6 +359,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_equal),
+        cmocka_unit_test(test_lines),
         cmocka_unit_test(test_needs),
         cmocka_unit_test(test_bound),
     };
