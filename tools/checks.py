@@ -409,6 +409,10 @@ STEPS = [
          lambda run: python_tests(run, as_root(python("tests/page/run.py", "--agent",
                                                       agent("gcc")))),
          ["build-gcc"]),
+    Step("top", "`tallyman top` in a real terminal: a real engine, a thousand containers",
+         lambda run: python_tests(run, as_root(python("tests/top/run.py", "--agent",
+                                                      agent("gcc")))),
+         ["build-gcc"]),
     Step("outage", "receivers that are down, slow or silent, with many logs",
          lambda run: python_tests(run, python(
              "tests/outage/run.py", "--agent", agent("gcc"), "--flood",

@@ -87,6 +87,15 @@ bool tly_json_int(const json_t *object, const char *key, int64_t *ret_value)
     return int_of(json_object_get(object, key), ret_value);
 }
 
+bool tly_json_number(const json_t *value, double *ret_value)
+{
+    if (!json_is_number(value)) {
+        return false;
+    }
+    *ret_value = json_number_value(value);
+    return true;
+}
+
 bool tly_json_true(const json_t *object, const char *key)
 {
     return json_is_true(json_object_get(object, key));

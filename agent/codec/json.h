@@ -53,6 +53,9 @@ struct tly_text tly_json_string(const json_t *value);
 /* The integer member (also one written as 1e3 or 5.0); false when there is none that fits. */
 bool tly_json_int(const json_t *object, const char *key, int64_t *ret_value);
 
+/* The number, whole or not; false for all else. */
+bool tly_json_number(const json_t *value, double *ret_value);
+
 /* The member is the literal true. */
 bool tly_json_true(const json_t *object, const char *key);
 

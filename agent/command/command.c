@@ -17,14 +17,17 @@ extern const struct tly_command tly_command_check;
 extern const struct tly_command tly_command_rules;
 extern const struct tly_command tly_command_metrics;
 extern const struct tly_command tly_command_audit;
+extern const struct tly_command tly_command_top;
 extern const struct tly_command tly_command_receive;
 extern const struct tly_command tly_command_healthcheck;
 extern const struct tly_command tly_command_version;
 
 const struct tly_command *const tly_commands[] = {
-    &tly_command_run,         &tly_command_check,   &tly_command_rules,
-    &tly_command_metrics,     &tly_command_audit,   &tly_command_receive,
-    &tly_command_healthcheck, &tly_command_version, NULL,
+    &tly_command_run,     &tly_command_check,
+    &tly_command_rules,   &tly_command_metrics,
+    &tly_command_audit,   &tly_command_top,
+    &tly_command_receive, &tly_command_healthcheck,
+    &tly_command_version, NULL,
 };
 
 static void print_usage(FILE *to)

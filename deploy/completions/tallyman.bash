@@ -7,7 +7,7 @@ _tallyman()
     local current=${COMP_WORDS[COMP_CWORD]} words='' files=''
     COMPREPLY=()
     if ((COMP_CWORD == 1)); then
-        command='' words='run check rules metrics audit receive healthcheck version help -h --help'
+        command='' words='run check rules metrics audit top receive healthcheck version help -h --help'
     fi
     case $command:$previous in
     run:-c | run:--config) files=yes ;;
@@ -20,6 +20,18 @@ _tallyman()
     audit:-n | audit:--container) return ;;
     audit:-i | audit:--image) return ;;
     audit:-j | audit:--inspect) files=yes ;;
+    top:-i | top:--interval) return ;;
+    top:-s | top:--sort) words='attention name state cpu memory net disk restarts lag failed' ;;
+    top:-f | top:--filter) return ;;
+    top:-w | top:--show) words='all attention running stopped unhealthy' ;;
+    top:-n | top:--count) return ;;
+    top:-c | top:--config) files=yes ;;
+    top:-u | top:--url) return ;;
+    top:-A | top:--ca-file) files=yes ;;
+    top:-C | top:--cert-file) files=yes ;;
+    top:-K | top:--key-file) files=yes ;;
+    top:-U | top:--user) return ;;
+    top:-P | top:--password-file) files=yes ;;
     receive:-l | receive:--listen) return ;;
     receive:-o | receive:--output) files=yes ;;
     receive:-n | receive:--count) return ;;
@@ -39,6 +51,7 @@ _tallyman()
         rules) words='-h --help' ;;
         metrics) words='-c --config -t --timeout -h --help' ;;
         audit) words='-c --config -f --format -s --fail-on -n --container -i --image -j --inspect -a --all -h --help' ;;
+        top) words='-i --interval -s --sort -r --reverse -f --filter -w --show -1 --once -n --count -c --config -u --url -A --ca-file -C --cert-file -K --key-file -U --user -P --password-file -h --help' ;;
         receive) words='-l --listen -o --output -s --fsync -r --raw-bytes -n --count -q --quiet -a --no-ack -p --port-file -h --help' ;;
         healthcheck) words='-c --config -u --url -A --ca-file -C --cert-file -K --key-file -U --user -P --password-file -h --help' ;;
         version) words='-h --help' ;;

@@ -13,6 +13,7 @@ command)
         rules:'Test rule files by unit tests in promtool'\''s format'
         metrics:'Collect once and print the metrics'
         audit:'Say whether containers, images and the engine are set up safely'
+        top:'Show what a running agent knows, in a terminal'
         receive:'Receive records of the forward protocol and print them as JSON lines'
         healthcheck:'Ask a running agent whether it is healthy'
         version:'Print the version'
@@ -54,6 +55,24 @@ arguments)
             '*'{-i,--image}'[This image alone, by name or id]:REF: ' \
             '*'{-j,--inspect}'[What `docker inspect` printed, of containers or images, instead of an engine]:FILE:_files' \
             '*'{-a,--all}'[Also what passes, does not apply, or could not be decided]' \
+            '(- *)'{-h,--help}'[Print what the command knows]' && ret=0
+        ;;
+    top)
+        _arguments -s \
+            '*'{-i,--interval}'[Ask so often]:SECONDS: ' \
+            '*'{-s,--sort}'[attention (the default), name, state, cpu, memory, net, disk, restarts, lag or failed]:KEY:(attention name state cpu memory net disk restarts lag failed)' \
+            '*'{-r,--reverse}'[The other way round]' \
+            '*'{-f,--filter}'[Only containers that have all these words in their name, image, project, id, state or health]:WORDS: ' \
+            '*'{-w,--show}'[all (the default), attention, running, stopped or unhealthy]:WHICH:(all attention running stopped unhealthy)' \
+            '*'{-1,--once}'[Print one text and end, also in a terminal]' \
+            '*'{-n,--count}'[Print N texts, one after the other, and end]:N: ' \
+            '*'{-c,--config}'[The agent'\''s configuration]:FILE:_files' \
+            '*'{-u,--url}'[Ask this address instead of the configured one]:URL: ' \
+            '*'{-A,--ca-file}'[Trust the authorities in this file]:FILE:_files' \
+            '*'{-C,--cert-file}'[The certificate to show where the agent asks for one]:FILE:_files' \
+            '*'{-K,--key-file}'[Its key]:FILE:_files' \
+            '*'{-U,--user}'[The name for basic authentication]:NAME: ' \
+            '*'{-P,--password-file}'[Its password, in a file that others must not read]:FILE:_files' \
             '(- *)'{-h,--help}'[Print what the command knows]' && ret=0
         ;;
     receive)

@@ -23,6 +23,14 @@ ldd "$program" | sed -n 's/^.*=> \(\/[^ ]*\) (.*$/\1/p; s/^[[:space:]]*\(\/[^ ]*
         cp -L "$library" "$root$library"
     done
 
+# What `tallyman top` has to know of the terminals that people use.
+for terminal in linux screen screen-256color tmux tmux-256color vt100 vt220 xterm xterm-256color; do
+    file=/lib/terminfo/$(printf %.1s "$terminal")/$terminal
+    if [ -f "$file" ]; then
+        mkdir -p "$root$(dirname "$file")"
+        cp -L "$file" "$root$file"
+    fi
+done
 if [ -f /etc/ssl/certs/ca-certificates.crt ]; then
     cp -L /etc/ssl/certs/ca-certificates.crt "$root/etc/ssl/certs/"
 fi

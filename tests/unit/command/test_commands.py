@@ -23,7 +23,7 @@ import host  # noqa: E402
 import runner  # noqa: E402
 
 BINARY = None
-COMMANDS = ["run", "check", "metrics", "audit", "receive", "healthcheck", "version"]
+COMMANDS = ["run", "check", "metrics", "audit", "top", "receive", "healthcheck", "version"]
 SECONDS_MAX = 60  # a bound against hanging
 
 
