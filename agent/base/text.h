@@ -61,5 +61,9 @@ char *tly_text_dup(struct tly_text text);
 /* The length of the longest prefix that is valid UTF-8 (RFC 3629: no surrogates, no overlong forms,
  * at most U+10FFFF). Equal to text.len when all of it is. */
 size_t tly_text_utf8_prefix(struct tly_text text);
+static inline bool tly_text_is_utf8(struct tly_text text)
+{
+    return tly_text_utf8_prefix(text) == text.len;
+}
 
 #endif

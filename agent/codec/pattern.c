@@ -18,6 +18,8 @@ struct tly_pattern {
     pcre2_code *code;
     pcre2_match_data *match;
     pcre2_match_context *context;
+    struct tly_text text; /* that was searched last; only to be compared */
+    uint32_t options;     /* for it */
 };
 
 static int refuse(struct tly_error *err, int code, size_t at)
@@ -92,6 +94,20 @@ static bool inside_character(struct tly_text text, size_t at)
     return text.at && at < text.len && ((unsigned char)text.at[at] & 0xc0) == 0x80;
 }
 
+/*
+ * The compiled form is for well-formed text alone: in PCRE2 10.42 it reads a byte behind a text
+ * that ends in a stray byte, PCRE2_MATCH_INVALID_UTF or not (tests/unit/codec/test_pattern.c). A
+ * line that was cut within a character is such a text. Looked at once for all searches in a text.
+ */
+static uint32_t options_for(struct tly_pattern *pattern, struct tly_text text, size_t from)
+{
+    if (from == 0 || text.at != pattern->text.at || text.len != pattern->text.len) {
+        pattern->text = text;
+        pattern->options = tly_text_is_utf8(text) ? 0 : PCRE2_NO_JIT;
+    }
+    return pattern->options;
+}
+
 int tly_pattern_find(struct tly_pattern *pattern, struct tly_text text, size_t from,
                      struct tly_pattern_match *ret_match)
 {
@@ -99,8 +115,8 @@ int tly_pattern_find(struct tly_pattern *pattern, struct tly_text text, size_t f
     if (from > text.len) {
         return 0;
     }
-    int rc = pcre2_match(pattern->code, subject, text.len, from, 0, pattern->match,
-                         pattern->context);
+    int rc = pcre2_match(pattern->code, subject, text.len, from, options_for(pattern, text, from),
+                         pattern->match, pattern->context);
     if (rc == PCRE2_ERROR_JIT_STACKLIMIT) { /* the interpreter has its own, larger one */
         rc = pcre2_match(pattern->code, subject, text.len, from, PCRE2_NO_JIT, pattern->match,
                          pattern->context);

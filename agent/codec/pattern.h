@@ -26,8 +26,9 @@ struct tly_pattern_match {
     size_t next;       /* where to look for another */
 };
 
-/* Looks for the pattern from byte `from` on. 1: found; 0: not there; TLY_E_LIMIT: the search took
- * too many steps, -ENOMEM. */
+/* Looks for the pattern from byte `from` on. A search that goes on (`from` above 0) is of the very
+ * text that was searched last, unchanged, or of one at another place. 1: found; 0: not there;
+ * TLY_E_LIMIT: the search took too many steps, -ENOMEM. */
 int tly_pattern_find(struct tly_pattern *pattern, struct tly_text text, size_t from,
                      struct tly_pattern_match *ret_match) TLY_CHECK;
 

@@ -202,14 +202,22 @@ void tly_regex_list_free(struct tly_regex **list)
 
 /* ---- matching ---- */
 
-static bool match_from(const struct tly_regex *regex, struct tly_text text, size_t from)
+/* The compiled form is for well-formed text alone: in PCRE2 10.42 it reads a byte behind a text
+ * that ends in a stray one, PCRE2_MATCH_INVALID_UTF or not. */
+static uint32_t options_for(struct tly_text text)
+{
+    return tly_text_is_utf8(text) ? 0 : PCRE2_NO_JIT;
+}
+
+static bool match_from(const struct tly_regex *regex, struct tly_text text, size_t from,
+                       uint32_t options)
 {
     PCRE2_SPTR at = (PCRE2_SPTR)(text.at ? text.at : "");
     uint64_t steps = MATCH_STEPS + (uint64_t)text.len * MATCH_STEPS_PER_BYTE;
     uint32_t limit = steps < UINT32_MAX ? (uint32_t)steps : UINT32_MAX;
     (void)pcre2_set_match_limit(regex->context, limit);
     (void)pcre2_set_depth_limit(regex->context, limit);
-    int rc = pcre2_match(regex->code, at, text.len, from, 0, regex->match, regex->context);
+    int rc = pcre2_match(regex->code, at, text.len, from, options, regex->match, regex->context);
     if (rc == PCRE2_ERROR_JIT_STACKLIMIT) {
         /* The compiled form has a small stack; the interpreter takes its memory from the heap. */
         rc = pcre2_match(regex->code, at, text.len, from, PCRE2_NO_JIT, regex->match,
@@ -220,7 +228,7 @@ static bool match_from(const struct tly_regex *regex, struct tly_text text, size
 
 static bool general_match(const struct tly_regex *regex, struct tly_text text)
 {
-    return match_from(regex, text, 0);
+    return match_from(regex, text, 0, options_for(text));
 }
 
 static bool words_match(struct tly_text words, struct tly_text text)
@@ -344,8 +352,9 @@ int tly_regex_replace_all(const struct tly_regex *regex, struct tly_text text,
     const PCRE2_SIZE *places = pcre2_get_ovector_pointer(regex->match);
     size_t copied = 0; /* of the text */
     size_t from = 0;
+    uint32_t options = options_for(text);
     text.at = text.at ? text.at : "";
-    while (from <= text.len && match_from(regex, text, from)) {
+    while (from <= text.len && match_from(regex, text, from, options)) {
         size_t start = places[0];
         size_t end = places[1];
         int rc = tly_buf_append(buf, text.at + copied, start - copied);

@@ -14,6 +14,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include <sys/mman.h>
+
 #include <cmocka.h>
 
 #define ROWS(table) (sizeof(table) / sizeof((table)[0]))
@@ -24,6 +26,37 @@ static inline void expect_text(struct tly_text text, const char *expected)
     if (!tly_text_equal(text, tly_text_of(expected))) {
         fail_msg("\"%.*s\" is not \"%s\"", (int)text.len, text.len > 0 ? text.at : "", expected);
     }
+}
+
+/* Memory for a text of a page at most: the byte behind its end, `end`, cannot be read, by machine
+ * code made at run time neither, which no sanitizer watches. */
+struct guarded {
+    char *page;
+    char *end;
+};
+
+enum { GUARDED_MAX = 4096 };
+
+static inline struct guarded guarded_make(void)
+{
+    char *page = mmap(NULL, 2UL * GUARDED_MAX, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+                      -1, 0);
+    assert_true(page != MAP_FAILED);
+    assert_int_equal(mprotect(page + GUARDED_MAX, GUARDED_MAX, PROT_NONE), 0);
+    return (struct guarded){page, page + GUARDED_MAX};
+}
+
+static inline void guarded_done(const struct guarded *guarded)
+{
+    assert_int_equal(munmap(guarded->page, 2UL * GUARDED_MAX), 0);
+}
+
+/* The text, at the end. */
+static inline struct tly_text guarded_text(const struct guarded *guarded, struct tly_text text)
+{
+    assert_in_range(text.len, 0, GUARDED_MAX);
+    memcpy(guarded->end - text.len, text.at, text.len);
+    return (struct tly_text){guarded->end - text.len, text.len};
 }
 
 #define TEMP_DIR_MAX 64

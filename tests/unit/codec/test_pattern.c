@@ -2,6 +2,7 @@
  * Patterns: what is found where, in texts of any bytes, and what is refused.
  */
 #include "agent/codec/pattern.h"
+#include "agent/codec/token_shape.h"
 #include "tests/unit/unit.h"
 
 #include <stdlib.h>
@@ -95,6 +96,33 @@ static void what_is_refused(void **state)
     free(longest);
 }
 
+/* A line that was cut within a character, or ends in a byte that begins none. PCRE2's compiled form
+ * went past its end: that of the shapes of tokens, which stand in every redaction of secrets. */
+static void nothing_behind_a_text_is_read(void **state)
+{
+    (void)state;
+    static const struct tly_text rows[] = {
+        TLY_TEXT("aaaa\x90"), TLY_TEXT("line \xe2\x82"),    TLY_TEXT("line \xf0\x9f\x90"),
+        TLY_TEXT("x\xc3"),    TLY_TEXT("\xff\xff\xff\xff"), TLY_TEXT("a whole line"),
+        TLY_TEXT(""),
+    };
+    static const char *const patterns[] = {tly_token_shapes_pattern, "^\\S", "(?<=\\w)x", "\\d+$"};
+    struct guarded guarded = guarded_make();
+    for (size_t p = 0; p < ROWS(patterns); p++) {
+        struct tly_pattern *pattern = compiled(patterns[p]);
+        for (size_t i = 0; i < ROWS(rows); i++) {
+            struct tly_text text = guarded_text(&guarded, rows[i]);
+            for (size_t from = 0; from <= text.len; from++) {
+                struct tly_pattern_match match = {0};
+                int found = tly_pattern_find(pattern, text, from, &match);
+                assert_true(found == 0 || (found == 1 && match.end <= text.len));
+            }
+        }
+        tly_pattern_free(pattern);
+    }
+    guarded_done(&guarded);
+}
+
 static void an_exploding_pattern_ends(void **state)
 {
     (void)state;
@@ -114,6 +142,7 @@ int main(void)
         cmocka_unit_test(rows_of_matches),
         cmocka_unit_test(a_search_goes_on),
         cmocka_unit_test(what_is_refused),
+        cmocka_unit_test(nothing_behind_a_text_is_read),
         cmocka_unit_test(an_exploding_pattern_ends),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -194,12 +194,32 @@ static void test_bound(void **state)
                      TLY_E_MALFORMED);
 }
 
+/* Of a text that is no whole UTF-8 either: what the compiled form of some patterns did. */
+static void test_nothing_behind_a_text_is_read(void **state)
+{
+    (void)state;
+    struct guarded guarded = guarded_make();
+    struct tly_regex *regex = NULL;
+    assert_int_equal(tly_regex_new_search(TLY_TEXT("\\b"), &regex, NULL), 0);
+    for (unsigned byte = 0x80; byte <= 0xff; byte++) {
+        const char bytes[] = {'a', ' ', 'b', (char)byte};
+        struct tly_text text = guarded_text(&guarded, (struct tly_text){bytes, sizeof(bytes)});
+        assert_true(tly_regex_found(regex, text));
+        struct tly_buf buf;
+        tly_buf_init(&buf, 64);
+        assert_int_equal(tly_regex_replace_all(regex, text, TLY_TEXT("-"), &buf), 0);
+        assert_true(tly_text_starts(tly_buf_text(&buf), TLY_TEXT("-a- -b")));
+        tly_buf_done(&buf);
+    }
+    tly_regex_free(regex);
+    guarded_done(&guarded);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_matches),
-        cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_expand),
+        cmocka_unit_test(test_matches), cmocka_unit_test(test_nothing_behind_a_text_is_read),
+        cmocka_unit_test(test_refused), cmocka_unit_test(test_expand),
         cmocka_unit_test(test_bound),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
