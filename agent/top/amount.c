@@ -22,10 +22,18 @@ static struct tly_amount dash(void)
     return (struct tly_amount){DASH};
 }
 
-/* Half is rounded up, as browsers do. */
-static double rounded(double number, double parts)
+/* With so many digits behind the point, as browsers write it: to the nearest by the number's exact
+ * value, where printf(3) agrees, and up where it lies in the middle, where printf takes the even.
+ */
+static void write_fixed(char to[TLY_AMOUNT_MAX], double number, int digits)
 {
-    return floor(number * parts + 0.5) / parts;
+    const double parts[] = {1, 10, 100};
+    const double product = number * parts[digits];
+    bool exact = fma(number, parts[digits], -product) == 0;
+    if (exact && product - floor(product) == 0.5) {
+        number = (floor(product) + 1) / parts[digits];
+    }
+    (void)snprintf(to, TLY_AMOUNT_MAX, "%.*f", digits, number); /* cut where it is absurd */
 }
 
 struct tly_amount tly_amount_figures(double number)
@@ -37,11 +45,11 @@ struct tly_amount tly_amount_figures(double number)
         return dash();
     }
     if (number >= none_behind || number == 0) {
-        (void)snprintf(amount.text, sizeof(amount.text), "%.0f", rounded(number, 1));
+        write_fixed(amount.text, number, 0);
     } else if (number >= one_behind) {
-        (void)snprintf(amount.text, sizeof(amount.text), "%.1f", rounded(number, 10));
+        write_fixed(amount.text, number, 1);
     } else {
-        (void)snprintf(amount.text, sizeof(amount.text), "%.2f", rounded(number, 100));
+        write_fixed(amount.text, number, 2);
     }
     return amount;
 }
@@ -59,7 +67,9 @@ struct tly_amount tly_amount_bytes(double bytes)
         unit++;
     }
     if (unit == 0) {
-        (void)snprintf(amount.text, sizeof(amount.text), "%.0f B", rounded(bytes, 1));
+        char number[TLY_AMOUNT_MAX];
+        write_fixed(number, bytes, 0);
+        (void)snprintf(amount.text, sizeof(amount.text), "%.40s B", number);
     } else {
         (void)snprintf(amount.text, sizeof(amount.text), "%.24s %s", tly_amount_figures(bytes).text,
                        units[unit]);
@@ -88,11 +98,9 @@ struct tly_amount tly_amount_percent(double share)
     if (!tly_known(share)) {
         return dash();
     }
-    if (number >= whole_from || number == 0) {
-        (void)snprintf(amount.text, sizeof(amount.text), "%.0f %%", rounded(number, 1));
-    } else {
-        (void)snprintf(amount.text, sizeof(amount.text), "%.1f %%", rounded(number, 10));
-    }
+    char figures[TLY_AMOUNT_MAX];
+    write_fixed(figures, number, number >= whole_from || number == 0 ? 0 : 1);
+    (void)snprintf(amount.text, sizeof(amount.text), "%.40s %%", figures);
     return amount;
 }
 
@@ -103,7 +111,7 @@ struct tly_amount tly_amount_cpus(double cpus)
     if (!tly_known(cpus)) {
         return dash();
     }
-    cpus = rounded(cpus, hundredths);
+    cpus = floor(cpus * hundredths + 0.5) / hundredths;
     (void)snprintf(amount.text, sizeof(amount.text), "%.10g CPU%s", cpus, cpus == 1 ? "" : "s");
     return amount;
 }

@@ -577,7 +577,7 @@ const empty = (title, text) => h("div", {class: "empty"}, h("b", null, title), t
 const SORTS = {
   attention: {label: "Needs attention", of: (c) => -c.level, text: false},
   name: {label: "Name", of: (c) => nameOf(c).toLowerCase(), text: true},
-  state: {label: "State", of: (c) => c.state + (c.health || ""), text: true},
+  state: {label: "State", of: (c) => (c.state || "") + "\n" + (c.health || ""), text: true},
   cpu: {label: "CPU", of: (c) => c.cpu},
   memory: {label: "Memory", of: (c) => c.memory},
   net: {label: "Network", of: (c) => (known(c.received) || known(c.sent) ? c.received + c.sent : null)},

@@ -7,14 +7,17 @@ usage: run.py --agent BINARY [TEST…], as root
 """
 
 import argparse
+import http.server
 import json
 import os
 import pathlib
+import random
 import re
 import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 import unittest
 
@@ -391,6 +394,118 @@ class Made(Case):
         return sum(agent.values("tallyman_http_requests_total"))
 
 
+class Words(Case):
+    """The same words and figures as the status page, of the same answers: its own script says them."""
+
+    def setUp(self):
+        super().setUp()
+        if not shutil.which("node"):
+            self.skipTest("nodejs is not installed (tools/install-packages full)")
+
+    def answers(self):
+        """An overview and alerts, with every kind of value in every column."""
+        dice = random.Random(7)
+        columns = ["id", "name", "image", "project", "state", "health", "since", "exit_code",
+                   "oom_killed", "oom_kills", "restarts", "cpu", "cpu_max", "throttled", "memory",
+                   "memory_max", "received", "sent", "read", "written", "layer", "lag_seconds",
+                   "lag_bytes", "failed", "failed_high"]
+        moment = 1787486400.5
+        def figure(most, *others):
+            return dice.choice([None, 0, round(10 ** dice.uniform(-3, most), 4), *others])
+        def whole(most, *others):
+            number = figure(most, *others)
+            return number if number is None else int(number)
+        rows = []
+        for index in range(400):
+            row = {"id": dice.randbytes(8).hex(), "name": dice.choice([f"unit-{index}", f"Unit-{index}", None]),
+                   "image": dice.choice(["shop/unit:1", None]), "project": dice.choice(["shop", None]),
+                   "state": dice.choice(["running", "exited", "paused", "restarting", "dead", None]),
+                   "health": dice.choice(["healthy", "unhealthy", "starting", None]),
+                   "since": dice.choice([None, int(moment - 10 ** dice.uniform(0, 7))]),
+                   "exit_code": dice.choice([None, 0, 1, 137, 143]), "oom_killed": dice.choice([None, 0, 1]),
+                   "restarts": whole(5), "cpu": figure(1.5, 0.125), "cpu_max": figure(1, 2),
+                   "throttled": figure(0, 0.25, 0.26), "memory": whole(11, 1179648),
+                   "memory_max": whole(11, 536870912), "lag_seconds": figure(4, 60, 61, 1.9),
+                   "failed": whole(2), "failed_high": whole(1)}
+            for name in ("received", "sent", "read", "written", "layer", "lag_bytes", "oom_kills"):
+                row[name] = whole(8)
+            if dice.random() < 0.2 and row["memory_max"]:
+                row["memory"] = int(row["memory_max"] * dice.choice([0.89, 0.9, 0.95, 0.97, 1]))
+            rows.append([row[name] for name in columns])
+        samples = [{"name": "tallyman_collector_success", "labels": {"collector": "disk"}, "value": 0},
+                   {"name": "tallyman_collector_errors_total", "labels": {"collector": "disk"}, "value": 2},
+                   {"name": "tallyman_docker_up", "value": 0},
+                   {"name": "tallyman_logs_api_unreadable", "value": 3}]
+        overview = {"version": "0.1.0", "name": "host-7", "interval": 10, "off": [],
+                    "lacking": [{"what": "CAP_X", "lost": "nothing is seen"}],
+                    "pages": [{"path": "/api/v1/alerts", "title": "Alerts"}],
+                    "time": "2026-08-23T12:00:00.500000000Z",
+                    "host": {"cpu": 1, "cpu_max": 2, "memory": 1, "memory_max": 2},
+                    "agent": {"cpu": 0, "memory": 0}, "samples": [[], samples],
+                    "lags": [{"destination": "a", "seconds": 75.5, "bytes": 1, "containers": 1}],
+                    "columns": columns, "containers": rows}
+        alerts = [{"labels": {"alertname": "A", "severity": dice.choice(["critical", "warning"]),
+                              "id": f"/docker/{row[0]}{'0' * 48}"} if index % 2 else
+                   {"alertname": "B", "name": row[1] or "nobody"},
+                   "annotations": {}, "state": dice.choice(["firing", "pending"]),
+                   "activeAt": "2026-08-23T11:00:00Z", "value": "1"}
+                  for index, row in enumerate(dice.sample(rows, 60))]
+        return {"/api/v1/overview": overview, "/api/v1/alerts": {"data": {"alerts": alerts}}}
+
+    def serve(self, answers):
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                body = json.dumps(answers[self.path]).encode()
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_):
+                pass
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        self.addCleanup(server.server_close)
+        self.addCleanup(server.shutdown)
+        return f"http://127.0.0.1:{server.server_port}"
+
+    def test_the_same_as_the_page(self):
+        answers = self.answers()
+        page = self.folder / "overview.json", self.folder / "alerts.json"
+        for path, answer in zip(page, answers.values()):
+            path.write_text(json.dumps(answer))
+        said = json.loads(subprocess.run(
+            ["node", str(HERE / "words.js"), str(HERE.parents[1] / "dashboards/status/status.js"),
+             *map(str, page)], capture_output=True, text=True, timeout=SECONDS_MAX, check=True).stdout)
+        url = self.serve(answers)
+
+        def bare(text):
+            return re.sub("[ _]", "", text.replace("\u2013", "-")) or "-"
+
+        def table(*arguments):
+            done = subprocess.run([self.binary, "top", "--url", url, *arguments], text=True,
+                                  capture_output=True, timeout=SECONDS_MAX, check=True,
+                                  stdin=subprocess.DEVNULL, env={**os.environ, "LC_ALL": "C.UTF-8"})
+            lines = done.stdout.splitlines()
+            return ([line[2:] for line in lines if line.startswith("#")],
+                    [dict(zip(COLUMNS, line.split())) for line in lines if line[0] != "#"][1:])
+
+        names = {identity: row["CONTAINER"] for identity, row in said["rows"].items()}
+        for key, order in said["orders"].items():
+            summary, rows = table("--sort", key)
+            self.assertEqual([row["CONTAINER"] for row in rows], [names[one] for one in order], key)
+        for key, shown in said["shows"].items():
+            self.assertEqual({row["CONTAINER"] for row in table("--show", key)[1]},
+                             {names[one] for one in shown}, key)
+        self.assertIn(f"{said['verdict']['text']}: {said['verdict']['more']}", summary)
+        self.assertEqual([line.removeprefix("lacking: ") for line in summary if line.startswith("lacking")],
+                         said["lackings"])
+        by_name = {row["CONTAINER"]: row for row in rows}
+        for row in said["rows"].values():
+            self.assertEqual({key: bare(text) for key, text in by_name[row["CONTAINER"]].items()},
+                             {key: bare(text) for key, text in row.items()})
+
+
 class Real(Case):
     """Containers of a real engine."""
 
@@ -446,7 +561,7 @@ def main():
     options = parser.parse_args()
     Case.binary = os.path.abspath(options.agent)
     host.enter()
-    return runner.run(runner.chosen(options.tests, (Made, Real)))
+    return runner.run(runner.chosen(options.tests, (Words, Made, Real)))
 
 
 if __name__ == "__main__":
