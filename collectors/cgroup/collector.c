@@ -7,6 +7,7 @@
 
 #include "agent/base/clock.h"
 #include "agent/loop/log.h"
+#include "agent/loop/rounds.h"
 #include "collectors/cgroup/settings.h"
 #include "collectors/cgroup/tree.h"
 #include "collectors/cgroup/watching.h"
@@ -21,17 +22,9 @@
 
 #define MS_PER_S 1000
 
-/* Between two looks: a storm of containers that start and stop costs at most fifty a second. */
-#define LOOK_GAP_MS 20
-
 /* The collector's part of the descriptors that the process may have: sockets and logs need theirs.
  */
 #define DESCRIPTORS_SHARE 2
-
-struct waiter {
-    void (*done)(void *token);
-    void *token;
-};
 
 struct collector {
     struct tly_loop *loop;
@@ -39,22 +32,16 @@ struct collector {
     unsigned slot;
     struct tly_cgroup_tree *tree;
     struct tly_cgroup_watching *watching;
+    struct tly_rounds *rounds;
     int64_t interval_ms;
-    struct tly_timer *tick;
-    struct tly_timer *look;
-    int64_t looked_ms; /* end of the last run, loop time */
-
-    bool running; /* the tree is the worker's */
-    bool run_walks, run_reads_all;
-    bool walk_wanted, all_wanted;
-
-    struct waiter *waiters; /* for the end of the next run that reads all */
-    size_t waiter_count, waiter_cap;
+    bool walk_wanted; /* directories came or went */
+    bool walks;       /* the round or look under way does */
+    void *take_at;    /* in the tree's nodes */
 
     struct tly_run_stats stats;
     uint64_t tree_errors; /* of the tree's, those counted in `stats` */
     bool ready;
-    bool was_nested;
+    bool was_nested, full_said;
     struct tly_log_limit failure_limit;
     /* Copied from the tree after each run, for the meter. */
     size_t directories, descriptors, descriptors_max;
@@ -63,8 +50,6 @@ struct collector {
     void (*stopped)(void *arg);
     void *stopped_arg;
 };
-
-static void wake(struct collector *self);
 
 /* ---- results ---- */
 
@@ -109,24 +94,33 @@ static void node_leave(struct collector *self, struct tly_cgroup_node *node)
     tly_cgroup_node_free(self->tree, node);
 }
 
-static void results_take(struct collector *self)
+static void gone_take(struct collector *self)
 {
     struct tly_cgroup_tree *tree = self->tree;
     for (size_t i = 0; i < tree->gone_count; i++) {
         node_leave(self, tree->gone[i]);
     }
     tree->gone_count = 0;
+}
+
+/* A part of the nodes at each call; what left the tree comes first, or an id that moved would be
+ * withdrawn after it was put. */
+static bool round_take(void *arg)
+{
+    struct collector *self = arg;
+    if (self->take_at == NULL) {
+        gone_take(self);
+    }
     struct tly_map_entry entry;
-    for (void *at = NULL; tly_map_next(tree->nodes, &at, &entry);) {
+    size_t taken = 0;
+    while (taken < TLY_ROUNDS_PART && tly_map_next(self->tree->nodes, &self->take_at, &entry)) {
         struct tly_cgroup_node *node = entry.value;
         if (node->fresh) {
             node_take(self, node);
+            taken++;
         }
     }
-    if (self->run_reads_all) {
-        tly_inventory_publish_host(self->inventory, self->slot, tree->host_set);
-        tree->host_set = NULL;
-    }
+    return taken == TLY_ROUNDS_PART;
 }
 
 static void outcome_say(struct collector *self)
@@ -152,6 +146,15 @@ static void outcome_say(struct collector *self)
                      tree->root);
     }
     self->was_nested = tree->nested;
+    const struct tly_cgroup_budget *budget = &tree->reader.budget;
+    if (budget->held >= budget->max && !self->full_said) {
+        self->full_said = true;
+        tly_log_info(WHO,
+                     "%zu cgroup files are held open, as many as cgroup.descriptors_max and the "
+                     "process's limit allow; the others are opened at each reading, which costs "
+                     "some CPU time",
+                     budget->held);
+    }
 }
 
 static void stats_take(struct collector *self)
@@ -163,157 +166,62 @@ static void stats_take(struct collector *self)
     self->descriptors = tree->reader.budget.held;
     self->descriptors_max = tree->reader.budget.max;
     self->skipped = tree->skipped;
-    if (self->run_reads_all) {
+    if (!tly_rounds_is_look(self->rounds)) {
         self->stats.duration_ns = tree->duration_ns;
         self->stats.success = tree->failure == 0;
         self->ready = true;
     }
 }
 
-static void waiters_call(struct collector *self)
-{
-    /* Detached first: who is called may ask for the next run at once. */
-    struct waiter *waiters = self->waiters;
-    size_t count = self->waiter_count;
-    self->waiters = NULL;
-    self->waiter_count = 0;
-    self->waiter_cap = 0;
-    for (size_t i = 0; i < count; i++) {
-        waiters[i].done(waiters[i].token);
-    }
-    free(waiters);
-}
+/* ---- rounds ---- */
 
-/* ---- runs ---- */
-
-static void collector_free(struct collector *self)
-{
-    if (self == NULL) {
-        return;
-    }
-    tly_timer_free(self->tick);
-    tly_timer_free(self->look);
-    tly_cgroup_watching_free(self->watching);
-    tly_cgroup_tree_free(self->tree);
-    free(self->waiters);
-    free(self);
-}
-
-static void stop_finish(struct collector *self)
-{
-    void (*stopped)(void *arg) = self->stopped;
-    void *arg = self->stopped_arg;
-    collector_free(self);
-    stopped(arg);
-}
-
-static void run_work(void *arg)
+static void round_begin(void *arg)
 {
     struct collector *self = arg;
-    tly_cgroup_tree_run(self->tree, self->run_walks, self->run_reads_all);
+    self->walks = self->walk_wanted || !tly_rounds_is_look(self->rounds);
+    self->walk_wanted = false;
+    self->take_at = NULL;
+    tly_cgroup_watching_mark(self->watching);
 }
 
-static void run_done(void *arg)
+static void round_work(void *arg)
 {
     struct collector *self = arg;
-    self->running = false;
-    if (self->stopped != NULL) {
-        stop_finish(self);
-        return;
+    tly_cgroup_tree_run(self->tree, self->walks, !tly_rounds_is_look(self->rounds));
+}
+
+static void round_end(void *arg, bool worked)
+{
+    struct collector *self = arg;
+    if (!worked) {
+        self->stats.errors++;
+        self->stats.success = false;
+        self->walk_wanted |= self->walks;
+        return; /* with what there is; the next tick tries again */
     }
-    self->looked_ms = tly_loop_now_ms(self->loop);
-    results_take(self);
+    if (!tly_rounds_is_look(self->rounds)) {
+        tly_inventory_publish_host(self->inventory, self->slot, self->tree->host_set);
+        self->tree->host_set = NULL;
+    }
     outcome_say(self);
     stats_take(self);
-    if (self->run_walks && tly_cgroup_watching_sync(self->watching, self->tree)) {
+    if (self->walks && tly_cgroup_watching_sync(self->watching, self->tree)) {
         self->walk_wanted = true; /* what came between the walk and the watch */
     }
     self->walk_wanted |= self->tree->lost;
-    if (self->run_reads_all) {
-        waiters_call(self);
-    }
-    wake(self);
-}
-
-static void run_start(struct collector *self)
-{
-    self->run_reads_all = self->all_wanted;
-    self->run_walks = self->all_wanted || self->walk_wanted;
-    self->all_wanted = false;
-    self->walk_wanted = false;
-    if (self->run_reads_all) {
-        /* The next tick counts from here: a scrape a moment ago makes it needless. */
-        tly_timer_start(self->tick, self->interval_ms, self->interval_ms);
-    }
-    tly_cgroup_watching_mark(self->watching);
-    self->running = true;
-    if (tly_worker_submit(self->loop, run_work, run_done, self) < 0) {
-        self->running = false;
-        self->stats.errors++;
-        self->stats.success = false;
-        waiters_call(self); /* with what there is; the next tick tries again */
-    }
-}
-
-/* Starts what is wanted, now or a little later; nothing while a run is under way: its end comes
- * back here. */
-static void wake(struct collector *self)
-{
-    if (self->running || self->stopped != NULL) {
-        return;
-    }
-    if (self->all_wanted) {
-        run_start(self);
-        return;
-    }
     if (self->walk_wanted || tly_cgroup_watching_touched(self->watching)) {
-        int64_t wait_ms = self->looked_ms + LOOK_GAP_MS - tly_loop_now_ms(self->loop);
-        if (!tly_timer_active(self->look)) {
-            tly_timer_start(self->look, wait_ms > 0 ? wait_ms : 0, 0);
-        }
+        tly_rounds_look(self->rounds);
     }
 }
 
-static void tick_fired(void *arg)
-{
-    struct collector *self = arg;
-    self->all_wanted = true;
-    wake(self);
-}
-
-static void look_fired(void *arg)
-{
-    struct collector *self = arg;
-    if (!self->running) {
-        run_start(self);
-    }
-}
+static const struct tly_rounds_ops rounds_ops = {
+    .begin = round_begin, .work = round_work, .take = round_take, .end = round_end};
 
 static void tree_changed(void *arg, bool walk)
 {
     struct collector *self = arg;
     self->walk_wanted |= walk;
-    wake(self);
-}
-
-static void refresh(void *arg, void (*done)(void *token), void *token)
-{
-    struct collector *self = arg;
-    if (self->waiter_count == self->waiter_cap) {
-        size_t cap = self->waiter_cap == 0 ? 4 : self->waiter_cap * 2;
-        struct waiter *grown = realloc(self->waiters, cap * sizeof(*grown));
-        if (grown == NULL) {
-            done(token);
-            return;
-        }
-        self->waiters = grown;
-        self->waiter_cap = cap;
-    }
-    self->waiters[self->waiter_count++] = (struct waiter){.done = done, .token = token};
-    if (!self->running || !self->run_reads_all) {
-        self->all_wanted = true;
-        wake(self);
-    }
+    tly_rounds_look(self->rounds);
 }
 
 static void measure(void *arg, struct tly_samples *samples)
@@ -330,6 +238,22 @@ static void measure(void *arg, struct tly_samples *samples)
 }
 
 /* ---- life ---- */
+
+static void collector_free(struct collector *self)
+{
+    if (self == NULL) {
+        return;
+    }
+    tly_cgroup_watching_free(self->watching);
+    tly_cgroup_tree_free(self->tree);
+    free(self);
+}
+
+static void withdraw(struct collector *self)
+{
+    tly_inventory_unrefresher(self->inventory, tly_rounds_ask, self->rounds);
+    tly_inventory_unmeter(self->inventory, measure, self);
+}
 
 static size_t descriptors_allowed(const struct tly_cgroup_settings *settings)
 {
@@ -358,19 +282,16 @@ static int parts_make(struct collector *self, const struct tly_context *context,
         rc = tly_cgroup_watching_new(context->watcher, tree_changed, self, &self->watching);
     }
     if (rc == 0) {
-        rc = tly_timer_new(self->loop, tick_fired, self, &self->tick);
-    }
-    if (rc == 0) {
-        rc = tly_timer_new(self->loop, look_fired, self, &self->look);
+        rc = tly_rounds_new(self->loop, &rounds_ops, self, self->interval_ms, &self->rounds);
     }
     if (rc == 0) {
         rc = tly_inventory_slot(self->inventory, WHO, &self->slot);
     }
     if (rc == 0) {
-        rc = tly_inventory_refresher(self->inventory, refresh, self);
+        rc = tly_inventory_refresher(self->inventory, tly_rounds_ask, self->rounds);
     }
     if (rc == 0) {
-        tly_inventory_feeds(self->inventory, refresh, self, self->slot);
+        tly_inventory_feeds(self->inventory, tly_rounds_ask, self->rounds, self->slot);
         rc = tly_inventory_meter(self->inventory, measure, self);
     }
     return rc;
@@ -391,28 +312,33 @@ static int collector_start(const struct tly_context *context, void **ret_self,
     }
     if (rc < 0) {
         if (self != NULL) {
-            tly_inventory_unrefresher(self->inventory, refresh, self);
+            withdraw(self);
+            tly_rounds_free(self->rounds);
         }
         collector_free(self);
         return tly_error_set(err, rc, "cannot set up the cgroup collector: %s", tly_error_name(rc));
     }
     *ret_self = self;
-    tick_fired(self);
+    tly_rounds_start(self->rounds);
     return 0;
+}
+
+static void rounds_stopped(void *arg)
+{
+    struct collector *self = arg;
+    void (*stopped)(void *arg) = self->stopped;
+    void *stopped_arg = self->stopped_arg;
+    collector_free(self);
+    stopped(stopped_arg);
 }
 
 static void collector_stop(void *arg, void (*stopped)(void *arg), void *stopped_arg)
 {
     struct collector *self = arg;
-    tly_inventory_unrefresher(self->inventory, refresh, self);
-    tly_inventory_unmeter(self->inventory, measure, self);
-    tly_timer_stop(self->tick);
-    tly_timer_stop(self->look);
+    withdraw(self);
     self->stopped = stopped;
     self->stopped_arg = stopped_arg;
-    if (!self->running) {
-        stop_finish(self);
-    }
+    tly_rounds_stop(self->rounds, rounds_stopped, self);
 }
 
 static const struct tly_run_stats *collector_stats(const void *arg)

@@ -51,6 +51,7 @@ struct collector {
     struct tly_rounds *rounds;
     struct tly_defer *look; /* at what runs, after a change and between rounds */
     bool look_wanted;
+    void *take_at; /* in the census's nodes */
     struct tly_run_stats stats;
     struct tly_log_limit limit;
     bool ready;
@@ -100,16 +101,26 @@ static void container_changed(void *arg, enum tly_change change,
 
 /* ---- rounds ---- */
 
+static void round_begin(void *arg)
+{
+    struct collector *self = arg;
+    self->take_at = NULL;
+    look(self);
+}
+
 static void round_work(void *arg)
 {
     struct collector *self = arg;
     tly_census_run(self->census);
 }
 
-static void results_take(struct collector *self)
+static bool round_take(void *arg)
 {
+    struct collector *self = arg;
     struct tly_map_entry entry;
-    for (void *at = NULL; tly_map_next(self->census->nodes, &at, &entry);) {
+    size_t taken = 0;
+    for (; taken < TLY_ROUNDS_PART && tly_map_next(self->census->nodes, &self->take_at, &entry);
+         taken++) {
         struct tly_census_node *node = entry.value;
         if (node->fresh) {
             node->fresh = false;
@@ -118,6 +129,7 @@ static void results_take(struct collector *self)
             node->set = NULL;
         }
     }
+    return taken == TLY_ROUNDS_PART;
 }
 
 static void outcome_say(struct collector *self)
@@ -144,7 +156,6 @@ static void round_end(void *arg, bool worked)
         self->stats.errors++;
         return;
     }
-    results_take(self);
     self->stats.errors += census->errors;
     census->errors = 0;
     self->stats.duration_ns = census->duration_ns;
@@ -158,7 +169,7 @@ static void round_end(void *arg, bool worked)
 }
 
 static const struct tly_rounds_ops rounds_ops = {
-    .begin = look, .work = round_work, .end = round_end};
+    .begin = round_begin, .work = round_work, .take = round_take, .end = round_end};
 
 static void measure(void *arg, struct tly_samples *samples)
 {

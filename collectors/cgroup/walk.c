@@ -89,20 +89,28 @@ static int place_add(struct walker *walker, size_t path_len, struct tly_text id,
 
 static int directory_walk(struct walker *walker, int fd, size_t path_len, int depth);
 
-/* A plain directory: reported, and walked if it has children. A failure to look into it is that it
- * went meanwhile, or may not be read: the others go on. */
+/* Whether a failure says something of us and nothing of the directory: then nobody knows what is
+ * below it, which must not pass for nothing. */
+static bool lacks_means(int rc)
+{
+    return rc == -EMFILE || rc == -ENFILE || rc == -ENOMEM;
+}
+
+/* A plain directory: reported, and walked if it has children. Else a failure to look into it is
+ * that it went meanwhile, or may not be read: the others go on. */
 static int plain_walk(struct walker *walker, int parent_fd, struct tly_text name, size_t path_len,
                       int depth)
 {
     TLY_AUTO_FD fd = -1;
     struct stat status;
     const int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW;
-    if (tly_file_open(parent_fd, name.at, flags, &fd) < 0 || fstat(fd, &status) < 0) {
-        return 0;
+    int rc = tly_file_open(parent_fd, name.at, flags, &fd);
+    if (rc < 0 || fstat(fd, &status) < 0) {
+        return lacks_means(rc) ? rc : 0;
     }
     bool children = status.st_nlink != LEAF_LINKS;
     if (walker->all || children || !unit_name(name)) {
-        int rc = place_add(walker, path_len, (struct tly_text){NULL, 0}, status.st_ino);
+        rc = place_add(walker, path_len, (struct tly_text){NULL, 0}, status.st_ino);
         if (rc < 0) {
             return rc;
         }
@@ -158,7 +166,7 @@ static int directory_walk(struct walker *walker, int fd, size_t path_len, int de
     if (directory == NULL) {
         int rc = -errno;
         tly_fd_close(&fd);
-        return rc == -ENOMEM ? rc : 0;
+        return lacks_means(rc) ? rc : 0;
     }
     int rc = 0;
     const struct dirent *entry;

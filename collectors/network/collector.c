@@ -23,6 +23,7 @@ struct collector {
     struct tly_rounds *rounds;
     struct tly_defer *look; /* at what runs, after a change and between rounds */
     bool look_wanted;
+    void *take_at; /* in the table's nodes */
     struct tly_run_stats stats;
     bool ready;
     size_t places[TLY_NETWORK_PLACES]; /* of the table's last round, for the meter */
@@ -72,10 +73,36 @@ static void container_changed(void *arg, enum tly_change change,
 
 /* ---- rounds ---- */
 
+static void round_begin(void *arg)
+{
+    struct collector *self = arg;
+    self->take_at = NULL;
+    look(self);
+}
+
 static void round_work(void *arg)
 {
     struct collector *self = arg;
     tly_network_table_run(self->table);
+}
+
+static bool round_take(void *arg)
+{
+    struct collector *self = arg;
+    struct tly_map_entry entry;
+    size_t taken = 0;
+    for (; taken < TLY_ROUNDS_PART && tly_map_next(self->table->nodes, &self->take_at, &entry);
+         taken++) {
+        struct tly_network_node *node = entry.value;
+        struct tly_sample_set *set = node->set;
+        node->set = NULL;
+        if (set != NULL || node->published) {
+            node->published = set != NULL;
+            tly_inventory_publish(self->inventory, self->slot, tly_text_of(node->id),
+                                  tly_network_instance(node), set);
+        }
+    }
+    return taken == TLY_ROUNDS_PART;
 }
 
 static void round_end(void *arg, bool worked)
@@ -86,17 +113,6 @@ static void round_end(void *arg, bool worked)
     if (!worked) {
         self->stats.errors++;
         return;
-    }
-    struct tly_map_entry entry;
-    for (void *at = NULL; tly_map_next(table->nodes, &at, &entry);) {
-        struct tly_network_node *node = entry.value;
-        struct tly_sample_set *set = node->set;
-        node->set = NULL;
-        if (set != NULL || node->published) {
-            node->published = set != NULL;
-            tly_inventory_publish(self->inventory, self->slot, tly_text_of(node->id),
-                                  tly_network_instance(node), set);
-        }
     }
     tly_inventory_publish_host(self->inventory, self->slot, table->host_set);
     table->host_set = NULL;
@@ -113,7 +129,7 @@ static void round_end(void *arg, bool worked)
 }
 
 static const struct tly_rounds_ops rounds_ops = {
-    .begin = look, .work = round_work, .end = round_end};
+    .begin = round_begin, .work = round_work, .take = round_take, .end = round_end};
 
 static void measure(void *arg, struct tly_samples *samples)
 {

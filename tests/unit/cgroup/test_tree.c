@@ -6,6 +6,7 @@
 #include "tests/unit/cgroup/tree_fixture.h"
 
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #define ID   "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
@@ -180,6 +181,72 @@ static void files_of_groups_that_are_off(void **state)
     assert_int_equal(tree->reader.budget.held, 4); /* three of this cgroup, one of the root */
 }
 
+/* ---- descriptors ---- */
+
+static struct tly_cgroup_tree *tree_with(size_t descriptors_max)
+{
+    struct tly_cgroup_config config = {
+        .root = root, .proc = proc, .sys = sys, .descriptors_max = descriptors_max};
+    tly_group_choice_init(&config.groups);
+    tly_cgroup_tree_free(tree);
+    assert_int_equal(tly_cgroup_tree_new(&config, &tree), 0);
+    return tree;
+}
+
+static void expect_numbers(int64_t kills, int64_t bytes)
+{
+    const struct tly_cgroup_node *node = tly_map_get(tree->nodes, TLY_TEXT("/" PATH));
+    assert_non_null(node);
+    assert_int_equal(value(node, TLY_F_container_oom_events_total, ""), kills);
+    assert_int_equal(value(node, TLY_F_container_memory_usage_bytes, ""), bytes);
+}
+
+/* What may not be held open is opened at each reading: the numbers are the same. */
+static void more_files_than_may_be_held(void **state)
+{
+    (void)state;
+    for (size_t max = 0; max < 8; max++) {
+        fixture_write(root, PATH, "memory.events", "oom_kill 7\n");
+        fixture_write(root, PATH, "memory.current", "4096\n");
+        tly_cgroup_tree_run(tree_with(max), true, true);
+        expect_numbers(7, 4096);
+        assert_true(tree->reader.budget.held <= max);
+        fixture_write(root, PATH, "memory.events", "oom_kill 8\n");
+        fixture_write(root, PATH, "memory.current", "8192\n");
+        tly_cgroup_tree_run(tree, true, true);
+        expect_numbers(8, 8192);
+        assert_true(tree->reader.budget.held <= max);
+        assert_int_equal(tree->errors, 0);
+    }
+}
+
+/* A process that may open nothing more: what can't be read is absent and counted, and comes again
+ * when there are descriptors again. */
+static void no_descriptor_is_left(void **state)
+{
+    (void)state;
+    fixture_write(root, PATH, "memory.current", "4096\n");
+    fixture_write(root, PATH, "memory.events", "oom_kill 7\n");
+    tly_cgroup_tree_run(tree_with(0), true, true); /* opens all of them anew each time */
+    expect_numbers(7, 4096);
+    struct rlimit whole;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &whole), 0);
+    for (rlim_t spare = 0; spare < 4; spare++) {
+        int next = dup(STDERR_FILENO); /* the lowest that is free */
+        assert_true(next >= 0);
+        assert_int_equal(close(next), 0);
+        struct rlimit narrow = {(rlim_t)next + spare, whole.rlim_max};
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &narrow), 0);
+        uint64_t errors = tree->errors;
+        tly_cgroup_tree_run(tree, true, true);
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &whole), 0);
+        assert_true(spare > 1 || tree->errors > errors);
+        assert_int_equal(tree->gone_count, 0); /* not seen is not gone */
+        tly_cgroup_tree_run(tree, true, true);
+        expect_numbers(7, 4096);
+    }
+}
+
 /* ---- kernels ---- */
 
 static void files_of_another_kernel(void **state)
@@ -273,6 +340,8 @@ int main(void)
         IN_TREE(huge_pages),
         IN_TREE(memory_by_node),
         IN_TREE(files_of_groups_that_are_off),
+        IN_TREE(more_files_than_may_be_held),
+        IN_TREE(no_descriptor_is_left),
         IN_TREE(files_of_another_kernel),
         IN_TREE(gone_before_it_is_read),
         IN_TREE(another_of_the_same_name),
