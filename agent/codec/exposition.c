@@ -30,6 +30,10 @@ _Static_assert(TLY_FAMILY_COUNT < FAMILY_NONE, "families are counted in 16 bits"
 #define BLOCK_BYTES      (112U << 10)
 #define BLOCK_ROOM_BYTES (128U << 10)
 
+/* Rows of a part: few enough that those of containers that idle stay as they are, many enough that
+ * compressing each part by itself costs little. */
+#define PART_ROWS 128
+
 const char *const tly_exposition_content_types[TLY_EXPOSITION_FORMAT_COUNT] = {
     [TLY_EXPOSITION_TEXT_0_0_4] = "text/plain; version=0.0.4; charset=utf-8",
     [TLY_EXPOSITION_TEXT_1_0_0] = "text/plain; version=1.0.0; charset=utf-8; escaping=underscores",
@@ -158,6 +162,8 @@ struct writer {
     bool openmetrics;
     uint16_t id;
     size_t index;
+    bool by_parts;                   /* stops where a part ends, whatever the buffer has */
+    uint64_t part;                   /* being written, or written last */
     bool headed;                     /* the family's metadata is written */
     bool ended;                      /* so is everything */
     const struct tly_family *family; /* being written */
@@ -424,6 +430,18 @@ static bool has(const struct writer *writer, size_t bytes)
     return writer->to != NULL && (size_t)(writer->to - writer->buf->at) >= bytes;
 }
 
+/* Rises from one part of a text to the next. */
+static uint64_t part_of(const struct writer *writer, size_t cursor)
+{
+    return (uint64_t)writer->id << 32 | writer->exposition->cursors[cursor].group / PART_ROWS;
+}
+
+/* Whether the block that is being written ends before `part`. */
+static bool ends_before(const struct writer *writer, uint64_t part, size_t enough)
+{
+    return writer->by_parts ? part != writer->part && has(writer, 1) : has(writer, enough);
+}
+
 /* Writes the family from `index` on, up to its end or until the buffer has `enough` bytes. */
 static int family_write(struct writer *writer, size_t enough)
 {
@@ -440,9 +458,11 @@ static int family_write(struct writer *writer, size_t enough)
             cursor_advance(writer, i, family_end(&exposition->cursors[i]));
             continue;
         }
-        if (has(writer, enough)) {
+        uint64_t part = part_of(writer, i);
+        if (ends_before(writer, part, enough)) {
             return 0;
         }
+        writer->part = part;
         int rc = writer->headed ? 0 : head_write(writer);
         writer->headed = true;
         if (rc == 0) {
@@ -462,11 +482,13 @@ static int family_write(struct writer *writer, size_t enough)
 static int some_write(struct writer *writer, size_t enough)
 {
     int rc = 0;
-    while (rc == 0 && writer->id < TLY_FAMILY_COUNT && !has(writer, enough)) {
+    const size_t full = writer->by_parts ? 1 : enough;
+    while (rc == 0 && writer->id < TLY_FAMILY_COUNT && !has(writer, full)) {
         rc = family_write(writer, enough);
     }
-    if (rc == 0 && writer->id == TLY_FAMILY_COUNT && !writer->ended) {
+    if (rc == 0 && writer->id == TLY_FAMILY_COUNT && !writer->ended && !has(writer, full)) {
         static const char eof[] = "# EOF\n";
+        writer->part = (uint64_t)TLY_FAMILY_COUNT << 32;
         rc = writer->openmetrics ? room(writer, sizeof(eof)) : 0;
         if (rc == 0 && writer->openmetrics) {
             writer->to = string_write(writer->to, eof);
@@ -562,6 +584,17 @@ int tly_exposition_blocks_next(struct tly_exposition_blocks *blocks, struct tly_
     }
     if (rc == 0) {
         *ret_block = tly_buf_text(&blocks->block);
+    }
+    return rc;
+}
+
+int tly_exposition_blocks_part(struct tly_exposition_blocks *blocks, struct tly_text *ret_part,
+                               uint64_t *ret_key)
+{
+    blocks->writer.by_parts = true;
+    int rc = tly_exposition_blocks_next(blocks, ret_part);
+    if (rc == 0) {
+        *ret_key = blocks->writer.part;
     }
     return rc;
 }

@@ -17,6 +17,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 enum tly_exposition_format {
     TLY_EXPOSITION_TEXT_0_0_4,
@@ -69,6 +70,10 @@ int tly_exposition_blocks_new(struct tly_exposition *exposition, enum tly_exposi
 /* The next block, borrowed until the next call; empty after the last one. */
 int tly_exposition_blocks_next(struct tly_exposition_blocks *blocks,
                                struct tly_text *ret_block) TLY_CHECK;
+/* The next part, instead: a family's samples of some rows, always the same ones, with a key that
+ * rises from part to part. So what did not change since an earlier text is the same part again. */
+int tly_exposition_blocks_part(struct tly_exposition_blocks *blocks, struct tly_text *ret_part,
+                               uint64_t *ret_key) TLY_CHECK;
 /* Of the blocks so far; borrowed. */
 const struct tly_exposition_stats *
 tly_exposition_blocks_stats(const struct tly_exposition_blocks *blocks);

@@ -20,6 +20,16 @@ static void meter(void *arg, struct tly_samples *samples)
                     (int64_t)prometheus->last.samples);
     tly_samples_add(samples, TLY_F_tallyman_scrape_bytes, TLY_DIM_NONE,
                     (int64_t)prometheus->last.bytes);
+    size_t remembered = 0;
+    for (size_t i = 0; i < TLY_SCRAPE_KINDS; i++) {
+        remembered += prometheus->remembered[i].bytes;
+    }
+    tly_samples_add(samples, TLY_F_tallyman_scrape_same_bytes, TLY_DIM_NONE,
+                    (int64_t)prometheus->last_same_bytes);
+    tly_samples_add(samples, TLY_F_tallyman_scrape_remembered_bytes, TLY_DIM_NONE,
+                    (int64_t)remembered);
+    tly_samples_add(samples, TLY_F_tallyman_scrape_remembered_max_bytes, TLY_DIM_NONE,
+                    (int64_t)(TLY_SCRAPE_REMEMBERED_MAX * TLY_SCRAPE_KINDS));
     tly_samples_add(samples, TLY_F_tallyman_scrapes_under_way, TLY_DIM_NONE,
                     (int64_t)prometheus->count);
     tly_samples_add(samples, TLY_F_tallyman_scrapes_under_way_max, TLY_DIM_NONE,
@@ -48,6 +58,12 @@ static void meter(void *arg, struct tly_samples *samples)
                     (int64_t)prometheus->duplicates);
 }
 
+static void prometheus_free(struct tly_prometheus *prometheus)
+{
+    tly_scrapes_forget(prometheus);
+    free(prometheus);
+}
+
 /* Ends what the loop knows of; the memory may have to stay for a refresh that calls back. */
 static void detach(struct tly_prometheus *prometheus)
 {
@@ -65,7 +81,7 @@ static void say_stopped(struct tly_prometheus *prometheus)
     prometheus->stopped = NULL;
     detach(prometheus);
     if (prometheus->refreshing == 0) {
-        free(prometheus);
+        prometheus_free(prometheus);
     }
     stopped(arg);
 }
@@ -81,7 +97,7 @@ void tly_prometheus_settle(struct tly_prometheus *prometheus)
         return;
     }
     if (prometheus->stopped == NULL) {
-        free(prometheus); /* the last refresh came after the deadline */
+        prometheus_free(prometheus); /* the last refresh came after the deadline */
     } else {
         tly_defer_call(prometheus->stopped_defer);
     }
@@ -140,7 +156,7 @@ static int prometheus_start(const struct tly_context *context, void **ret_self,
     }
     if (rc < 0) {
         detach(prometheus);
-        free(prometheus);
+        prometheus_free(prometheus);
         return tly_error_set(err, rc, "can't start the Prometheus output: %s", tly_error_name(rc));
     }
     *ret_self = prometheus;

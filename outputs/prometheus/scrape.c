@@ -62,7 +62,8 @@ struct tly_scrape {
 
     /* The worker's, while it renders. */
     struct rendering *rendering;
-    struct tly_buf body; /* compressed */
+    struct tly_gzip_parts *parts; /* NULL: compressed as a whole */
+    struct tly_buf body;          /* compressed */
     struct tly_exposition_stats stats;
     size_t left_out; /* samples, at the bound */
     int64_t render_ns;
@@ -159,6 +160,30 @@ static int render_gzip(struct tly_scrape *scrape)
     return rc;
 }
 
+/* What did not change since the last scrape is not compressed again. */
+static int render_parts(struct tly_scrape *scrape)
+{
+    struct tly_exposition_blocks *blocks = NULL;
+    struct tly_text part = {NULL, 0};
+    uint64_t key = 0;
+    int rc = tly_gzip_parts_begin(scrape->parts, &scrape->body);
+    if (rc == 0) {
+        rc = tly_exposition_blocks_new(&scrape->rendering->exposition, scrape->format, &blocks);
+    }
+    if (rc < 0) {
+        return rc;
+    }
+    do {
+        rc = tly_exposition_blocks_part(blocks, &part, &key);
+        if (rc == 0) {
+            rc = tly_gzip_parts_add(scrape->parts, key, part);
+        }
+    } while (rc == 0 && part.len > 0);
+    scrape->stats = *tly_exposition_blocks_stats(blocks);
+    tly_exposition_blocks_free(blocks);
+    return rc < 0 ? rc : tly_gzip_parts_finish(scrape->parts);
+}
+
 static int measure_sink(void *arg, struct tly_text block)
 {
     (void)arg;
@@ -236,7 +261,9 @@ static void render(void *arg)
     memcpy(hidden, scrape->selection.hidden, sizeof(scrape->selection.hidden));
     int rc = rows_add(scrape);
     if (rc == 0) {
-        rc = scrape->gzip ? render_gzip(scrape) : render_plain(scrape);
+        rc = scrape->parts != NULL ? render_parts(scrape)
+             : scrape->gzip        ? render_gzip(scrape)
+                                   : render_plain(scrape);
     }
     if (scrape->gzip || rc < 0) {
         rendering_free(
@@ -266,6 +293,54 @@ static void answer(struct tly_scrape *scrape)
     tly_http_answer_from(scrape->request, HTTP_OK, type, scrape->stats.bytes, &source);
 }
 
+/* ---- what is remembered from one scrape to the next ---- */
+
+static enum tly_scrape_kind kind_of(const struct tly_scrape *scrape)
+{
+    bool openmetrics = scrape->format == TLY_EXPOSITION_OPENMETRICS_0_0_1 ||
+                       scrape->format == TLY_EXPOSITION_OPENMETRICS_1_0_0;
+    return openmetrics ? TLY_SCRAPE_OPENMETRICS : TLY_SCRAPE_TEXT;
+}
+
+/* For a scrape of everything, one at a time of each kind; another one meanwhile goes without. */
+static void parts_take(struct tly_scrape *scrape)
+{
+    struct tly_prometheus *prometheus = scrape->prometheus;
+    enum tly_scrape_kind kind = kind_of(scrape);
+    if (!scrape->gzip || scrape->selection.any || prometheus->remembered[kind].out) {
+        return;
+    }
+    scrape->parts = prometheus->remembered[kind].parts;
+    prometheus->remembered[kind].parts = NULL;
+    if (scrape->parts == NULL &&
+        tly_gzip_parts_new(GZIP_LEVEL, TLY_SCRAPE_REMEMBERED_MAX, &scrape->parts) < 0) {
+        return; /* no memory: it goes without */
+    }
+    prometheus->remembered[kind].out = true;
+}
+
+static void parts_give_back(struct tly_scrape *scrape)
+{
+    struct tly_prometheus *prometheus = scrape->prometheus;
+    enum tly_scrape_kind kind = kind_of(scrape);
+    if (scrape->parts != NULL) {
+        struct tly_gzip_parts_stats stats = tly_gzip_parts_stats(scrape->parts);
+        prometheus->remembered[kind].parts = scrape->parts;
+        prometheus->remembered[kind].out = false;
+        prometheus->remembered[kind].bytes = stats.remembered_bytes;
+        prometheus->last_same_bytes = stats.same_bytes;
+        scrape->parts = NULL;
+    }
+}
+
+void tly_scrapes_forget(struct tly_prometheus *prometheus)
+{
+    for (size_t i = 0; i < TLY_SCRAPE_KINDS; i++) {
+        tly_gzip_parts_free(prometheus->remembered[i].parts);
+        prometheus->remembered[i].parts = NULL;
+    }
+}
+
 static void queue_work_off(struct tly_prometheus *prometheus);
 
 static int headers_add(struct tly_http_request *request, bool gzip)
@@ -282,6 +357,7 @@ static void rendered(void *arg)
     struct tly_scrape *scrape = arg;
     struct tly_prometheus *prometheus = scrape->prometheus;
     prometheus->rendering--;
+    parts_give_back(scrape);
     if (scrape->rc == 0) {
         scrape->rc = headers_add(scrape->request, scrape->gzip);
     }
@@ -314,8 +390,10 @@ static void queue_work_off(struct tly_prometheus *prometheus)
         struct tly_scrape *scrape = TAILQ_FIRST(&prometheus->queued);
         TAILQ_REMOVE(&prometheus->queued, scrape, link);
         scrape->rendering = rendering_new(prometheus->inventory);
+        parts_take(scrape);
         if (scrape->rendering == NULL ||
             tly_worker_submit(prometheus->loop, render, rendered, scrape) < 0) {
+            parts_give_back(scrape);
             scrape_fail(scrape, HTTP_UNAVAILABLE, "out of memory\n");
             continue;
         }

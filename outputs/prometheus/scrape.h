@@ -5,6 +5,7 @@
 #define TLY_OUTPUTS_PROMETHEUS_SCRAPE_H
 
 #include "agent/codec/exposition.h"
+#include "agent/codec/gzip_parts.h"
 #include "agent/inventory/inventory.h"
 #include "agent/loop/log.h"
 #include "agent/loop/loop.h"
@@ -14,6 +15,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/queue.h>
+
+/* Compressed text that is kept for the next scrape, one of each kind: ten thousand containers come
+ * to half of it. */
+#define TLY_SCRAPE_REMEMBERED_MAX ((size_t)32 << 20)
+enum tly_scrape_kind { TLY_SCRAPE_TEXT, TLY_SCRAPE_OPENMETRICS, TLY_SCRAPE_KINDS };
 
 /* For who has no configuration. */
 #define TLY_SCRAPES_MAX 64
@@ -44,6 +50,12 @@ struct tly_prometheus {
     uint64_t late_of[TLY_SLOTS_MAX]; /* scrapes that went without that collector's readings */
     struct tly_exposition_stats last;
     int64_t last_duration_ns, last_render_ns;
+    struct {
+        struct tly_gzip_parts *parts; /* NULL: there are none, or a scrape has them */
+        bool out;
+        size_t bytes; /* as of the last scrape */
+    } remembered[TLY_SCRAPE_KINDS];
+    size_t last_same_bytes;
     struct tly_log_limit failures;
 };
 
@@ -52,6 +64,9 @@ void tly_scrape_handle(void *self, struct tly_http_request *request);
 
 /* Answers all that have not come to a worker yet. */
 void tly_scrapes_refuse(struct tly_prometheus *prometheus);
+
+/* Frees what is remembered for later scrapes. */
+void tly_scrapes_forget(struct tly_prometheus *prometheus);
 
 /* Called when a scrape or a refresh has ended. */
 void tly_prometheus_settle(struct tly_prometheus *prometheus);

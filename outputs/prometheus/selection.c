@@ -108,6 +108,7 @@ int tly_selection_read(const struct tly_http_request *request,
     if (!collect.any && !exclude.any) {
         return 0;
     }
+    ret_selection->any = true;
     for (size_t i = 0; i < TLY_FAMILY_COUNT; i++) {
         size_t part = part_of(&tly_families[i]);
         ret_selection->hidden[i] = collect.any ? !collect.named[part] : exclude.named[part];

@@ -15,6 +15,7 @@
 #include <stdbool.h>
 
 struct tly_selection {
+    bool any; /* something is hidden */
     bool hidden[TLY_FAMILY_COUNT];
 };
 

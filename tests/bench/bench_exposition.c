@@ -7,6 +7,7 @@
 #include "agent/base/clock.h"
 #include "agent/codec/exposition.h"
 #include "agent/codec/gzip.h"
+#include "agent/codec/gzip_parts.h"
 
 #include <malloc.h>
 #include <stdio.h>
@@ -22,6 +23,8 @@
 #define SETS_OF_ROW 2
 #define MAPPED_FROM (1 << 20)
 #define GZIP_LEVEL  1
+
+#define REMEMBERED_MAX (32U << 20)
 
 static unsigned checksum; /* of all runs */
 
@@ -97,13 +100,15 @@ struct fixture {
     struct tly_sample_set *sets[CONTAINERS][SETS_OF_ROW];
 };
 
-static void fixture_fill(struct fixture *fixture)
+/* The one after `salt` scrapes: the first half of its samples has changed at each. */
+static void fixture_fill(struct fixture *fixture, int64_t salt)
 {
     for (size_t i = 0; i < CONTAINERS; i++) {
+        int64_t own = (int64_t)i + 1;
         fixture->labels[i] = labels_new(i);
         unsigned family = 0;
-        fixture->sets[i][0] = set_new(&family, SAMPLES / SETS_OF_ROW, CPUS, (int64_t)i + 1);
-        fixture->sets[i][1] = set_new(&family, SAMPLES / SETS_OF_ROW, 0, (int64_t)i + 1);
+        fixture->sets[i][0] = set_new(&family, SAMPLES / SETS_OF_ROW, CPUS, own + salt);
+        fixture->sets[i][1] = set_new(&family, SAMPLES / SETS_OF_ROW, 0, own);
     }
 }
 
@@ -120,7 +125,8 @@ static void fixture_done(struct fixture *fixture)
 struct target {
     struct tly_buf buf;    /* whole, or compressed */
     struct tly_gzip *gzip; /* NULL: blocks are looked at and thrown away */
-    unsigned sum;          /* of bytes looked at, so that no work is optimised away */
+    struct tly_gzip_parts *parts;
+    unsigned sum; /* of bytes looked at, so that no work is optimised away */
 };
 
 static int sink(void *arg, struct tly_text block)
@@ -130,13 +136,12 @@ static int sink(void *arg, struct tly_text block)
     return target->gzip != NULL ? tly_gzip_add(target->gzip, block) : 0;
 }
 
-enum way { WAY_BLOCKS, WAY_WHOLE, WAY_GZIP, WAY_FLOOR, WAY_COUNT };
+enum way { WAY_BLOCKS, WAY_WHOLE, WAY_GZIP, WAY_HALF, WAY_SAME, WAY_FLOOR, WAY_COUNT };
 
 static const char *const way_names[WAY_COUNT] = {
-    [WAY_BLOCKS] = "render in blocks",
-    [WAY_WHOLE] = "render into one buffer",
-    [WAY_GZIP] = "render in blocks and gzip",
-    [WAY_FLOOR] = "floor: copy as many bytes",
+    [WAY_BLOCKS] = "render in blocks",        [WAY_WHOLE] = "render into one buffer",
+    [WAY_GZIP] = "render in blocks and gzip", [WAY_HALF] = "gzip of the half that changed",
+    [WAY_SAME] = "gzip when nothing changed", [WAY_FLOOR] = "floor: copy as many bytes",
 };
 
 static void must(int rc)
@@ -144,6 +149,23 @@ static void must(int rc)
     if (rc < 0) {
         abort();
     }
+}
+
+static void render_parts(struct tly_exposition *exposition, struct target *target,
+                         struct tly_exposition_stats *ret_stats)
+{
+    struct tly_exposition_blocks *blocks = NULL;
+    struct tly_text part = {NULL, 0};
+    uint64_t key = 0;
+    must(tly_gzip_parts_begin(target->parts, &target->buf));
+    must(tly_exposition_blocks_new(exposition, TLY_EXPOSITION_TEXT_0_0_4, &blocks));
+    do {
+        must(tly_exposition_blocks_part(blocks, &part, &key));
+        must(tly_gzip_parts_add(target->parts, key, part));
+    } while (part.len > 0);
+    must(tly_gzip_parts_finish(target->parts));
+    *ret_stats = *tly_exposition_blocks_stats(blocks);
+    tly_exposition_blocks_free(blocks);
 }
 
 /* As a scrape does it, from the rows to the text. */
@@ -159,7 +181,9 @@ static void render(const struct fixture *fixture, enum way way, struct target *t
     if (way == WAY_GZIP) {
         must(tly_gzip_new(&target->buf, GZIP_LEVEL, &target->gzip));
     }
-    if (way == WAY_WHOLE) {
+    if (way == WAY_HALF || way == WAY_SAME) {
+        render_parts(&exposition, target, ret_stats);
+    } else if (way == WAY_WHOLE) {
         must(tly_exposition_write(&exposition, TLY_EXPOSITION_TEXT_0_0_4, &target->buf, ret_stats));
     } else {
         must(
@@ -173,9 +197,9 @@ static void render(const struct fixture *fixture, enum way way, struct target *t
 }
 
 static int64_t measure(const struct fixture *fixture, enum way way, const struct tly_buf *text,
-                       struct tly_exposition_stats *ret_stats)
+                       struct tly_gzip_parts *parts, struct tly_exposition_stats *ret_stats)
 {
-    struct target target = {0};
+    struct target target = {.parts = parts};
     tly_buf_init(&target.buf, BUF_MAX);
     int64_t start = cpu_ns();
     if (way == WAY_FLOOR) {
@@ -196,8 +220,11 @@ int main(int argc, char **argv)
 {
     /* Fixed, so that each buffer is mapped anew and its pages are paid for, as after a pause. */
     (void)mallopt(M_MMAP_THRESHOLD, MAPPED_FROM);
-    static struct fixture fixture;
-    fixture_fill(&fixture);
+    static struct fixture fixture, later;
+    fixture_fill(&fixture, 0);
+    fixture_fill(&later, 1);
+    struct tly_gzip_parts *parts = NULL;
+    must(tly_gzip_parts_new(GZIP_LEVEL, REMEMBERED_MAX, &parts));
     struct tly_exposition_stats stats;
     struct target text = {0};
     tly_buf_init(&text.buf, BUF_MAX);
@@ -206,7 +233,11 @@ int main(int argc, char **argv)
     static int64_t durations_ns[WAY_COUNT][RUNS];
     for (size_t run = 0; run < RUNS; run++) {
         for (enum way way = 0; way < WAY_COUNT; way++) {
-            durations_ns[way][run] = measure(&fixture, way, &text.buf, &stats);
+            const struct fixture *shown = way == WAY_HALF && run % 2 == 0 ? &later : &fixture;
+            if (way == WAY_SAME) {
+                (void)measure(shown, way, &text.buf, parts, &stats);
+            }
+            durations_ns[way][run] = measure(shown, way, &text.buf, parts, &stats);
         }
     }
     printf("exposition: %zu samples in %zu families, %zu bytes (checksum %u)\n", stats.samples,
@@ -216,11 +247,13 @@ int main(int argc, char **argv)
         ms[way] = median_ms(durations_ns[way]);
     }
     for (enum way way = 0; way < WAY_COUNT; way++) {
-        printf("  %-28s %7.2f ms %6.0f ns a sample %6.2f times the floor\n", way_names[way],
+        printf("  %-30s %7.2f ms %6.0f ns a sample %6.2f times the floor\n", way_names[way],
                ms[way], ms[way] * 1e6 / (double)stats.samples, ms[way] / ms[WAY_FLOOR]);
     }
     tly_buf_done(&text.buf);
+    tly_gzip_parts_free(parts);
     fixture_done(&fixture);
+    fixture_done(&later);
     double most_ms = argc > 1 ? strtod(argv[1], NULL) : 0;
     if (most_ms > 0 && ms[WAY_BLOCKS] > most_ms) {
         (void)fprintf(stderr, "over the bound of %.1f ms\n", most_ms);

@@ -15,7 +15,7 @@ struct fixture {
     struct tly_samples samples;
     struct tly_exposition exposition;
     struct tly_buf buf;
-    struct tly_sample_set *sets[16];
+    struct tly_sample_set *sets[700];
     size_t set_count;
 };
 
@@ -313,6 +313,78 @@ static int collect(void *arg, struct tly_text block)
     return tly_buf_append_text(&collected->buf, block);
 }
 
+/* The text of the rows by parts, with the number of parts; the hash of each goes to `ret_sums`. */
+#define PARTS_MAX 64
+static size_t by_parts(struct fixture *fixture, struct tly_buf *text, uint64_t keys[PARTS_MAX],
+                       unsigned sums[PARTS_MAX])
+{
+    struct tly_exposition_blocks *blocks = NULL;
+    struct tly_text part;
+    size_t count = 0;
+    assert_int_equal(
+        tly_exposition_blocks_new(&fixture->exposition, TLY_EXPOSITION_OPENMETRICS_1_0_0, &blocks),
+        0);
+    while (tly_exposition_blocks_part(blocks, &part, &keys[count]) == 0 && part.len > 0) {
+        assert_true(count == 0 || keys[count] > keys[count - 1]);
+        assert_int_equal(part.at[part.len - 1], '\n');
+        sums[count] = 0;
+        for (size_t i = 0; i < part.len; i++) {
+            sums[count] = sums[count] * 31 + (unsigned char)part.at[i];
+        }
+        assert_int_equal(tly_buf_append_text(text, part), 0);
+        count++;
+        assert_true(count < PARTS_MAX);
+    }
+    assert_int_equal(tly_exposition_blocks_stats(blocks)->bytes, text->len);
+    tly_exposition_blocks_free(blocks);
+    return count;
+}
+
+/* Parts are the whole text, and a change of one sample is a change of one part. */
+static void test_parts(void **state)
+{
+    enum { MANY = 300, CHANGED = 150 };
+    struct fixture *fixture = *state;
+    static char labels[MANY][32];
+    struct tly_buf texts[2], whole;
+    uint64_t keys[2][PARTS_MAX];
+    unsigned sums[2][PARTS_MAX];
+    size_t counts[2];
+    tly_buf_init(&whole, SIZE_MAX);
+    for (int turn = 0; turn < 2; turn++) {
+        tly_exposition_done(&fixture->exposition);
+        for (int i = 0; i < MANY; i++) {
+            /* The last one has the first one's labels: rows with equal labels are moved together.
+             */
+            (void)snprintf(labels[i], sizeof(labels[i]), "id=\"%d\"", i < MANY - 1 ? i : 0);
+            if (i % 2 == 0) {
+                tly_samples_add(&fixture->samples, TLY_F_container_last_seen, TLY_DIM_NONE, i);
+            }
+            tly_samples_add(&fixture->samples, TLY_F_container_threads, TLY_DIM_NONE,
+                            turn == 1 && i == CHANGED ? 12345 : i);
+            add(fixture, labels[i], take(fixture));
+        }
+        tly_buf_init(&texts[turn], SIZE_MAX);
+        counts[turn] = by_parts(fixture, &texts[turn], keys[turn], sums[turn]);
+    }
+    assert_int_equal(counts[0], 2 * 3 + 1); /* the end of OpenMetrics is one, too */
+    assert_int_equal(counts[1], counts[0]);
+    assert_memory_equal(keys[0], keys[1], counts[0] * sizeof(keys[0][0]));
+    size_t changed = 0;
+    for (size_t i = 0; i < counts[0]; i++) {
+        changed += sums[0][i] != sums[1][i];
+    }
+    assert_int_equal(changed, 1);
+    assert_int_equal(
+        tly_exposition_write(&fixture->exposition, TLY_EXPOSITION_OPENMETRICS_1_0_0, &whole, NULL),
+        0);
+    assert_int_equal(whole.len, texts[1].len);
+    assert_memory_equal(whole.at, texts[1].at, whole.len);
+    tly_buf_done(&whole);
+    tly_buf_done(&texts[0]);
+    tly_buf_done(&texts[1]);
+}
+
 /* A text of many blocks is the same as in one piece, also with a line longer than a block. */
 static void test_stream(void **state)
 {
@@ -433,6 +505,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_near_duplicates, setup, teardown),
         cmocka_unit_test_setup_teardown(test_hidden, setup, teardown),
         cmocka_unit_test_setup_teardown(test_limit, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_parts, setup, teardown),
         cmocka_unit_test_setup_teardown(test_stream, setup, teardown),
         cmocka_unit_test(test_table),
         cmocka_unit_test(test_table_openmetrics),

@@ -286,6 +286,52 @@ static void test_formats(void **state)
     assert_int_equal(fixture.refreshes, 1);
 }
 
+/* ---- what is remembered ---- */
+
+#define PACKED      "Accept-Encoding: gzip\r\n"
+#define OPENMETRICS "Accept: application/openmetrics-text;version=1.0.0\r\n"
+
+static void ask_packed(struct fixture *f)
+{
+    (void)http_ask(f->port, GET PACKED CLOSE, &f->replies[0]);
+    (void)http_ask(f->port, GET PACKED CLOSE, &f->replies[1]);
+    (void)http_ask(f->port, GET PACKED OPENMETRICS CLOSE, &f->replies[2]);
+    (void)http_ask(f->port, GET PACKED OPENMETRICS CLOSE, &f->replies[3]);
+    (void)http_ask(f->port, "GET /metrics?collect[]=pids HTTP/1.1\r\nHost: x\r\n" PACKED CLOSE,
+                   &f->replies[4]);
+    (void)http_ask(f->port, GET PACKED CLOSE, &f->replies[5]);
+}
+
+/* Scrape after scrape says what holds now, though what is the same is not compressed again; other
+ * formats and parts of a scrape neither see nor spoil what is remembered. */
+static void test_remembered(void **state)
+{
+    (void)state;
+    run(ask_packed);
+    for (size_t i = 0; i < 6; i++) {
+        assert_int_equal(fixture.replies[i].status, 200);
+        assert_unpacks_to(&fixture.replies[i], "name=\"plain\"} 7\n");
+    }
+    assert_unpacks_to(&fixture.replies[1], "\ntallyman_scrapes_total 1\n");
+    assert_unpacks_to(&fixture.replies[1], "\ntallyman_scrape_same_bytes 0\n");
+    assert_unpacks_to(&fixture.replies[3], "\ntallyman_scrapes_total 3\n");
+    assert_unpacks_to(&fixture.replies[3], "\n# EOF\n");
+    assert_unpacks_to(&fixture.replies[5], "\ntallyman_scrapes_total 5\n");
+    assert_true(output()->last_same_bytes > 1000);
+    for (size_t i = 0; i < TLY_SCRAPE_KINDS; i++) {
+        assert_true(output()->remembered[i].bytes > 0);
+        assert_non_null(output()->remembered[i].parts);
+    }
+}
+
+static void send_three_packed(struct fixture *f)
+{
+    for (size_t i = 0; i < 3; i++) {
+        f->fds[i] = http_connect(f->port);
+        f->ok[i] = http_send_text(f->fds[i], GET PACKED CLOSE);
+    }
+}
+
 /* ---- parts ---- */
 
 static const char *const part_queries[] = {
@@ -403,6 +449,22 @@ static void test_overlap(void **state)
         assert_says(i, "name=\"plain\"} 7\n");
     }
     assert_int_equal(output()->late, 0);
+}
+
+/* One of them has what is remembered; the others are whole without it. */
+static void test_overlap_packed(void **state)
+{
+    (void)state;
+    fixture.hold = true;
+    run(send_three_packed);
+    wait_for_scrapes(3);
+    refresh_release();
+    run(read_three);
+    for (size_t i = 0; i < 3; i++) {
+        assert_int_equal(fixture.replies[i].status, 200);
+        assert_unpacks_to(&fixture.replies[i], "name=\"plain\"} 7\n");
+    }
+    assert_non_null(output()->remembered[TLY_SCRAPE_TEXT].parts);
 }
 
 static void send_odd_timeouts(struct fixture *f)
@@ -576,6 +638,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_parts, setup, teardown),
         cmocka_unit_test_setup_teardown(test_late_readings, setup, teardown),
         cmocka_unit_test_setup_teardown(test_overlap, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_remembered, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_overlap_packed, setup, teardown),
         cmocka_unit_test_setup_teardown(test_timeouts_that_are_none, setup, teardown),
         cmocka_unit_test_setup_teardown(test_too_many, setup, teardown),
         cmocka_unit_test_setup_teardown(test_clients_gone, setup, teardown),
