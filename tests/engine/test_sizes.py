@@ -2,6 +2,7 @@
 
 import pathlib
 import subprocess
+import time
 
 import host
 from test_chain import SANITIZED, Chain
@@ -74,6 +75,24 @@ class Sizes(Chain):
         self.assertLess(abs(volumes["measured"] - du(data)), MIB)
         self.notes.append(f"docker ps -s: {content}, du: {du(upper)}; "
                           f"docker system df -v: {volumes['measured']}, du: {du(data)}")
+
+    def test_each_size_tells_its_age(self):
+        self.volume("dated")
+        before = time.time()
+        agent = self.agent(SANITIZED, disk=QUICK).start()
+        self.container("dated", "echo a line; exec sleep 1000",
+                       HostConfig={"NetworkMode": "none", "Binds": ["dated:/data"]})
+        ages = [("container_fs_measured_timestamp_seconds", "dated"),
+                ("container_log_file_measured_timestamp_seconds", "dated"),
+                ("docker_volume_measured_timestamp_seconds", "dated")]
+        for family, name in ages:
+            first = host.await_that(f"{family} is there", lambda family=family, name=name:
+                                    agent.value(family, name=name))
+            self.assertGreaterEqual(first, int(before))
+            later = host.await_that(f"{family} rises", lambda family=family, name=name:
+                                    agent.value(family, name=name) > first and
+                                    agent.value(family, name=name))
+            self.assertLessEqual(later, time.time())
 
     def test_the_file_system_behind(self):
         agent = self.agent(disk=QUICK).start()
