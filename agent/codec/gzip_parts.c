@@ -42,7 +42,9 @@ struct list {
 };
 
 struct tly_gzip_parts {
-    z_stream stream;
+    int level;
+    z_stream stream; /* its 260 KiB are there from `begin` to `finish` only */
+    bool under_way;
     uint64_t seed;
     size_t remembered_max;
     size_t remembered_bytes, same_bytes;
@@ -67,21 +69,28 @@ static void list_clear(struct tly_gzip_parts *parts, struct list *list)
 
 int tly_gzip_parts_new(int level, size_t remembered_max, struct tly_gzip_parts **ret_parts)
 {
+    if (level < Z_BEST_SPEED || level > Z_BEST_COMPRESSION) {
+        return -EINVAL;
+    }
     struct tly_gzip_parts *parts = calloc(1, sizeof(*parts));
     if (parts == NULL) {
         return -ENOMEM;
     }
-    int state = deflateInit2(&parts->stream, level, Z_DEFLATED, WINDOW_BITS_RAW, MEMORY_LEVEL,
-                             Z_DEFAULT_STRATEGY);
-    if (state != Z_OK) {
-        free(parts);
-        return state == Z_MEM_ERROR ? -ENOMEM : -EINVAL;
-    }
+    parts->level = level;
     parts->seed = tly_random_u64();
     parts->remembered_max = remembered_max;
-    tly_buf_init(&parts->scratch, SIZE_MAX);
     *ret_parts = parts;
     return 0;
+}
+
+/* Lets go of what is only needed for the text under way. */
+static void text_end(struct tly_gzip_parts *parts)
+{
+    if (parts->under_way) {
+        parts->under_way = false;
+        (void)deflateEnd(&parts->stream); /* only says that output was thrown away */
+        tly_buf_done(&parts->scratch);
+    }
 }
 
 void tly_gzip_parts_free(struct tly_gzip_parts *parts)
@@ -93,8 +102,7 @@ void tly_gzip_parts_free(struct tly_gzip_parts *parts)
     list_clear(parts, &parts->now);
     free(parts->before.at);
     free(parts->now.at);
-    tly_buf_done(&parts->scratch);
-    (void)deflateEnd(&parts->stream); /* only says that output was thrown away */
+    text_end(parts);
     free(parts);
 }
 
@@ -102,7 +110,15 @@ int tly_gzip_parts_begin(struct tly_gzip_parts *parts, struct tly_buf *buf)
 {
     /* Deflate, without a name, a time and hints; on Unix. */
     static const unsigned char header[] = {0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3};
+    text_end(parts);
     list_clear(parts, &parts->now); /* of a text that was given up */
+    parts->stream = (z_stream){0};
+    if (deflateInit2(&parts->stream, parts->level, Z_DEFLATED, WINDOW_BITS_RAW, MEMORY_LEVEL,
+                     Z_DEFAULT_STRATEGY) != Z_OK) {
+        return -ENOMEM; /* the arguments are good */
+    }
+    tly_buf_init(&parts->scratch, SIZE_MAX);
+    parts->under_way = true;
     parts->next = 0;
     parts->buf = buf;
     parts->crc = (uint32_t)crc32(0, NULL, 0);
@@ -255,6 +271,7 @@ int tly_gzip_parts_finish(struct tly_gzip_parts *parts)
     unsigned char trailer[10] = {3, 0};
     number_write(parts->crc, trailer + 2);
     number_write((uint32_t)parts->plain_len, trailer + 6);
+    text_end(parts);
     struct list before = parts->before;
     parts->before = parts->now;
     parts->now = before;
