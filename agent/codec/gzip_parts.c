@@ -23,6 +23,11 @@
 #define FLUSH_ROOM      16    /* what a flush adds to a part, and more */
 #define PARTS_FIRST     256
 
+/* What zlib needs for such a window and memory level (zconf.h), and some more. In one block of this
+ * size it goes back to the kernel when it is freed, instead of staying in the heap. */
+#define STATE_BYTES (320U << 10)
+#define STATE_ALIGN 16U
+
 /* Odd, with bits set evenly. */
 #define HASH_FACTOR_1 0x9e3779b97f4a7c15U
 #define HASH_FACTOR_2 0xc2b2ae3d27d4eb4fU
@@ -43,8 +48,9 @@ struct list {
 
 struct tly_gzip_parts {
     int level;
-    z_stream stream; /* its 260 KiB are there from `begin` to `finish` only */
-    bool under_way;
+    z_stream stream; /* its memory is there from `begin` to `finish` only */
+    char *state;     /* that memory */
+    size_t state_used;
     uint64_t seed;
     size_t remembered_max;
     size_t remembered_bytes, same_bytes;
@@ -83,12 +89,50 @@ int tly_gzip_parts_new(int level, size_t remembered_max, struct tly_gzip_parts *
     return 0;
 }
 
+static void *state_alloc(void *opaque, unsigned count, unsigned size)
+{
+    struct tly_gzip_parts *parts = opaque;
+    size_t bytes = ((size_t)count * size + STATE_ALIGN - 1) & ~(size_t)(STATE_ALIGN - 1);
+    if (bytes > STATE_BYTES - parts->state_used) {
+        return NULL;
+    }
+    void *at = parts->state + parts->state_used;
+    parts->state_used += bytes;
+    return at;
+}
+
+static void state_free(void *opaque, void *at)
+{
+    (void)opaque;
+    (void)at; /* all of it at once, in text_end */
+}
+
+static int state_begin(struct tly_gzip_parts *parts)
+{
+    parts->state = malloc(STATE_BYTES);
+    if (parts->state == NULL) {
+        return -ENOMEM;
+    }
+    parts->state_used = 0;
+    parts->stream = (z_stream){.zalloc = state_alloc, .zfree = state_free, .opaque = parts};
+    int state = deflateInit2(&parts->stream, parts->level, Z_DEFLATED, WINDOW_BITS_RAW,
+                             MEMORY_LEVEL, Z_DEFAULT_STRATEGY);
+    if (state != Z_OK) { /* the arguments are good */
+        free(parts->state);
+        parts->state = NULL;
+        return -ENOMEM;
+    }
+    tly_buf_init(&parts->scratch, SIZE_MAX);
+    return 0;
+}
+
 /* Lets go of what is only needed for the text under way. */
 static void text_end(struct tly_gzip_parts *parts)
 {
-    if (parts->under_way) {
-        parts->under_way = false;
+    if (parts->state != NULL) {
         (void)deflateEnd(&parts->stream); /* only says that output was thrown away */
+        free(parts->state);
+        parts->state = NULL;
         tly_buf_done(&parts->scratch);
     }
 }
@@ -112,13 +156,10 @@ int tly_gzip_parts_begin(struct tly_gzip_parts *parts, struct tly_buf *buf)
     static const unsigned char header[] = {0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3};
     text_end(parts);
     list_clear(parts, &parts->now); /* of a text that was given up */
-    parts->stream = (z_stream){0};
-    if (deflateInit2(&parts->stream, parts->level, Z_DEFLATED, WINDOW_BITS_RAW, MEMORY_LEVEL,
-                     Z_DEFAULT_STRATEGY) != Z_OK) {
-        return -ENOMEM; /* the arguments are good */
+    int rc = state_begin(parts);
+    if (rc < 0) {
+        return rc;
     }
-    tly_buf_init(&parts->scratch, SIZE_MAX);
-    parts->under_way = true;
     parts->next = 0;
     parts->buf = buf;
     parts->crc = (uint32_t)crc32(0, NULL, 0);
