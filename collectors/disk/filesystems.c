@@ -87,6 +87,10 @@ int tly_disk_filesystems_ask(struct tly_text mountinfo,
             ask(&filesystems, &mount);
         }
     }
+    /* Most hosts have a handful, and the answer is kept. */
+    struct tly_disk_filesystem *fitting = reallocarray(
+        filesystems.at, filesystems.count > 0 ? filesystems.count : 1, sizeof(*fitting));
+    filesystems.at = fitting != NULL ? fitting : filesystems.at;
     *ret_filesystems = filesystems;
     return 0;
 }
