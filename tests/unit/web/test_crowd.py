@@ -23,6 +23,7 @@ TICKS = 10  # a tenth of the crowd at a time, so that bytes come evenly
 SPARE = 500  # descriptors beside the crowd's
 AT_ONCE = 100  # of those that were cut off come again before the clock is looked at
 SCRAPES = 20
+GATHER_SECONDS = 200  # against hanging: a machine that is busy takes a minute and more
 HEAD = b"GET /metrics HTTP/1.1\r\nHost: x\r\nX-Long: "
 
 
@@ -118,11 +119,13 @@ class Crowd(peers.WebCase):
                                 self.folder)
         self.addCleanup(crowd_of.kill)
         host.await_that("the crowd is there and has sent", lambda:
-                        crowd_of.assert_running() and "round 1," in crowd_of.said())
+                        crowd_of.assert_running() and "round 1," in crowd_of.said(),
+                        GATHER_SECONDS)
         beside = self.measure(port)
         samples = self.metrics(port)
         self.assertEqual(self.status(port), 200)
-        host.await_that("the crowd goes on", lambda: "round 2," in crowd_of.said())
+        host.await_that("the crowd goes on", lambda: "round 2," in crowd_of.said(),
+                        GATHER_SECONDS)
         self.assertEqual(samples["tallyman_http_connections_refused_total", frozenset()], 0)
         self.assertEqual(samples["tallyman_scrapes_failed_total", frozenset()], 0)
         self.assertEqual(samples["tallyman_scrapes_late_total", frozenset()], 0)
