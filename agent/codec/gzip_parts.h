@@ -27,7 +27,7 @@ void tly_gzip_parts_free(struct tly_gzip_parts *parts); /* NULL is fine */
  * TLY_E_LIMIT at the buffer's maximum. */
 int tly_gzip_parts_begin(struct tly_gzip_parts *parts, struct tly_buf *buf) TLY_CHECK;
 /* Keys rise within a text. */
-int tly_gzip_parts_add(struct tly_gzip_parts *parts, uint64_t key, struct tly_text part) TLY_CHECK;
+int tly_gzip_parts_add(struct tly_gzip_parts *parts, uint64_t key, struct tly_text text) TLY_CHECK;
 int tly_gzip_parts_finish(struct tly_gzip_parts *parts) TLY_CHECK;
 
 struct tly_gzip_parts_stats {
