@@ -19,6 +19,7 @@ struct tly_config {
     const struct tly_section *const *sections; /* borrowed */
     size_t count;
     void **values; /* one for each section: its struct, or its struct tly_list */
+    size_t refs;
 };
 
 /* A section that has a key, as the row of a table: so both are filled and released alike. */
@@ -192,6 +193,7 @@ static struct tly_config *config_new(const struct tly_section *const *sections, 
     if (!config) {
         return NULL;
     }
+    config->refs = 1;
     config->sections = sections;
     config->values = calloc(count > 0 ? count : 1, sizeof(void *));
     for (size_t i = 0; config->values && i < count; i++) {
@@ -382,9 +384,17 @@ static void release_rows(const struct tly_option *rows, char *values)
     }
 }
 
+struct tly_config *tly_config_ref(struct tly_config *config)
+{
+    if (config) {
+        config->refs++;
+    }
+    return config;
+}
+
 void tly_config_free(struct tly_config *config)
 {
-    if (!config) {
+    if (!config || --config->refs > 0) {
         return;
     }
     for (size_t i = 0; i < config->count; i++) {

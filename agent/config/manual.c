@@ -73,11 +73,14 @@ static int put_kinds(struct tly_buf *buf)
         rc = rc < 0 ? rc : tly_roff_text(buf, tly_text_of(kind->written));
     }
     rc = rc < 0 ? rc : put(buf, ".El\n.Pp\n");
-    return rc < 0 ? rc : tly_roff_text(buf, tly_text_of(tly_reference_values));
+    rc = rc < 0 ? rc : tly_roff_text(buf, tly_text_of(tly_reference_values));
+    rc = rc < 0 ? rc : put(buf, ".Pp\n");
+    return rc < 0 ? rc : tly_roff_text(buf, tly_text_of(tly_reference_reload));
 }
 
 /* "(duration, 1s to 1h; 10s) How often ..." */
-static int put_option(struct tly_buf *buf, const struct tly_option *row, const char *path)
+static int put_option(struct tly_buf *buf, const struct tly_option *row, const char *path,
+                      bool restart)
 {
     struct tly_buf said;
     tly_buf_init(&said, LINE_MAX_BYTES);
@@ -88,7 +91,8 @@ static int put_option(struct tly_buf *buf, const struct tly_option *row, const c
     } else if (rc == 0 && row->required) {
         rc = put(&said, "; required");
     }
-    rc = rc < 0 ? rc : tly_buf_printf(&said, ") %s", row->help ? row->help : "");
+    rc = rc < 0 ? rc : tly_buf_printf(&said, ") %s%s", row->help ? row->help : "",
+                                     restart ? TLY_REFERENCE_RESTART : "");
     rc = rc < 0 ? rc : put(buf, ".It Cm ");
     rc = rc < 0 ? rc : tly_roff_literal(buf, tly_text_of(path));
     rc = rc < 0 ? rc : put(buf, "\n");
@@ -98,18 +102,19 @@ static int put_option(struct tly_buf *buf, const struct tly_option *row, const c
 }
 
 /* Inner tables stand behind their row, each key with the path that leads to it. */
-static int put_rows(struct tly_buf *buf, const struct tly_option *rows, const char *path)
+static int put_rows(struct tly_buf *buf, const struct tly_option *rows, const char *path,
+                    bool restart)
 {
     int rc = 0;
     for (const struct tly_option *row = rows; row->key && rc == 0; row++) {
         char name[PATH_MAX_BYTES];
         (void)snprintf(name, sizeof(name), "%s%s", path, row->key); /* keys are short */
-        rc = put_option(buf, row, name);
+        rc = put_option(buf, row, name, row->restart || restart);
         if (rc == 0 && row->inner) {
             char inner[PATH_MAX_BYTES];
             (void)snprintf(inner, sizeof(inner), "%.100s%s.", name,
                            row->type == TLY_OPTION_LIST ? "[]" : "");
-            rc = put_rows(buf, row->inner, inner);
+            rc = put_rows(buf, row->inner, inner, row->restart || restart);
         }
     }
     return rc;
@@ -131,7 +136,7 @@ static int put_section(struct tly_buf *buf, const struct tly_section *section)
                  : put(buf, "It is a list: each item begins with a dash.\n");
     }
     rc = rc < 0 ? rc : put(buf, ".Bl -tag -width Ds\n");
-    rc = rc < 0 ? rc : put_rows(buf, section->options, "");
+    rc = rc < 0 ? rc : put_rows(buf, section->options, "", section->restart);
     return rc < 0 ? rc : put(buf, ".El\n");
 }
 

@@ -52,6 +52,7 @@ struct tly_option {
     const char *key;
     enum tly_option_type type;
     bool required; /* where the section or the list's item is written at all */
+    bool restart;  /* a reload can't apply it: see tly_config_compare */
     size_t offset; /* offsetof(struct, member) */
     /* The default as written in YAML, read like the user's own text; NULL: none (empty list, NULL
      * string, 0). Never a secret. */
@@ -73,6 +74,7 @@ struct tly_section {
     const char *key;
     enum tly_option_type type; /* SECTION, LIST or PAIRS */
     const struct tly_option *options;
+    bool restart;          /* true of every option in it */
     size_t size;           /* of the struct (for LIST: of one item; for PAIRS: of tly_pairs) */
     const char *shorthand; /* for LIST */
     /* More than rows can say: relations between values. `value` is the filled struct or tly_list.
@@ -120,10 +122,28 @@ int tly_config_parse(const struct tly_section *const *sections, size_t section_c
 int tly_config_load(const struct tly_section *const *sections, size_t section_count,
                     const char *path, struct tly_complaints *complaints,
                     struct tly_config **ret_config, struct tly_error *err) TLY_CHECK;
-void tly_config_free(struct tly_config *config); /* wipes secrets */
+/* A configuration is shared by those who read from it: each holds a reference. The last one wipes
+ * the secrets. For one thread; NULL is fine. */
+struct tly_config *tly_config_ref(struct tly_config *config);
+void tly_config_free(struct tly_config *config); /* gives up one reference */
 
 /* The struct (SECTION), struct tly_list (LIST) or struct tly_pairs (PAIRS) of a section; never NULL
  * for one that was given to parse. Borrowed. */
 const void *tly_config_section(const struct tly_config *config, const struct tly_section *section);
+
+/* ---- what a reload changes ---- */
+
+/* Whether two structs that these rows filled have the same values. */
+bool tly_options_equal(const struct tly_option *rows, const void *a, const void *b);
+
+/* One option whose value is another one now. `path` is its name as in docs/configuration.md, and of
+ * a list the list's; borrowed. `restart`: its row, or one around it, says that only a new start
+ * applies it. */
+typedef void (*tly_config_differs_fn)(void *arg, const struct tly_section *section,
+                                      const char *path, bool restart);
+/* Calls for each, of two configurations that were both filled from these sections. */
+void tly_config_compare(const struct tly_config *before, const struct tly_config *after,
+                        const struct tly_section *const *sections, size_t count,
+                        tly_config_differs_fn differs, void *arg);
 
 #endif

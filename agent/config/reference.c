@@ -50,6 +50,12 @@ const char tly_reference_values[] =
     "where the variable is not set or empty, and `$$` stands for a dollar. A variable that is not "
     "set and has no default is a mistake.";
 
+const char tly_reference_reload[] =
+    "A changed file is applied by a reload (`systemctl reload tallyman`, SIGHUP, or "
+    "`POST /-/reload` where `web.reload` allows it), whole or not at all. An option that needs a "
+    "restart says so: a reload that would change it is refused, with its name, and nothing of it "
+    "applied.";
+
 int tly_reference_put_kind(struct tly_buf *buf, const struct tly_option *row)
 {
     static const char *const names[] = {
@@ -93,8 +99,9 @@ static int put_default(struct tly_buf *buf, const struct tly_option *row)
 }
 
 /* The rows of a table, each with the path of keys that leads to it, inner tables behind their
- * row. */
-static int put_rows(struct tly_buf *buf, const struct tly_option *rows, const char *path)
+ * row. `restart`: what stands around them needs one. */
+static int put_rows(struct tly_buf *buf, const struct tly_option *rows, const char *path,
+                    bool restart)
 {
     int rc = 0;
     for (const struct tly_option *row = rows; row->key && rc == 0; row++) {
@@ -104,12 +111,14 @@ static int put_rows(struct tly_buf *buf, const struct tly_option *rows, const ch
         rc = rc < 0 ? rc : tly_reference_put_kind(buf, row);
         rc = rc < 0 ? rc : put(buf, " | ");
         rc = rc < 0 ? rc : put_default(buf, row);
-        rc = rc < 0 ? rc : tly_buf_printf(buf, " | %s |\n", row->help ? row->help : "");
+        rc = rc < 0 ? rc
+                    : tly_buf_printf(buf, " | %s%s |\n", row->help ? row->help : "",
+                                     row->restart || restart ? TLY_REFERENCE_RESTART : "");
         if (rc == 0 && row->inner) {
             char inner[PATH_MAX_BYTES];
             (void)snprintf(inner, sizeof(inner), "%.100s%s.", name,
                            row->type == TLY_OPTION_LIST ? "[]" : "");
-            rc = put_rows(buf, row->inner, inner);
+            rc = put_rows(buf, row->inner, inner, row->restart || restart);
         }
     }
     return rc;
@@ -133,7 +142,7 @@ static int put_section(struct tly_buf *buf, const struct tly_section *section)
     rc = rc < 0 ? rc
                 : put(buf, "| key | value | default | what it does |\n"
                            "| --- | --- | --- | --- |\n");
-    return rc < 0 ? rc : put_rows(buf, section->options, "");
+    return rc < 0 ? rc : put_rows(buf, section->options, "", section->restart);
 }
 
 int tly_reference_markdown(const struct tly_section *const *sections, size_t count,
@@ -144,7 +153,8 @@ int tly_reference_markdown(const struct tly_section *const *sections, size_t cou
          kind++) {
         rc = tly_buf_printf(buf, "| %s | %s |\n", kind->name, kind->written);
     }
-    rc = rc < 0 ? rc : tly_buf_printf(buf, "\n%s\n", tly_reference_values);
+    rc = rc < 0 ? rc : tly_buf_printf(buf, "\n%s\n\n%s\n", tly_reference_values,
+                                     tly_reference_reload);
     for (size_t i = 0; i < count && rc == 0; i++) {
         rc = put_section(buf, sections[i]);
     }

@@ -24,6 +24,8 @@ struct tly_reference_kind {
 };
 extern const struct tly_reference_kind tly_reference_kinds[]; /* ends in a row with name NULL */
 extern const char tly_reference_values[]; /* what holds for values of any kind */
+extern const char tly_reference_reload[]; /* what a reload applies */
+#define TLY_REFERENCE_RESTART " Needs a restart."
 /* "number, 1 to 10" */
 int tly_reference_put_kind(struct tly_buf *buf, const struct tly_option *row) TLY_CHECK;
 

@@ -16,6 +16,7 @@
 
 static const struct tly_option top_rows[] = {
     {.key = "state_dir",
+     .restart = true,
      .type = TLY_OPTION_PATH,
      .offset = offsetof(struct tly_settings, state_dir),
      .fallback = "${STATE_DIRECTORY:-/var/lib/tallyman}",
@@ -106,6 +107,7 @@ static int verify_docker(const void *value, struct tly_error *err)
 const struct tly_section tly_docker_section = {
     .key = "docker",
     .type = TLY_OPTION_SECTION,
+    .restart = true,
     .options = docker_rows,
     .size = sizeof(struct tly_docker_settings),
     .verify = verify_docker,
@@ -138,6 +140,7 @@ static const struct tly_option collect_rows[] = {
      .help = "Container labels that become metric labels (`container_label_…`), as patterns with "
              "`*` and `?`. Each label with many values multiplies the series in Prometheus."},
     {.key = "containers_max",
+     .restart = true,
      .type = TLY_OPTION_INT,
      .offset = offsetof(struct tly_collect_settings, containers_max),
      .fallback = "10000",
@@ -146,6 +149,7 @@ static const struct tly_option collect_rows[] = {
      .help = "Most containers that are taken in, stopped ones included; more are refused and "
              "counted in tallyman_inventory_containers_refused_total."},
     {.key = "samples_max",
+     .restart = true,
      .type = TLY_OPTION_INT,
      .offset = offsetof(struct tly_collect_settings, samples_max),
      .fallback = "5000000",
@@ -226,6 +230,7 @@ static int verify_spool(const void *value, struct tly_error *err)
 const struct tly_section tly_spool_section = {
     .key = "spool",
     .type = TLY_OPTION_SECTION,
+    .restart = true,
     .options = spool_rows,
     .size = sizeof(struct tly_spool_settings),
     .verify = verify_spool,
@@ -258,6 +263,7 @@ static int verify_listen(const char *value, struct tly_error *err)
 
 static const struct tly_option web_rows[] = {
     {.key = "listen",
+     .restart = true,
      .type = TLY_OPTION_STRINGS,
      .offset = offsetof(struct tly_web_settings, listen),
      .fallback = "[\"127.0.0.1:10191\"]",
@@ -266,13 +272,22 @@ static const struct tly_option web_rows[] = {
              "every interface, `unix:///path`, or `systemd` for the sockets that a .socket unit "
              "hands over (`systemd:NAME` for the one with that FileDescriptorName). `[]` serves "
              "nothing."},
+    {.key = "reload",
+     .type = TLY_OPTION_BOOL,
+     .offset = offsetof(struct tly_web_settings, reload),
+     .fallback = "false",
+     .help =
+         "Whether `POST /-/reload` applies a changed configuration, as SIGHUP does. Whoever may "
+         "read /metrics may then ask for it."},
     {.key = "config_file",
+     .restart = true,
      .type = TLY_OPTION_PATH,
      .offset = offsetof(struct tly_web_settings, config_file),
      .help = "TLS, client certificates, basic authentication, headers and a limit of requests, in "
              "the web configuration format that Prometheus's own exporters share; see docs/web.md. "
              "Read again when it changes."},
     {.key = "connections_max",
+     .restart = true,
      .type = TLY_OPTION_INT,
      .offset = offsetof(struct tly_web_settings, connections_max),
      .fallback = "128",
@@ -280,6 +295,7 @@ static const struct tly_option web_rows[] = {
      .max = 20000,
      .help = "Most connections at a time."},
     {.key = "header_max",
+     .restart = true,
      .type = TLY_OPTION_SIZE,
      .offset = offsetof(struct tly_web_settings, header_bytes_max),
      .fallback = "32KiB",
@@ -288,6 +304,7 @@ static const struct tly_option web_rows[] = {
      .help = "Memory for the header of one request and that of its answer. A longer request is "
              "answered with 414 or 431."},
     {.key = "header_timeout",
+     .restart = true,
      .type = TLY_OPTION_DURATION,
      .offset = offsetof(struct tly_web_settings, header_ms),
      .fallback = "10s",
@@ -296,6 +313,7 @@ static const struct tly_option web_rows[] = {
      .help = "From connecting to the end of the first request's header, the TLS handshake "
              "included. Who is slower is cut off."},
     {.key = "idle_timeout",
+     .restart = true,
      .type = TLY_OPTION_DURATION,
      .offset = offsetof(struct tly_web_settings, idle_ms),
      .fallback = "2m",
@@ -304,6 +322,7 @@ static const struct tly_option web_rows[] = {
      .help = "How long a connection stays open between requests; longer than the scrape interval, "
              "or each scrape connects anew."},
     {.key = "send_timeout",
+     .restart = true,
      .type = TLY_OPTION_DURATION,
      .offset = offsetof(struct tly_web_settings, sending_ms),
      .fallback = "1m",
@@ -311,6 +330,7 @@ static const struct tly_option web_rows[] = {
      .max = 3600000,
      .help = "How long a client may take over an answer."},
     {.key = "answers_max",
+     .restart = true,
      .type = TLY_OPTION_SIZE,
      .offset = offsetof(struct tly_web_settings, answer_bytes_max),
      .fallback = "256MiB",
@@ -318,6 +338,7 @@ static const struct tly_option web_rows[] = {
      .help = "Answers in memory that clients have not taken yet, all together. Above that the "
              "slowest clients are cut off, or new requests answered with 503."},
     {.key = "scrapes_max",
+     .restart = true,
      .type = TLY_OPTION_INT,
      .offset = offsetof(struct tly_web_settings, scrapes_max),
      .fallback = "64",

@@ -44,6 +44,7 @@ struct tly_collect_settings {
 struct tly_web_settings {
     struct tly_strings listen;
     char *config_file; /* NULL: neither TLS nor authentication */
+    bool reload;       /* POST /-/reload is answered */
     int64_t connections_max;
     int64_t header_bytes_max; /* 0 here and below: the default, for who has no configuration */
     int64_t header_ms, idle_ms, sending_ms;
