@@ -50,6 +50,8 @@ enum {
               sizeof(tly_outputs) / sizeof(tly_outputs[0])
 };
 
+_Static_assert(CORE_SECTIONS + MODULES <= TLY_SECTIONS_MAX, "every section has its place");
+
 const struct tly_section *const *tly_sections(size_t *ret_count)
 {
     static const struct tly_section *sections[CORE_SECTIONS + MODULES] = {

@@ -21,7 +21,7 @@ struct tly_context {
     struct tly_watcher *watcher;
     struct tly_inventory *inventory;
     struct tly_delivery *delivery;
-    const struct tly_config *config;
+    struct tly_config *config;
     const struct tly_settings *settings;
     const struct tly_docker_settings *docker;
     const struct tly_collect_settings *collect;
@@ -37,10 +37,36 @@ struct tly_run_stats {
     uint64_t errors;     /* in all, one for each value or container that could not be read */
 };
 
+/* What of the core's settings concerns a module, beside its own section. */
+enum {
+    TLY_FOLLOWS_INTERVAL = 1, /* collect.interval */
+    TLY_FOLLOWS_GROUPS = 2,   /* groups */
+    TLY_FOLLOWS_OUTPUTS = 4,  /* any output's section: who is sent to */
+};
+
+/*
+ * How a module takes a changed configuration without ending, in two steps, so that all modules
+ * change or none. `next` has the changed settings and is borrowed during the call; what a module
+ * keeps of it, it may keep as long as it runs, or until the next change.
+ *
+ * `prepare` checks, and makes all that can fail, and nothing that works changes by it; `err` says
+ * what is wrong for whoever wrote the file. `adopt` puts what was prepared in force, and cannot
+ * fail. `abandon` frees it instead.
+ */
+struct tly_reload_ops {
+    int (*prepare)(void *self, const struct tly_context *next, void **ret_plan,
+                   struct tly_error *err);
+    void (*adopt)(void *self, const struct tly_context *next, void *plan);
+    void (*abandon)(void *self, void *plan);
+};
+
 struct tly_collector {
     const char *name;
     const char *summary;               /* one line for documents */
     const struct tly_section *section; /* its own configuration, or NULL */
+    unsigned follows;                  /* TLY_FOLLOWS_... */
+    /* NULL: when something changed that concerns it, it is stopped and started. */
+    const struct tly_reload_ops *reload;
     /* Starts to work on the loop; `ret_self` is the instance. Not an error: a peer that is not
      * there yet. An error stops the agent with `err`. */
     int (*start)(const struct tly_context *context, void **ret_self, struct tly_error *err);
@@ -56,6 +82,9 @@ struct tly_output {
     const char *name;
     const char *summary;
     const struct tly_section *section;
+    unsigned follows; /* as above */
+    const struct tly_reload_ops
+        *reload; /* NULL: another instance is started, then this one stopped */
     int (*start)(const struct tly_context *context, void **ret_self, struct tly_error *err);
     /* Has until `deadline_ms` (loop time) to deliver what is under way. */
     void (*stop)(void *self, int64_t deadline_ms, void (*stopped)(void *arg), void *arg);
@@ -64,6 +93,9 @@ struct tly_output {
 
 extern const struct tly_collector *const tly_collectors[]; /* ends in NULL */
 extern const struct tly_output *const tly_outputs[];       /* ends in NULL */
+
+/* As many as there may be; registry.c checks. */
+#define TLY_SECTIONS_MAX 32
 
 /* The core's sections and those of every module, for parsing and for documents. */
 const struct tly_section *const *tly_sections(size_t *ret_count);

@@ -5,12 +5,14 @@
  */
 #include "agent/runner.h"
 
+#include "agent/base/clock.h"
 #include "agent/group_settings.h"
 #include "agent/judge/judge.h"
 #include "agent/loop/log.h"
 #include "agent/process.h"
 #include "agent/registry.h"
 #include "agent/rights.h"
+#include "agent/runner_state.h"
 #include "agent/web/web.h"
 
 #include <errno.h>
@@ -22,40 +24,6 @@
 
 /* Older readings than this are made anew for whoever looks at the status page. */
 #define LOOK_AGE_MS 2000
-
-#define HOST_NAME_MAX_BYTES 256
-
-enum stage { STAGE_RUNNING, STAGE_COLLECTORS, STAGE_OUTPUTS, STAGE_WEB, STAGE_STOPPED };
-
-/* One module that was started. */
-struct unit {
-    struct tly_runner *runner;
-    const struct tly_collector *collector; /* either this */
-    const struct tly_output *output;       /* or this */
-    void *self;
-    bool stopped;
-};
-
-struct tly_runner {
-    struct tly_context context;
-    struct tly_process process;
-    struct tly_group_choice groups;
-    struct tly_alert_feed alerts;
-    struct tly_web *web;     /* NULL: only collectors run */
-    struct tly_judge *judge; /* NULL: only collectors run */
-    char host_name[HOST_NAME_MAX_BYTES];
-    struct unit *units; /* owned; outputs first */
-    size_t unit_count;
-    bool web_started;
-
-    enum stage stage;
-    struct tly_defer *advance; /* to the next stage, once nothing of this one is pending */
-    struct tly_timer *guard;
-    bool web_pending, judge_pending;
-    bool left_behind;
-    void (*stopped)(void *arg, bool clean);
-    void *stopped_arg;
-};
 
 /* ---- the agent's own samples ---- */
 
@@ -76,9 +44,10 @@ static void meter(void *arg, struct tly_samples *samples)
     uint16_t version = tly_samples_dim1(samples, "version", TLY_TEXT(TLY_VERSION));
     tly_samples_add(samples, TLY_F_tallyman_build_info, version, 1);
     turns_meter(tly_loop_turns(runner->context.loop), samples);
+    tly_runner_reload_meter(runner, samples);
     for (size_t i = 0; i < runner->unit_count; i++) {
-        const struct unit *unit = &runner->units[i];
-        if (!unit->collector || unit->stopped) {
+        const struct tly_unit *unit = &runner->units[i];
+        if (!unit->collector || unit->stopped || unit->restarting) {
             continue;
         }
         const struct tly_run_stats *stats = unit->collector->stats(unit->self);
@@ -89,6 +58,16 @@ static void meter(void *arg, struct tly_samples *samples)
         tly_samples_add(samples, TLY_F_tallyman_collector_errors_total, dim,
                         (int64_t)stats->errors);
     }
+}
+
+static const char *unit_kind(const struct tly_unit *unit)
+{
+    return unit->collector ? "collector" : "output";
+}
+
+const char *tly_unit_name(const struct tly_unit *unit)
+{
+    return unit->collector ? unit->collector->name : unit->output->name;
 }
 
 /* ---- making ---- */
@@ -164,6 +143,7 @@ static int make_rooms(struct tly_runner *runner, int state_dir_fd, struct tly_er
     if (rc == 0) {
         rc = tly_timer_new(context->loop, give_up, runner, &runner->guard);
     }
+    rc = rc < 0 ? rc : tly_runner_reload_init(runner);
     if (rc == 0) {
         rc = tly_inventory_meter(context->inventory, meter, runner);
     }
@@ -188,17 +168,19 @@ static size_t count_modules(void)
     return count;
 }
 
-int tly_runner_new(struct tly_loop *loop, const struct tly_config *config, int state_dir_fd,
+int tly_runner_new(struct tly_loop *loop, struct tly_config *config, int state_dir_fd,
                    struct tly_runner **ret_runner, struct tly_error *err)
 {
     struct tly_runner *runner = calloc(1, sizeof(*runner));
-    struct unit *units = calloc(count_modules() + 1, sizeof(struct unit)); /* never of 0 bytes */
+    struct tly_unit *units = calloc(count_modules() + 1,
+                                    sizeof(struct tly_unit)); /* never of 0 bytes */
     if (!runner || !units) {
         free(runner);
         free(units);
         return fail(-ENOMEM, "the agent", err);
     }
     runner->units = units;
+    runner->config = tly_config_ref(config);
     runner->context = (struct tly_context){
         .loop = loop,
         .config = config,
@@ -237,9 +219,14 @@ void tly_runner_free(struct tly_runner *runner)
     if (runner->context.watcher) {
         tly_watcher_free(runner->context.watcher);
     }
+    tly_runner_reload_done(runner);
     tly_timer_free(runner->guard);
     tly_defer_free(runner->advance);
     tly_process_done(&runner->process);
+    for (size_t i = 0; i < runner->unit_count; i++) {
+        tly_config_free(runner->units[i].config);
+    }
+    tly_config_free(runner->config);
     free(runner->units);
     free(runner);
 }
@@ -274,7 +261,7 @@ static void look(void *arg)
     }
 }
 
-static void set_page(struct tly_runner *runner)
+void tly_runner_set_page(struct tly_runner *runner)
 {
     struct tly_web_page page = {
         .name = runner->host_name,
@@ -306,21 +293,59 @@ static int make_web(struct tly_runner *runner, struct tly_error *err)
     }
     tly_web_set_ready(runner->web, ready, runner);
     tly_web_set_snapshots(runner->web, take_snapshot, runner->context.inventory);
-    set_page(runner);
+    tly_runner_set_page(runner);
     rc = tly_inventory_meter(runner->context.inventory, tly_web_meter, runner->web);
     return rc < 0 ? fail(rc, "the web server's metrics", err) : 0;
 }
 
-static int add_routes(struct tly_runner *runner, const struct unit *unit, struct tly_error *err)
+int tly_unit_offer(const struct tly_unit *unit, struct tly_error *err)
 {
-    const char *name = unit->output ? unit->output->name : unit->collector->name;
+    struct tly_web *web = unit->runner->web;
     const struct tly_route *route = unit->output ? unit->output->routes : unit->collector->routes;
-    route = runner->web ? route : NULL;
+    route = web ? route : NULL;
     for (; route && route->path; route++) {
-        int rc = tly_web_add(runner->web, route, unit->self);
+        int rc = tly_web_add(web, route, unit->self);
         if (rc < 0) {
-            return tly_error_set(err, rc, "%s cannot serve %s: %s", name, route->path,
-                                 tly_error_name(rc));
+            return tly_error_set(err, rc, "%s cannot serve %s: %s", tly_unit_name(unit),
+                                 route->path, tly_error_name(rc));
+        }
+    }
+    return 0;
+}
+
+int tly_unit_start(struct tly_unit *unit, struct tly_error *err)
+{
+    struct tly_runner *runner = unit->runner;
+    int rc = unit->output ? unit->output->start(&runner->context, &unit->self, err)
+                          : unit->collector->start(&runner->context, &unit->self, err);
+    if (rc < 0) {
+        tly_error_prefix(err, "%s %s", unit_kind(unit), tly_unit_name(unit));
+        return rc;
+    }
+    unit->config = tly_config_ref(runner->config);
+    return 0;
+}
+
+static int start_next(struct tly_runner *runner, const struct tly_collector *collector,
+                      const struct tly_output *output, struct tly_error *err)
+{
+    struct tly_unit *unit = &runner->units[runner->unit_count];
+    *unit = (struct tly_unit){.runner = runner, .collector = collector, .output = output};
+    int rc = tly_unit_start(unit, err);
+    if (rc < 0) {
+        return rc;
+    }
+    runner->unit_count++;
+    return tly_unit_offer(unit, err);
+}
+
+static int add_all(struct tly_runner *runner, const struct tly_route *route, void *self,
+                   struct tly_error *err)
+{
+    for (; route->path; route++) {
+        int rc = tly_web_add(runner->web, route, self);
+        if (rc < 0) {
+            return tly_error_set(err, rc, "cannot serve %s: %s", route->path, tly_error_name(rc));
         }
     }
     return 0;
@@ -334,46 +359,26 @@ static int make_judge(struct tly_runner *runner, struct tly_error *err)
         .inventory = runner->context.inventory,
         .delivery = runner->context.delivery,
         .feed = runner->context.alerts,
-        .settings = tly_config_section(runner->context.config, &tly_rules_section),
+        .config = runner->config,
         .tick_ms = runner->context.collect->interval_ms,
         .state_dir_fd = runner->context.state_dir_fd,
     };
     int rc = tly_judge_new(&spec, &runner->judge, err);
-    for (const struct tly_route *route = tly_judge_routes; rc == 0 && route->path; route++) {
-        rc = tly_web_add(runner->web, route, runner->judge);
-        if (rc < 0) {
-            (void)tly_error_set(err, rc, "cannot serve %s: %s", route->path,
-                                tly_error_name(rc)); /* rc is returned */
-        }
-    }
+    rc = rc < 0 ? rc : add_all(runner, tly_judge_routes, runner->judge, err);
     if (rc == 0) {
         tly_judge_start(runner->judge);
     }
     return rc;
 }
 
-void tly_runner_reload(struct tly_runner *runner)
-{
-    if (runner->judge && runner->stage == STAGE_RUNNING) {
-        tly_judge_reload(runner->judge);
-    }
-}
-
 int tly_runner_start_outputs(struct tly_runner *runner, struct tly_error *err)
 {
     int rc = make_web(runner, err);
     for (size_t i = 0; rc == 0 && tly_outputs[i]; i++) {
-        struct unit *unit = &runner->units[runner->unit_count];
-        *unit = (struct unit){.runner = runner, .output = tly_outputs[i]};
-        rc = unit->output->start(&runner->context, &unit->self, err);
-        if (rc < 0) {
-            tly_error_prefix(err, "output %s", unit->output->name);
-        } else {
-            runner->unit_count++;
-            rc = add_routes(runner, unit, err);
-        }
+        rc = start_next(runner, NULL, tly_outputs[i], err);
     }
     rc = rc < 0 ? rc : make_judge(runner, err);
+    rc = rc < 0 ? rc : add_all(runner, tly_runner_routes, runner, err);
     if (rc == 0 && runner->web) {
         rc = tly_web_start(runner->web, err);
         runner->web_started = rc == 0;
@@ -383,30 +388,21 @@ int tly_runner_start_outputs(struct tly_runner *runner, struct tly_error *err)
 
 int tly_runner_start_collectors(struct tly_runner *runner, struct tly_error *err)
 {
-    for (size_t i = 0; tly_collectors[i]; i++) {
-        struct unit *unit = &runner->units[runner->unit_count];
-        *unit = (struct unit){.runner = runner, .collector = tly_collectors[i]};
-        int rc = unit->collector->start(&runner->context, &unit->self, err);
-        if (rc < 0) {
-            tly_error_prefix(err, "collector %s", unit->collector->name);
-            return rc;
-        }
-        runner->unit_count++;
-        rc = add_routes(runner, unit, err);
-        if (rc < 0) {
-            return rc;
-        }
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && tly_collectors[i]; i++) {
+        rc = start_next(runner, tly_collectors[i], NULL, err);
     }
-    return 0;
+    return rc;
 }
 
 bool tly_runner_ready(const struct tly_runner *runner, struct tly_buf *missing)
 {
-    bool all = runner->stage == STAGE_RUNNING;
+    bool all = runner->stage == TLY_STAGE_RUNNING;
     bool room = all || tly_buf_printf(missing, "the agent is stopping\n") == 0;
     for (size_t i = 0; i < runner->unit_count; i++) {
-        const struct unit *unit = &runner->units[i];
-        if (unit->collector && !unit->stopped && !unit->collector->ready(unit->self)) {
+        const struct tly_unit *unit = &runner->units[i];
+        bool begun = unit->stopped || unit->restarting || unit->began_again;
+        if (unit->collector && !begun && !unit->collector->ready(unit->self)) {
             all = false;
             room = room && tly_buf_printf(missing, "collector %s has not finished its first look\n",
                                           unit->collector->name) == 0;
@@ -417,21 +413,11 @@ bool tly_runner_ready(const struct tly_runner *runner, struct tly_buf *missing)
 
 /* ---- stopping ---- */
 
-static const char *unit_kind(const struct unit *unit)
-{
-    return unit->collector ? "collector" : "output";
-}
-
-static const char *unit_name(const struct unit *unit)
-{
-    return unit->collector ? unit->collector->name : unit->output->name;
-}
-
 /* Whether the unit belongs to the stage under way and has not stopped. */
-static bool pending(const struct unit *unit)
+static bool pending(const struct tly_unit *unit)
 {
-    return !unit->stopped && (unit->collector ? unit->runner->stage == STAGE_COLLECTORS
-                                              : unit->runner->stage == STAGE_OUTPUTS);
+    return !unit->stopped && (unit->collector ? unit->runner->stage == TLY_STAGE_COLLECTORS
+                                              : unit->runner->stage == TLY_STAGE_OUTPUTS);
 }
 
 static bool stage_done(const struct tly_runner *runner)
@@ -441,12 +427,13 @@ static bool stage_done(const struct tly_runner *runner)
             return false;
         }
     }
-    return !runner->web_pending && !runner->judge_pending;
+    bool retiring = runner->stage == TLY_STAGE_OUTPUTS && runner->retiring > 0;
+    return !retiring && !runner->web_pending && !runner->judge_pending;
 }
 
 static void unit_stopped(void *arg)
 {
-    struct unit *unit = arg;
+    struct tly_unit *unit = arg;
     unit->stopped = true;
     tly_defer_call(unit->runner->advance);
 }
@@ -470,13 +457,18 @@ static void give_up(void *arg)
 {
     struct tly_runner *runner = arg;
     for (size_t i = 0; i < runner->unit_count; i++) {
-        struct unit *unit = &runner->units[i];
+        struct tly_unit *unit = &runner->units[i];
         if (pending(unit)) {
             tly_log_warn("runner", "%s %s does not stop; going on without it", unit_kind(unit),
-                         unit_name(unit));
+                         tly_unit_name(unit));
             unit->stopped = true;
             runner->left_behind = true;
         }
+    }
+    if (runner->stage == TLY_STAGE_OUTPUTS && runner->retiring > 0) {
+        tly_log_warn("runner", "an output that was replaced does not stop; going on without it");
+        runner->retiring = 0;
+        runner->left_behind = true;
     }
     if (runner->judge_pending) {
         tly_log_warn("runner", "the rules do not stop; going on without them");
@@ -502,8 +494,9 @@ static void stop_collectors(struct tly_runner *runner)
         tly_judge_stop(runner->judge, judge_stopped, runner);
     }
     for (size_t i = 0; i < runner->unit_count; i++) {
-        struct unit *unit = &runner->units[i];
-        if (unit->collector) {
+        struct tly_unit *unit = &runner->units[i];
+        bool stops = unit->restarting || unit->stopped; /* for a reload */
+        if (unit->collector && !stops) {
             if (runner->web) {
                 tly_web_withdraw(runner->web, unit->self);
             }
@@ -518,7 +511,7 @@ static void stop_outputs(struct tly_runner *runner)
     tly_timer_start(runner->guard, TLY_RUNNER_OUTPUTS_STOP_MS + STOP_GRACE_MS, 0);
     int64_t deadline_ms = tly_loop_now_ms(runner->context.loop) + TLY_RUNNER_OUTPUTS_STOP_MS;
     for (size_t i = 0; i < runner->unit_count; i++) {
-        struct unit *unit = &runner->units[i];
+        struct tly_unit *unit = &runner->units[i];
         if (unit->output) {
             if (runner->web) {
                 tly_web_withdraw(runner->web, unit->self);
@@ -541,19 +534,19 @@ static void stop_web(struct tly_runner *runner)
 static void advance(void *arg)
 {
     struct tly_runner *runner = arg;
-    if (runner->stage == STAGE_STOPPED || !stage_done(runner)) {
+    if (runner->stage == TLY_STAGE_STOPPED || !stage_done(runner)) {
         return;
     }
     tly_timer_stop(runner->guard);
     runner->stage++;
     switch (runner->stage) {
-    case STAGE_COLLECTORS:
+    case TLY_STAGE_COLLECTORS:
         stop_collectors(runner);
         break;
-    case STAGE_OUTPUTS:
+    case TLY_STAGE_OUTPUTS:
         stop_outputs(runner);
         break;
-    case STAGE_WEB:
+    case TLY_STAGE_WEB:
         stop_web(runner);
         break;
     default:
@@ -568,5 +561,11 @@ void tly_runner_stop(struct tly_runner *runner, void (*stopped)(void *arg, bool 
 {
     runner->stopped = stopped;
     runner->stopped_arg = arg;
+    tly_runner_reload_stop(runner);
+    tly_defer_call(runner->advance);
+}
+
+void tly_runner_advance(struct tly_runner *runner)
+{
     tly_defer_call(runner->advance);
 }

@@ -22,9 +22,9 @@
 
 struct tly_runner;
 
-/* The rooms: inventory and delivery. `config` and the descriptor (-1: nothing is kept) are borrowed
- * for the life of the runner. */
-int tly_runner_new(struct tly_loop *loop, const struct tly_config *config, int state_dir_fd,
+/* The rooms: inventory and delivery. Of `config` a reference is taken; the descriptor (-1: nothing
+ * is kept) is borrowed for the life of the runner. */
+int tly_runner_new(struct tly_loop *loop, struct tly_config *config, int state_dir_fd,
                    struct tly_runner **ret_runner, struct tly_error *err) TLY_CHECK;
 
 /* Starts the outputs and the web server; then the collectors. After an error of either the caller
@@ -32,8 +32,33 @@ int tly_runner_new(struct tly_loop *loop, const struct tly_config *config, int s
 int tly_runner_start_outputs(struct tly_runner *runner, struct tly_error *err) TLY_CHECK;
 int tly_runner_start_collectors(struct tly_runner *runner, struct tly_error *err) TLY_CHECK;
 
-/* Reads the rule files anew. */
-void tly_runner_reload(struct tly_runner *runner);
+/* ---- another configuration ---- */
+
+struct tly_runner_events {
+    /* POST /-/reload was asked for: read the configuration and call tly_runner_reload. The result
+     * is what it gave, with err for whoever asks. */
+    int (*asked)(void *arg, struct tly_error *err);
+    /* A reload is in force, every module has begun again. */
+    void (*settled)(void *arg);
+    /* A module could not begin again: the agent cannot go on. */
+    void (*broken)(void *arg, const struct tly_error *err);
+};
+/* `events` is borrowed. */
+void tly_runner_listen(struct tly_runner *runner, const struct tly_runner_events *events,
+                       void *arg);
+
+/*
+ * Puts `config` in force, whole or not at all: of it a reference is taken. First everything is
+ * checked that can be: the rule files and the web configuration are read, patterns compiled,
+ * destinations made. Modules that change in place do so at once; others stop and begin again, and
+ * `settled` is called when they have, maybe from inside. An error says what is wrong, and nothing
+ * has changed: -ENOTSUP for options that need a restart, by name; -EBUSY while an earlier reload is
+ * under way, or the agent stops.
+ */
+int tly_runner_reload(struct tly_runner *runner, struct tly_config *config,
+                      struct tly_error *err) TLY_CHECK;
+/* A configuration could not even be read: the metrics say so. */
+void tly_runner_reload_failed(struct tly_runner *runner);
 
 /* Whether every collector has had its first look at the world; appends a line for each that has
  * not, as far as there is room. */

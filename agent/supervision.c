@@ -4,6 +4,7 @@
  */
 #include "agent/supervision.h"
 
+#include "agent/base/clock.h"
 #include "agent/loop/log.h"
 #include "agent/loop/notify.h"
 
@@ -21,6 +22,7 @@ struct tly_supervision {
     const struct tly_runner *runner; /* borrowed; NULL until it has started */
     int64_t started_ms;
     bool ready;             /* said */
+    bool reloading;         /* said */
     size_t containers_said; /* in the last line of status */
 };
 
@@ -98,6 +100,28 @@ void tly_supervision_started(struct tly_supervision *supervision, const struct t
     supervision->runner = runner;
     supervision->started_ms = tly_loop_now_ms(supervision->loop);
     if (tly_notify_wanted(supervision->notify)) {
+        tly_timer_start(supervision->timer, 0, READY_LOOK_MS);
+    }
+}
+
+/* As sd_notify(3) asks for, so that the manager can tell whether its own request came before. */
+void tly_supervision_reloading(struct tly_supervision *supervision)
+{
+    int64_t now_us = tly_clock_monotonic_ns() / TLY_NS_PER_US;
+    if (supervision->ready && tly_notify_say(supervision->notify,
+                                             "RELOADING=1\nMONOTONIC_USEC=%lld\nSTATUS=Reading "
+                                             "the configuration",
+                                             (long long)now_us) == 0) {
+        supervision->reloading = true;
+    }
+}
+
+void tly_supervision_reloaded(struct tly_supervision *supervision)
+{
+    if (supervision->reloading) {
+        supervision->ready = false; /* to be said once more, also if the manager is behind now */
+        supervision->reloading = false;
+        supervision->started_ms = tly_loop_now_ms(supervision->loop);
         tly_timer_start(supervision->timer, 0, READY_LOOK_MS);
     }
 }

@@ -23,6 +23,10 @@ int tly_supervision_new(struct tly_loop *loop, struct tly_supervision **ret_supe
  * collector has had its first look, or when TLY_SUPERVISION_READY_MS are over. */
 void tly_supervision_started(struct tly_supervision *supervision, const struct tly_runner *runner);
 
+/* It reads its configuration anew; it has done so, or has given that up. */
+void tly_supervision_reloading(struct tly_supervision *supervision);
+void tly_supervision_reloaded(struct tly_supervision *supervision);
+
 /* It stops, because of `reason`. */
 void tly_supervision_stopping(struct tly_supervision *supervision, const char *reason);
 

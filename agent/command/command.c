@@ -123,6 +123,14 @@ void tly_command_complain(FILE *to, const char *file, const struct tly_complaint
     }
 }
 
+const char *tly_command_config_file(const char *path)
+{
+    if (!path && access(TLY_CONFIG_PATH_DEFAULT, F_OK) == 0) {
+        return TLY_CONFIG_PATH_DEFAULT;
+    }
+    return path;
+}
+
 int tly_command_config(const struct tly_command *command, const char *path,
                        struct tly_config **ret_config)
 {
@@ -130,10 +138,7 @@ int tly_command_config(const struct tly_command *command, const char *path,
     struct tly_error err = {0};
     size_t count = 0;
     const struct tly_section *const *sections = tly_sections(&count);
-    const char *file = path;
-    if (!path && access(TLY_CONFIG_PATH_DEFAULT, F_OK) == 0) {
-        file = TLY_CONFIG_PATH_DEFAULT;
-    }
+    const char *file = tly_command_config_file(path);
     int rc;
     if (file) {
         rc = tly_config_load(sections, count, file, &complaints, ret_config, &err);

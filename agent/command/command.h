@@ -76,6 +76,9 @@ int tly_command_finish(const struct tly_command *command, int code);
 /* Used where --config is absent, if it exists. */
 #define TLY_CONFIG_PATH_DEFAULT TLY_CONFIG_DIR "/tallyman.yml"
 
+/* The file that `--config` names, or the default place if there is one; NULL: neither. */
+const char *tly_command_config_file(const char *path);
+
 /*
  * Reads the configuration: `path`; or with NULL the default file; or, without that file, the
  * defaults. Mistakes are said on standard error. Nonzero is the exit code to end with.

@@ -116,7 +116,7 @@ static void collect(struct collection *collection, int64_t timeout_ms)
     }
 }
 
-static int run_collection(const struct tly_command *command, const struct tly_config *config,
+static int run_collection(const struct tly_command *command, struct tly_config *config,
                           int64_t timeout_ms)
 {
     const struct tly_log_settings *log = tly_config_section(config, &tly_log_section);

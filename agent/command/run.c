@@ -6,11 +6,13 @@
 #include "agent/footprint.h"
 #include "agent/loop/log.h"
 #include "agent/loop/loop.h"
+#include "agent/registry.h"
 #include "agent/rights.h"
 #include "agent/runner.h"
 #include "agent/state_dir.h"
 #include "agent/supervision.h"
 
+#include <errno.h>
 #include <getopt.h>
 #include <malloc.h>
 #include <signal.h>
@@ -34,8 +36,11 @@ struct agent {
     struct tly_supervision *supervision;
     struct tly_signal *terminate, *interrupt, *hangup;
     struct tly_timer *settle;
+    const char *config_path; /* NULL: the default place */
+    bool hung_up_again;      /* while a reload was under way */
     bool stopping;
     bool clean;
+    int code;
 };
 
 static void bound_heaps(void)
@@ -98,13 +103,93 @@ static void settled(void *arg)
     tly_footprint_shrink();
 }
 
+/* ---- another configuration ---- */
+
+#define MISTAKES_SHOWN 5
+
+/* Reads the file that the agent was started with, as the start would. Mistakes are said in the log,
+ * the first of them also by `err`. */
+static int read_again(const struct agent *agent, struct tly_config **ret_config,
+                      struct tly_error *err)
+{
+    size_t count = 0;
+    const struct tly_section *const *sections = tly_sections(&count);
+    struct tly_complaints complaints;
+    const char *file = tly_command_config_file(agent->config_path);
+    int rc = file ? tly_config_load(sections, count, file, &complaints, ret_config, err)
+                  : tly_config_parse(sections, count, "", 0, &complaints, ret_config);
+    if (rc == TLY_E_MALFORMED) {
+        size_t kept = tly_complaints_kept(&complaints);
+        for (size_t i = 0; i < kept && i < MISTAKES_SHOWN; i++) {
+            tly_log_error("reload", "%s:%zu:%zu: %s", file, complaints.at[i].line,
+                          complaints.at[i].column, complaints.at[i].text);
+        }
+        return tly_error_set(err, rc, "%s:%zu:%zu: %s%s", file, complaints.at[0].line,
+                             complaints.at[0].column, complaints.at[0].text,
+                             kept > 1 ? " (`tallyman check` shows the other mistakes)" : "");
+    }
+    return rc < 0 && !file ? tly_error_set(err, rc, "%s", tly_error_name(rc)) : rc;
+}
+
+static int reload(void *arg, struct tly_error *err)
+{
+    struct agent *agent = arg;
+    struct tly_config *config = NULL;
+    tly_supervision_reloading(agent->supervision);
+    int rc = read_again(agent, &config, err);
+    if (rc < 0) {
+        tly_runner_reload_failed(agent->runner);
+    } else {
+        rc = tly_runner_reload(agent->runner, config, err);
+    }
+    tly_config_free(config);
+    if (rc < 0) {
+        tly_log_error("reload", "%s; the agent goes on with the configuration that it had",
+                      err->text);
+        tly_supervision_reloaded(agent->supervision);
+    }
+    return rc;
+}
+
+static void settled_again(void *arg)
+{
+    struct agent *agent = arg;
+    tly_log_info("reload", "the configuration is in force");
+    tly_supervision_reloaded(agent->supervision);
+    if (agent->hung_up_again) {
+        struct tly_error err = {0};
+        agent->hung_up_again = false;
+        (void)reload(agent, &err); /* said in the log */
+    }
+}
+
+/* Positions, states and queues are safe: whoever starts the agent again gets all of it. */
+static void broken(void *arg, const struct tly_error *err)
+{
+    struct agent *agent = arg;
+    tly_log_error("reload", "%s; the agent stops, to be started again", err->text);
+    agent->code = TLY_EXIT_NO;
+    begin_stop(agent, err->text);
+}
+
 static void hung_up(void *arg, int signum)
 {
     struct agent *agent = arg;
+    struct tly_error err = {0};
     (void)signum;
-    tly_log_info("agent", "SIGHUP: reading the rule files anew");
-    tly_runner_reload(agent->runner);
+    tly_log_info("agent", "SIGHUP: reading the configuration anew");
+    if (reload(agent, &err) == -EBUSY) {
+        agent->hung_up_again = !agent->stopping;
+    }
 }
+
+static const struct tly_runner_events runner_events = {
+    .asked = reload,
+    .settled = settled_again,
+    .broken = broken,
+};
+
+/* ---- from start to end ---- */
 
 static int start(struct agent *agent, struct tly_error *err)
 {
@@ -122,6 +207,7 @@ static int start(struct agent *agent, struct tly_error *err)
     if (rc < 0) {
         return tly_error_set(err, rc, "cannot make a timer: %s", tly_error_name(rc));
     }
+    tly_runner_listen(agent->runner, &runner_events, agent);
     tly_timer_start(agent->settle, TLY_FOOTPRINT_AFTER_MS, TLY_FOOTPRINT_EVERY_MS);
     rc = tly_runner_start_outputs(agent->runner, err);
     return rc < 0 ? rc : tly_runner_start_collectors(agent->runner, err);
@@ -131,9 +217,9 @@ static int start(struct agent *agent, struct tly_error *err)
 static int serve(const struct tly_command *command, struct agent *agent, const char *state_dir)
 {
     struct tly_error err = {0};
-    int code = TLY_EXIT_DONE;
+    agent->code = TLY_EXIT_DONE;
     if (start(agent, &err) < 0) {
-        code = tly_command_fail(command, "%s", err.text);
+        agent->code = tly_command_fail(command, "%s", err.text);
         begin_stop(agent, err.text);
     } else {
         tly_supervision_started(agent->supervision, agent->runner);
@@ -142,15 +228,15 @@ static int serve(const struct tly_command *command, struct agent *agent, const c
     tly_loop_run(agent->loop);
     if (!agent->clean) {
         /* Something still runs and holds what would have to be freed. */
-        _exit(code == TLY_EXIT_DONE ? TLY_EXIT_NO : code);
+        _exit(agent->code == TLY_EXIT_DONE ? TLY_EXIT_NO : agent->code);
     }
-    if (code == TLY_EXIT_DONE) {
+    if (agent->code == TLY_EXIT_DONE) {
         tly_log_info("agent", "stopped");
     }
-    return code;
+    return agent->code;
 }
 
-static int run_agent(const struct tly_command *command, const struct tly_config *config)
+static int run_agent(const struct tly_command *command, struct tly_config *config, const char *path)
 {
     const struct tly_settings *settings = tly_config_section(config, &tly_settings_section);
     const struct tly_log_settings *log = tly_config_section(config, &tly_log_section);
@@ -165,7 +251,7 @@ static int run_agent(const struct tly_command *command, const struct tly_config 
     if (tly_state_dir_open(settings->state_dir, &state, &err) < 0) {
         return tly_command_fail(command, "%s", err.text);
     }
-    struct agent agent = {0};
+    struct agent agent = {.config_path = path};
     int code;
     int rc = tly_loop_new(&agent.loop);
     if (rc < 0) {
@@ -209,7 +295,7 @@ static int run(const struct tly_command *command, int argc, char **argv)
     struct tly_config *config = NULL;
     int code = tly_command_config(command, path, &config);
     if (code == TLY_EXIT_DONE) {
-        code = run_agent(command, config);
+        code = run_agent(command, config, path);
         tly_config_free(config);
     }
     return code;
@@ -218,10 +304,9 @@ static int run(const struct tly_command *command, int argc, char **argv)
 const struct tly_command tly_command_run = {
     .name = "run",
     .summary = "Run the agent in the foreground",
-    .help =
-        "Watches the containers of this host until SIGTERM or SIGINT. Then logs under way get\n"
-        "5 seconds to be delivered; a second signal ends it at once. SIGHUP reads the rule files\n"
-        "anew.",
+    .help = "Watches the containers of this host until SIGTERM or SIGINT. Then logs under way get\n"
+            "5 seconds to be delivered; a second signal ends it at once. SIGHUP applies a changed\n"
+            "configuration, and rule files, whole or not at all.",
     .arguments = arguments,
     .run = run,
 };

@@ -91,8 +91,9 @@ static int put_option(struct tly_buf *buf, const struct tly_option *row, const c
     } else if (rc == 0 && row->required) {
         rc = put(&said, "; required");
     }
-    rc = rc < 0 ? rc : tly_buf_printf(&said, ") %s%s", row->help ? row->help : "",
-                                     restart ? TLY_REFERENCE_RESTART : "");
+    rc = rc < 0 ? rc
+                : tly_buf_printf(&said, ") %s%s", row->help ? row->help : "",
+                                 restart ? TLY_REFERENCE_RESTART : "");
     rc = rc < 0 ? rc : put(buf, ".It Cm ");
     rc = rc < 0 ? rc : tly_roff_literal(buf, tly_text_of(path));
     rc = rc < 0 ? rc : put(buf, "\n");

@@ -153,8 +153,8 @@ int tly_reference_markdown(const struct tly_section *const *sections, size_t cou
          kind++) {
         rc = tly_buf_printf(buf, "| %s | %s |\n", kind->name, kind->written);
     }
-    rc = rc < 0 ? rc : tly_buf_printf(buf, "\n%s\n\n%s\n", tly_reference_values,
-                                     tly_reference_reload);
+    rc = rc < 0 ? rc
+                : tly_buf_printf(buf, "\n%s\n\n%s\n", tly_reference_values, tly_reference_reload);
     for (size_t i = 0; i < count && rc == 0; i++) {
         rc = put_section(buf, sections[i]);
     }

@@ -15,9 +15,9 @@ struct tly_delivery {
     struct tly_loop *loop;
     int state_dir_fd; /* borrowed; -1: none */
     struct tly_positions *positions;
-    struct tly_spool *spool; /* NULL: none */
-    struct tly_destination **destinations;
-    size_t count;
+    struct tly_spool *spool;               /* NULL: none */
+    struct tly_destination **destinations; /* those that leave stand behind the others */
+    size_t count, leaving;
 };
 
 int tly_delivery_new(struct tly_loop *loop, int state_dir_fd, struct tly_delivery **ret_delivery,
@@ -44,7 +44,7 @@ void tly_delivery_free(struct tly_delivery *delivery)
         return;
     }
     tly_spool_free(delivery->spool);
-    for (size_t i = 0; i < delivery->count; i++) {
+    for (size_t i = 0; i < delivery->count + delivery->leaving; i++) {
         tly_destination_free(delivery->destinations[i]);
     }
     tly_positions_free(delivery->positions);
@@ -56,13 +56,12 @@ int tly_delivery_add(struct tly_delivery *delivery, const char *name,
                      const struct tly_destination_limits *limits,
                      struct tly_destination **ret_destination)
 {
-    for (size_t i = 0; i < delivery->count; i++) {
-        if (strcmp(tly_destination_name(delivery->destinations[i]), name) == 0) {
-            return -EEXIST;
-        }
+    size_t all = delivery->count + delivery->leaving;
+    if (tly_delivery_find(delivery, name)) {
+        return -EEXIST;
     }
-    struct tly_destination **grown = realloc(
-        delivery->destinations, (delivery->count + 1) * sizeof(struct tly_destination *));
+    struct tly_destination **grown = realloc(delivery->destinations,
+                                             (all + 1) * sizeof(struct tly_destination *));
     if (!grown) {
         return -ENOMEM;
     }
@@ -77,6 +76,7 @@ int tly_delivery_add(struct tly_delivery *delivery, const char *name,
         tly_destination_free(destination);
         return rc;
     }
+    grown[all] = grown[delivery->count];
     grown[delivery->count++] = destination;
     *ret_destination = destination;
     return 0;
@@ -90,6 +90,41 @@ size_t tly_delivery_count(const struct tly_delivery *delivery)
 struct tly_destination *tly_delivery_at(const struct tly_delivery *delivery, size_t index)
 {
     return delivery->destinations[index];
+}
+
+struct tly_destination *tly_delivery_find(const struct tly_delivery *delivery, const char *name)
+{
+    for (size_t i = 0; i < delivery->count; i++) {
+        if (strcmp(tly_destination_name(delivery->destinations[i]), name) == 0) {
+            return delivery->destinations[i];
+        }
+    }
+    return NULL;
+}
+
+void tly_delivery_leave(struct tly_delivery *delivery, struct tly_destination *destination)
+{
+    struct tly_destination **all = delivery->destinations;
+    size_t at = 0;
+    while (all[at] != destination) {
+        at++;
+    }
+    for (; at + 1 < delivery->count; at++) {
+        all[at] = all[at + 1];
+    }
+    all[at] = destination;
+    delivery->count--;
+    delivery->leaving++;
+    if (delivery->spool) {
+        tly_spool_remove(delivery->spool, destination);
+    }
+}
+
+void tly_delivery_settle(struct tly_delivery *delivery)
+{
+    while (delivery->leaving > 0) {
+        tly_destination_free(delivery->destinations[delivery->count + --delivery->leaving]);
+    }
 }
 
 /* ---- what cannot be read again ---- */

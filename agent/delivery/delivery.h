@@ -23,12 +23,21 @@ int tly_delivery_new(struct tly_loop *loop, int state_dir_fd, struct tly_deliver
  * will be read again. Every cursor must have been detached or ended, every output stopped. */
 void tly_delivery_free(struct tly_delivery *delivery);
 
-/* Made by outputs when they start, and there until the end. Names are unique: -EEXIST. */
+/* Made by outputs when they start, and there until the end, or until they leave. Names are unique:
+ * -EEXIST. */
 int tly_delivery_add(struct tly_delivery *delivery, const char *name,
                      const struct tly_destination_limits *limits,
                      struct tly_destination **ret_destination) TLY_CHECK;
 size_t tly_delivery_count(const struct tly_delivery *delivery);
 struct tly_destination *tly_delivery_at(const struct tly_delivery *delivery, size_t index);
+/* NULL: there is none of that name. */
+struct tly_destination *tly_delivery_find(const struct tly_delivery *delivery, const char *name);
+
+/* Nobody sends to it any more: it is no longer among those above, and sources have to end or detach
+ * their cursors, and their waiting. Then `settle` frees all that left; what was queued is given up,
+ * and the positions stay for whoever takes the name up again. */
+void tly_delivery_leave(struct tly_delivery *delivery, struct tly_destination *destination);
+void tly_delivery_settle(struct tly_delivery *delivery);
 
 /* ---- what cannot be read again ---- */
 

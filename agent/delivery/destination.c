@@ -64,6 +64,17 @@ static void ready_now(void *arg)
     }
 }
 
+static void limits_set(struct tly_destination *destination,
+                       const struct tly_destination_limits *limits)
+{
+    struct tly_destination_limits *own = &destination->limits;
+    *own = *limits;
+    own->chunk_bytes_max = own->chunk_bytes_max ? own->chunk_bytes_max : TLY_CHUNK_BYTES_DEFAULT;
+    own->chunk_age_ms = own->chunk_age_ms ? own->chunk_age_ms : TLY_CHUNK_AGE_DEFAULT_MS;
+    own->bytes_max = own->bytes_max ? own->bytes_max : TLY_DESTINATION_BYTES_DEFAULT;
+    destination->counts.memory_bytes_max = own->bytes_max;
+}
+
 int tly_destination_new(struct tly_loop *loop, struct tly_positions *positions, const char *name,
                         const struct tly_destination_limits *limits,
                         struct tly_destination **ret_destination)
@@ -74,12 +85,7 @@ int tly_destination_new(struct tly_loop *loop, struct tly_positions *positions, 
     }
     destination->loop = loop;
     destination->positions = positions;
-    struct tly_destination_limits *own = &destination->limits;
-    *own = *limits;
-    own->chunk_bytes_max = own->chunk_bytes_max ? own->chunk_bytes_max : TLY_CHUNK_BYTES_DEFAULT;
-    own->chunk_age_ms = own->chunk_age_ms ? own->chunk_age_ms : TLY_CHUNK_AGE_DEFAULT_MS;
-    own->bytes_max = own->bytes_max ? own->bytes_max : TLY_DESTINATION_BYTES_DEFAULT;
-    destination->counts.memory_bytes_max = own->bytes_max;
+    limits_set(destination, limits);
     destination->name = strdup(name);
     destination->lanes = tly_map_new();
     int rc = destination->name && destination->lanes ? 0 : -ENOMEM;
@@ -215,6 +221,16 @@ static void wake(struct tly_destination *destination)
         waiter->resume(waiter->arg);
         waiter = next;
     }
+}
+
+void tly_destination_limit(struct tly_destination *destination,
+                           const struct tly_destination_limits *limits)
+{
+    tly_destination_flush(destination);
+    tly_destination_spares_free(destination); /* they have the old size */
+    limits_set(destination, limits);
+    tly_destination_age(destination);
+    wake(destination);
 }
 
 /* ---- the output's side ---- */

@@ -52,6 +52,10 @@ const char *tly_destination_name(const struct tly_destination *destination);
 void tly_destination_counts(const struct tly_destination *destination,
                             struct tly_destination_counts *ret_counts);
 
+/* Other limits, for what comes from now on: what is open is sealed as it is. */
+void tly_destination_limit(struct tly_destination *destination,
+                           const struct tly_destination_limits *limits);
+
 /* ---- the sources' side ---- */
 
 /* Which records the destination takes; the patterns are borrowed for its life. Without it: all. */

@@ -31,6 +31,8 @@ void tly_spool_free(struct tly_spool *spool);
 /* From now on the destination gets what is spooled; one that never was here before gets nothing
  * that was spooled earlier. -ENOMEM. */
 int tly_spool_add(struct tly_spool *spool, struct tly_destination *destination) TLY_CHECK;
+/* No longer. */
+void tly_spool_remove(struct tly_spool *spool, const struct tly_destination *destination);
 
 /* Below the bound of what may gather. */
 bool tly_spool_has_room(const struct tly_spool *spool);

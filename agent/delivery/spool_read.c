@@ -313,6 +313,19 @@ static void reader_free(struct tly_spool_reader *reader)
     free(reader);
 }
 
+void tly_spool_remove(struct tly_spool *spool, const struct tly_destination *destination)
+{
+    struct tly_spool_reader **link = &spool->readers;
+    while (*link && (*link)->destination != destination) {
+        link = &(*link)->next;
+    }
+    struct tly_spool_reader *reader = *link;
+    if (reader) {
+        *link = reader->next;
+        reader_free(reader);
+    }
+}
+
 void tly_spool_readers_free(struct tly_spool *spool)
 {
     while (spool->readers) {

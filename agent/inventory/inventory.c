@@ -47,6 +47,14 @@ static int globs_copy(struct tly_label_choice *choice, const char *const *globs,
     return 0;
 }
 
+static void globs_free(struct tly_label_choice *choice)
+{
+    for (size_t i = 0; i < choice->glob_count; i++) {
+        free(choice->globs[i]);
+    }
+    free(choice->globs);
+}
+
 int tly_inventory_new(const struct tly_inventory_limits *limits, const char *const *label_globs,
                       size_t label_glob_count, struct tly_inventory **ret_inventory)
 {
@@ -86,10 +94,7 @@ void tly_inventory_free(struct tly_inventory *inventory)
     for (size_t slot = 0; slot < TLY_SLOTS_MAX; slot++) {
         tly_sample_set_unref(inventory->host[slot]);
     }
-    for (size_t i = 0; i < inventory->choice.glob_count; i++) {
-        free(inventory->choice.globs[i]);
-    }
-    free(inventory->choice.globs);
+    globs_free(&inventory->choice);
     tly_samples_done(&inventory->scratch);
     tly_inventory_scans_free(inventory);
     free(inventory);
@@ -211,6 +216,30 @@ static int row_update(struct tly_inventory *inventory, struct tly_row *row)
     row->merged = merged;
     tly_row_publish_facts(inventory, row);
     tell(inventory, change, merged);
+    return 0;
+}
+
+int tly_inventory_relabel(struct tly_inventory *inventory, size_t labels_max,
+                          size_t value_bytes_max, const char *const *label_globs,
+                          size_t label_glob_count)
+{
+    struct tly_label_choice choice = {.value_bytes_max = value_bytes_max, .labels_max = labels_max};
+    if (globs_copy(&choice, label_globs, label_glob_count) < 0) {
+        globs_free(&choice);
+        return -ENOMEM;
+    }
+    globs_free(&inventory->choice);
+    inventory->choice = choice;
+    struct tly_map_entry at;
+    for (void *walk = NULL; tly_map_next(inventory->rows, &walk, &at);) {
+        struct tly_row *row = at.value;
+        struct tly_base_labels *labels = NULL;
+        if (row->merged != NULL && labels_make(inventory, row, row->merged, &labels) == 0) {
+            labels_count(inventory, row->labels, labels);
+            tly_base_labels_unref(row->labels);
+            row->labels = labels;
+        }
+    }
     return 0;
 }
 

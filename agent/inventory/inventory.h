@@ -34,7 +34,14 @@ int tly_inventory_new(const struct tly_inventory_limits *limits, const char *con
 /* Those who still wait for a refresh are not called. NULL is fine. */
 void tly_inventory_free(struct tly_inventory *inventory);
 
-/* Which groups of families are shown; before the first sample. Without a call: all. */
+/* Another choice of labels, for the containers that are known, too. -ENOMEM: everything is as it
+ * was, but for a container for which memory was out, until it next changes. */
+int tly_inventory_relabel(struct tly_inventory *inventory, size_t labels_max,
+                          size_t value_bytes_max, const char *const *label_globs,
+                          size_t label_glob_count) TLY_CHECK;
+
+/* Which groups of families are shown, from now on. Without a call: all. What was not published
+ * before comes with the next publishing. */
 void tly_inventory_choose(struct tly_inventory *inventory, const struct tly_group_choice *groups);
 
 /*

@@ -34,6 +34,21 @@ void tly_inventory_choose(struct tly_inventory *inventory, const struct tly_grou
     for (size_t i = 0; i < TLY_FAMILY_COUNT; i++) {
         inventory->hidden[i] = !tly_family_chosen(groups, (enum tly_family_id)i);
     }
+    struct tly_map_entry at;
+    for (void *walk = NULL; tly_map_next(inventory->rows, &walk, &at);) {
+        struct tly_row *row = at.value;
+        for (size_t slot = 0; slot < TLY_SLOTS_MAX; slot++) {
+            struct tly_sample_set *set = row->sets[slot];
+            row->sets[slot] = set == NULL ? NULL : tly_sample_set_without(set, inventory->hidden);
+        }
+        if (row->merged != NULL) {
+            tly_row_publish_facts(inventory, row);
+        }
+    }
+    for (size_t slot = 0; slot < TLY_SLOTS_MAX; slot++) {
+        struct tly_sample_set *set = inventory->host[slot];
+        inventory->host[slot] = set == NULL ? NULL : tly_sample_set_without(set, inventory->hidden);
+    }
 }
 
 /* Puts `set` (moved; NULL: the source is gone) into a row's slot. */

@@ -25,12 +25,21 @@ static void say(const char *path, const struct tly_complaints *complaints)
                   path, complaints->count, complaints->count == 1 ? "" : "s", path);
 }
 
+/* The set that is being made, and what became of the files so far. */
+struct reading {
+    struct tly_rule_set *set;
+    struct tly_complaints *complaints; /* of the file that was read last */
+    size_t failed;
+    struct tly_error *first; /* what is wrong with the first of those */
+};
+
 /* Adds what was read, or says why it was not. */
-static int add(struct tly_rule_set *set, const char *path, int rc, struct tly_rule_file *file,
-               const struct tly_complaints *complaints, const struct tly_error *err, size_t *failed)
+static int add(struct reading *reading, const char *path, int rc, struct tly_rule_file *file,
+               const struct tly_error *err)
 {
+    const struct tly_complaints *complaints = reading->complaints;
     if (rc == 0) {
-        return tly_rule_set_add(set, file);
+        return tly_rule_set_add(reading->set, file);
     }
     if (rc == -ENOMEM) {
         return rc;
@@ -40,13 +49,18 @@ static int add(struct tly_rule_set *set, const char *path, int rc, struct tly_ru
     } else {
         tly_log_error(LOG_NAME, "%s; it is left out", err->text);
     }
-    (*failed)++;
+    if (reading->failed++ == 0 && rc == TLY_E_MALFORMED) {
+        (void)tly_error_set(reading->first, rc, "%s:%zu:%zu: %s", path, complaints->at[0].line,
+                            complaints->at[0].column, complaints->at[0].text);
+    } else if (reading->failed == 1) {
+        *reading->first = *err;
+    }
     return 0;
 }
 
-static int add_path(struct tly_rule_set *set, const char *path, struct tly_complaints *complaints,
-                    size_t *failed)
+static int add_path(struct reading *reading, const char *path)
 {
+    const struct tly_rule_set *set = reading->set;
     struct tly_rule_file *file = NULL;
     struct tly_error err = {0};
     /* Two patterns may find one file. */
@@ -56,13 +70,12 @@ static int add_path(struct tly_rule_set *set, const char *path, struct tly_compl
             return 0;
         }
     }
-    int rc = tly_rule_file_load(path, complaints, &file, &err);
-    return add(set, path, rc, file, complaints, &err, failed);
+    int rc = tly_rule_file_load(path, reading->complaints, &file, &err);
+    return add(reading, path, rc, file, &err);
 }
 
 /* A pattern that finds nothing is fine; a plain path has to be there. */
-static int add_pattern(struct tly_rule_set *set, const char *pattern,
-                       struct tly_complaints *complaints, size_t *failed)
+static int add_pattern(struct reading *reading, const char *pattern)
 {
     glob_t found = {0};
     int rc = glob(pattern, strpbrk(pattern, "*?[") ? 0 : GLOB_NOCHECK, NULL, &found);
@@ -71,42 +84,44 @@ static int add_pattern(struct tly_rule_set *set, const char *pattern,
     }
     rc = 0;
     for (size_t i = 0; rc == 0 && i < found.gl_pathc; i++) {
-        rc = add_path(set, found.gl_pathv[i], complaints, failed);
+        rc = add_path(reading, found.gl_pathv[i]);
     }
     globfree(&found);
     return rc;
 }
 
-static int add_builtin(struct tly_rule_set *set, struct tly_complaints *complaints, size_t *failed)
+static int add_builtin(struct reading *reading)
 {
     int rc = 0;
     for (const struct tly_builtin_rules *at = tly_builtin_rules; rc == 0 && at->name; at++) {
         struct tly_rule_file *file = NULL;
         struct tly_error err = {0};
-        rc = tly_rule_file_parse((struct tly_text){at->text, at->len}, at->name, complaints, &file);
-        rc = add(set, at->name, rc, file, complaints, &err, failed);
+        rc = tly_rule_file_parse((struct tly_text){at->text, at->len}, at->name,
+                                 reading->complaints, &file);
+        rc = add(reading, at->name, rc, file, &err);
     }
     return rc;
 }
 
 int tly_judge_read(const struct tly_rules_settings *settings, struct tly_rule_set **ret_set,
-                   size_t *ret_failed)
+                   size_t *ret_failed, struct tly_error *first)
 {
-    struct tly_rule_set *set = tly_rule_set_new();
-    struct tly_complaints *complaints = calloc(1, sizeof(*complaints));
-    int rc = set && complaints ? 0 : -ENOMEM;
-    *ret_failed = 0;
+    struct reading reading = {.set = tly_rule_set_new(),
+                              .complaints = calloc(1, sizeof(*reading.complaints)),
+                              .first = first};
+    int rc = reading.set && reading.complaints ? 0 : -ENOMEM;
     if (rc == 0 && settings->builtin) {
-        rc = add_builtin(set, complaints, ret_failed);
+        rc = add_builtin(&reading);
     }
     for (size_t i = 0; rc == 0 && i < settings->files.count; i++) {
-        rc = add_pattern(set, settings->files.at[i], complaints, ret_failed);
+        rc = add_pattern(&reading, settings->files.at[i]);
     }
-    free(complaints);
+    free(reading.complaints);
     if (rc < 0) {
-        tly_rule_set_unref(set);
+        tly_rule_set_unref(reading.set);
         return rc;
     }
-    *ret_set = set;
+    *ret_failed = reading.failed;
+    *ret_set = reading.set;
     return 0;
 }

@@ -150,6 +150,8 @@ static void say_job(struct tly_judge *judge, const struct tly_judge_job *job)
     }
 }
 
+static void take_next(struct tly_judge *judge);
+
 static void finish_stop(struct tly_judge *judge)
 {
     int rc = 0;
@@ -180,8 +182,8 @@ static void done(void *arg)
     }
     if (judge->stopped) {
         finish_stop(judge);
-    } else if (judge->reload_wanted) {
-        tly_judge_reload(judge);
+    } else if (judge->next) {
+        take_next(judge);
     }
 }
 
@@ -208,120 +210,88 @@ static void tick(void *arg)
 
 /* ---- rules ---- */
 
-static size_t count_rules(const struct tly_rule_set *set)
-{
-    size_t count = 0;
-    for (size_t i = 0; i < set->count; i++) {
-        for (size_t k = 0; k < set->files[i]->count; k++) {
-            count += set->files[i]->groups[k].count;
-        }
-    }
-    return count;
-}
-
-static void say_intervals(const struct tly_judge *judge, const struct tly_rule_set *set)
-{
-    for (size_t i = 0; i < set->count; i++) {
-        for (size_t k = 0; k < set->files[i]->count; k++) {
-            const struct tly_rule_group *group = &set->files[i]->groups[k];
-            if (group->interval_ms > 0 && group->interval_ms < judge->spec.tick_ms) {
-                tly_log_warn(LOG_NAME,
-                             "%.*s: the group %.*s has an interval of %lld ms, which is shorter "
-                             "than collect.interval; it is evaluated every %lld ms",
-                             (int)group->file.len, group->file.at, (int)group->name.len,
-                             group->name.at, (long long)group->interval_ms,
-                             (long long)judge->spec.tick_ms);
-            }
-        }
-    }
-}
-
-/* Puts a set in force; the caller's reference goes over. */
-static int apply(struct tly_judge *judge, struct tly_rule_set *set)
+/* Puts a plan in force, and takes it over. -ENOMEM: the engine is without rules. */
+static int apply(struct tly_judge *judge, struct tly_judge_plan *plan)
 {
     struct tly_verdict *verdict = NULL;
-    int rc = tly_engine_load(judge->engine, set);
+    const struct tly_engine_spec spec = tly_judge_plan_spec(plan);
+    tly_engine_configure(judge->engine, &spec);
+    int rc = tly_engine_load(judge->engine, plan->set);
     rc = rc < 0 ? rc : tly_engine_show(judge->engine, &verdict);
     if (rc == 0) {
         tly_verdict_unref(judge->verdict);
         judge->verdict = verdict;
-        say_intervals(judge, set);
-        size_t count = count_rules(set);
-        tly_log_info(LOG_NAME, "%zu rule%s from %zu file%s", count, count == 1 ? "" : "s",
-                     set->count, set->count == 1 ? "" : "s");
+        tly_judge_plan_say(plan);
     }
-    tly_rule_set_unref(judge->set);
-    judge->set = set;
+    tly_judge_abandon(judge->plan); /* the engine has nothing of it any more */
+    judge->plan = plan;
     return rc;
 }
 
-void tly_judge_reload(struct tly_judge *judge)
+int tly_judge_prepare(struct tly_judge *judge, struct tly_config *config, int64_t tick_ms,
+                      struct tly_judge_plan **ret_plan, struct tly_error *err)
 {
-    judge->reload_wanted = judge->busy;
-    if (judge->busy || judge->stopped) {
-        return;
-    }
-    struct tly_rule_set *set = NULL;
+    struct tly_judge_plan *plan = NULL;
     size_t failed = 0;
-    int rc = tly_judge_read(judge->spec.settings, &set, &failed);
-    if (rc == 0 && failed > 0) {
-        judge->reloads_failed++;
-        tly_log_error(LOG_NAME, "the rules stay as they were, since %zu file%s cannot be read",
-                      failed, failed == 1 ? "" : "s");
-        tly_rule_set_unref(set);
-        return;
-    }
-    rc = rc < 0 ? rc : apply(judge, set);
+    int rc = tly_judge_plan_new(config, tick_ms, &plan, &failed, err);
     if (rc < 0) {
         judge->reloads_failed++;
-        tly_log_error(LOG_NAME, "the rules cannot be reloaded: %s", tly_error_name(rc));
+        return tly_error_set(err, rc, "cannot read the rules: %s", tly_error_name(rc));
+    }
+    if (failed > 0) {
+        judge->reloads_failed++;
+        tly_judge_abandon(plan);
+        return TLY_E_MALFORMED;
+    }
+    *ret_plan = plan;
+    return 0;
+}
+
+static void take_next(struct tly_judge *judge)
+{
+    struct tly_judge_plan *plan = judge->next;
+    bool other_pace = plan->tick_ms != judge->plan->tick_ms;
+    judge->next = NULL;
+    int rc = apply(judge, plan);
+    if (rc < 0) {
+        judge->reloads_failed++;
+        tly_log_error(LOG_NAME, "there are no rules in force, until they are reloaded: %s",
+                      tly_error_name(rc));
         return;
+    }
+    if (other_pace) {
+        tly_timer_stop(judge->timer);
     }
     tly_judge_start(judge);
 }
 
-/* ---- the object ---- */
-
-/* `name=value` texts as pairs that borrow them; the table knows that they are well formed. */
-static int read_external(struct tly_judge *judge)
+void tly_judge_adopt(struct tly_judge *judge, struct tly_judge_plan *plan)
 {
-    const struct tly_strings *labels = &judge->spec.settings->external_labels;
-    judge->external = calloc(labels->count + 1, sizeof(*judge->external));
-    if (!judge->external) {
-        return -ENOMEM;
+    tly_judge_abandon(judge->next);
+    judge->next = plan;
+    if (!judge->busy && !judge->stopped) {
+        take_next(judge);
     }
-    for (size_t i = 0; i < labels->count; i++) {
-        struct tly_text value = tly_text_of(labels->at[i]);
-        struct tly_text name = tly_text_cut(&value, '=');
-        judge->external[judge->external_count++] = (struct tly_alert_pair){name, value};
-    }
-    return 0;
 }
+
+/* ---- the object ---- */
 
 static int make(struct tly_judge *judge)
 {
-    const struct tly_rules_settings *settings = judge->spec.settings;
-    int rc = read_external(judge);
+    struct tly_judge_plan *plan = NULL;
+    size_t failed = 0;
+    struct tly_error first = {0}; /* it was said in the log */
+    int rc = tly_judge_plan_new(judge->spec.config, judge->spec.tick_ms, &plan, &failed, &first);
     if (rc < 0) {
         return rc;
     }
-    const struct tly_engine_spec spec = {
-        .history_bytes_max = (size_t)settings->history_bytes_max,
-        .alerts_max = (size_t)settings->alerts_max,
-        .interval_ms = settings->interval_ms,
-        .resend_delay_ms = settings->resend_delay_ms,
-        .outage_tolerance_ms = settings->outage_tolerance_ms,
-        .grace_period_ms = settings->grace_period_ms,
-        .bounds = {.samples = (size_t)settings->samples_max},
-        .external_labels = judge->external,
-        .external_label_count = judge->external_count,
-        .external_url = tly_text_of(settings->external_url ? settings->external_url : ""),
-    };
+    const struct tly_engine_spec spec = tly_judge_plan_spec(plan);
     judge->engine = tly_engine_new(&spec);
-    struct tly_rule_set *set = NULL;
-    size_t failed = 0;
-    rc = judge->engine ? tly_judge_read(settings, &set, &failed) : -ENOMEM;
-    rc = rc < 0 ? rc : apply(judge, set);
+    if (!judge->engine) {
+        tly_judge_abandon(plan);
+        return -ENOMEM;
+    }
+    rc = apply(judge, plan);
     rc = rc < 0 ? rc : tly_timer_new(judge->spec.loop, tick, judge, &judge->timer);
     return rc < 0 ? rc : tly_inventory_meter(judge->spec.inventory, tly_judge_meter, judge);
 }
@@ -348,10 +318,11 @@ int tly_judge_new(const struct tly_judge_spec *spec, struct tly_judge **ret_judg
 
 void tly_judge_start(struct tly_judge *judge)
 {
-    if (count_rules(judge->set) == 0) {
+    int64_t tick_ms = judge->plan->tick_ms;
+    if (tly_judge_plan_rules(judge->plan) == 0) {
         tly_timer_stop(judge->timer);
     } else if (!tly_timer_active(judge->timer)) {
-        tly_timer_start(judge->timer, judge->spec.tick_ms, judge->spec.tick_ms);
+        tly_timer_start(judge->timer, tick_ms, tick_ms);
     }
 }
 
@@ -374,7 +345,7 @@ void tly_judge_free(struct tly_judge *judge)
     tly_timer_free(judge->timer);
     tly_verdict_unref(judge->verdict);
     tly_engine_free(judge->engine);
-    tly_rule_set_unref(judge->set);
-    free(judge->external);
+    tly_judge_abandon(judge->plan);
+    tly_judge_abandon(judge->next);
     free(judge);
 }

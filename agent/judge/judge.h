@@ -27,9 +27,9 @@ struct tly_judge_spec {
     struct tly_inventory *inventory;
     struct tly_delivery *delivery;
     struct tly_alert_feed *feed;
-    const struct tly_rules_settings *settings;
-    int64_t tick_ms;  /* collect.interval */
-    int state_dir_fd; /* -1: states of alerts end with the process */
+    struct tly_config *config; /* of its settings the judge keeps a reference */
+    int64_t tick_ms;           /* collect.interval */
+    int state_dir_fd;          /* -1: states of alerts end with the process */
 };
 
 /* Reads the rule files: one with mistakes is left out, and said in the log. -ENOMEM, with `err`. */
@@ -37,9 +37,19 @@ int tly_judge_new(const struct tly_judge_spec *spec, struct tly_judge **ret_judg
                   struct tly_error *err) TLY_CHECK;
 /* Begins to tick. Not at all without rules. */
 void tly_judge_start(struct tly_judge *judge);
-/* Reads the rule files anew, when no evaluation is under way. With a mistake in any of them the old
- * rules stay. */
-void tly_judge_reload(struct tly_judge *judge);
+
+/*
+ * Another configuration, or the same with other rule files. `prepare` reads all of them and changes
+ * nothing; a mistake in any is said in the log, and by `err`. `adopt` puts them in force as soon as
+ * no evaluation is under way: the states of rules that are found again stay, and so does the
+ * history that is still needed. `abandon` forgets them.
+ */
+struct tly_judge_plan;
+int tly_judge_prepare(struct tly_judge *judge, struct tly_config *config, int64_t tick_ms,
+                      struct tly_judge_plan **ret_plan, struct tly_error *err) TLY_CHECK;
+void tly_judge_adopt(struct tly_judge *judge, struct tly_judge_plan *plan);
+void tly_judge_abandon(struct tly_judge_plan *plan); /* NULL is fine */
+
 /* Ends; `stopped` is called when nothing is under way any more, maybe from inside. */
 void tly_judge_stop(struct tly_judge *judge, void (*stopped)(void *arg), void *arg);
 /* After it has stopped, or without a start. NULL is fine. */

@@ -20,16 +20,25 @@ struct tly_judge_job {
     int64_t duration_ns;
 };
 
-struct tly_judge {
-    struct tly_judge_spec spec;
-    struct tly_engine *engine;
+/* What is in force, or is to be. */
+struct tly_judge_plan {
+    struct tly_config *config; /* a reference, for the settings */
+    const struct tly_rules_settings *settings;
     struct tly_rule_set *set;
     struct tly_alert_pair *external; /* owned, borrows the settings' texts */
     size_t external_count;
+    int64_t tick_ms;
+};
+
+struct tly_judge {
+    struct tly_judge_spec spec;
+    struct tly_engine *engine;
+    struct tly_judge_plan *plan; /* in force */
+    struct tly_judge_plan *next; /* to be, when the engine is back from the worker; or NULL */
     struct tly_verdict *verdict; /* the newest; before the first evaluation what is in force */
     struct tly_timer *timer;
     struct tly_judge_job job;
-    bool busy, reload_wanted;
+    bool busy;
     uint64_t skipped, reloads_failed;
     int64_t duration_ns; /* of the last job */
     struct tly_log_limit failures, save_failures, rule_failures;
@@ -40,9 +49,20 @@ struct tly_judge {
 /* ---- files.c ---- */
 
 /* Rules from the files and, where wanted, the agent's own. `ret_failed` counts the files that were
- * left out, each said in the log. -ENOMEM. */
+ * left out, each said in the log, the first of them also in `first`. -ENOMEM. */
 int tly_judge_read(const struct tly_rules_settings *settings, struct tly_rule_set **ret_set,
-                   size_t *ret_failed) TLY_CHECK;
+                   size_t *ret_failed, struct tly_error *first) TLY_CHECK;
+
+/* ---- plan.c ---- */
+
+/* Reads what `config` says of rules; `ret_failed` and `first` as above. -ENOMEM. */
+int tly_judge_plan_new(struct tly_config *config, int64_t tick_ms, struct tly_judge_plan **ret_plan,
+                       size_t *ret_failed, struct tly_error *first) TLY_CHECK;
+size_t tly_judge_plan_rules(const struct tly_judge_plan *plan);
+/* What the engine takes of it, borrowed. */
+struct tly_engine_spec tly_judge_plan_spec(const struct tly_judge_plan *plan);
+/* Says which groups want to be evaluated more often than there are samples. */
+void tly_judge_plan_say(const struct tly_judge_plan *plan);
 
 /* ---- show.c ---- */
 

@@ -37,8 +37,8 @@ static const struct tly_option rows[] = {
      .fallback = "[" TLY_CONFIG_DIR "/rules/*.yml, " TLY_CONFIG_DIR "/rules/*.yaml]",
      .verify = verify_file,
      .help = "Prometheus rule files, as paths with `*` and `?`. A file with a mistake is left out "
-             "and said in the log; `tallyman check` says the same beforehand. SIGHUP reads them "
-             "anew; then, with a mistake in any of them, the old rules stay."},
+             "and said in the log; `tallyman check` says the same beforehand. A reload reads them "
+             "anew; a mistake in any of them then refuses all of it."},
     {.key = "builtin",
      .type = TLY_OPTION_BOOL,
      .offset = offsetof(struct tly_rules_settings, builtin),
@@ -82,6 +82,7 @@ static const struct tly_option rows[] = {
      .help = "Least time that a pending alert still waits after a restart. Alerts with a shorter "
              "`for` begin anew."},
     {.key = "history_max",
+     .restart = true,
      .type = TLY_OPTION_SIZE,
      .offset = offsetof(struct tly_rules_settings, history_bytes_max),
      .fallback = "64MiB",
@@ -91,6 +92,7 @@ static const struct tly_option rows[] = {
              "left out and old samples go early: tallyman_rule_history_refused_total and "
              "tallyman_rule_history_shortened_total."},
     {.key = "alerts_max",
+     .restart = true,
      .type = TLY_OPTION_INT,
      .offset = offsetof(struct tly_rules_settings, alerts_max),
      .fallback = "1000",
@@ -99,6 +101,7 @@ static const struct tly_option rows[] = {
      .help = "Most alerts of one rule; with more its evaluation fails, and its alerts stay as they "
              "were."},
     {.key = "samples_max",
+     .restart = true,
      .type = TLY_OPTION_INT,
      .offset = offsetof(struct tly_rules_settings, samples_max),
      .fallback = "20000000",

@@ -114,13 +114,13 @@ void tly_judge_meter(void *arg, struct tly_samples *samples)
 {
     const struct tly_judge *judge = arg;
     const struct tly_verdict *verdict = judge->verdict;
-    meter_rules(judge->set, samples);
+    meter_rules(judge->plan->set, samples);
     tly_samples_add(samples, TLY_F_tallyman_rule_reloads_failed_total, TLY_DIM_NONE,
                     (int64_t)judge->reloads_failed);
     tly_samples_add(samples, TLY_F_tallyman_rule_ticks_skipped_total, TLY_DIM_NONE,
                     (int64_t)judge->skipped);
     tly_samples_add(samples, TLY_F_tallyman_rule_history_bytes_max, TLY_DIM_NONE,
-                    judge->spec.settings->history_bytes_max);
+                    judge->plan->settings->history_bytes_max);
     if (!verdict) {
         return;
     }

@@ -64,6 +64,18 @@ struct tly_engine *tly_engine_new(const struct tly_engine_spec *spec)
     return engine;
 }
 
+void tly_engine_configure(struct tly_engine *engine, const struct tly_engine_spec *spec)
+{
+    struct tly_engine_spec own = *spec;
+    own.history_bytes_max = engine->spec.history_bytes_max;
+    own.alerts_max = engine->spec.alerts_max;
+    own.bounds = engine->spec.bounds;
+    own.keep_all = engine->spec.keep_all;
+    engine->spec = own;
+    tly_evaluator_set_step(engine->evaluator, own.interval_ms);
+    tly_evaluator_set_step(engine->asker, own.interval_ms);
+}
+
 static void rule_run_done(struct tly_engine *engine, struct tly_rule_run *run)
 {
     for (size_t i = 0; i < run->active_count; i++) {

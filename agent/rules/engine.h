@@ -35,6 +35,9 @@ struct tly_engine; /* opaque */
 struct tly_engine *tly_engine_new(const struct tly_engine_spec *spec);
 void tly_engine_free(struct tly_engine *engine); /* NULL is fine */
 
+/* Other intervals, labels and URL, from the next evaluation on; what bounds memory stays. */
+void tly_engine_configure(struct tly_engine *engine, const struct tly_engine_spec *spec);
+
 /* Puts other rules in force; takes a reference. History that is still needed stays, and so do the
  * states of rules that are found again by file, group, name and labels. -ENOMEM: the engine is then
  * without rules. */

@@ -120,6 +120,25 @@ void tly_web_policy_look(struct tly_web *web)
     }
 }
 
+int tly_web_policy_check(struct tly_web *web, struct tly_error *err)
+{
+    if (web->policy_path == NULL) {
+        return 0;
+    }
+    if (tly_web_policy_stamp(web->policy_path, web->policy) == web->policy_stamp &&
+        !web->policy_failed) {
+        return 0; /* connections go on */
+    }
+    int rc = policy_reload(web, err);
+    if (rc == 0) {
+        web->policy_failed = false;
+        web->policy_problem[0] = '\0';
+    } else {
+        tly_error_prefix(err, "web.config_file");
+    }
+    return rc;
+}
+
 void tly_web_warn_exposed(const struct tly_web *web)
 {
     bool tls = web->policy != NULL && web->policy->tls != NULL;

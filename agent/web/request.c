@@ -33,6 +33,7 @@ struct tly_http_request {
     bool suspended;
     bool answered;
     bool cut; /* the connection is to be closed without an answer */
+    bool post;
     unsigned status;
     struct MHD_Response *response; /* answered, and not yet given to the daemon */
 };
@@ -50,6 +51,11 @@ static void request_free(struct tly_http_request *request)
 }
 
 /* ---- what handlers may ask ---- */
+
+bool tly_http_is_post(const struct tly_http_request *request)
+{
+    return request->post;
+}
 
 static struct tly_text lookup(const struct tly_http_request *request, enum MHD_ValueKind kind,
                               const char *name)
@@ -309,7 +315,10 @@ static ssize_t route_find(const struct tly_web *web, struct tly_text path)
  * make the daemon close the connection, because it has not looked for a body yet. */
 static void request_check(struct tly_http_request *request, const char *method)
 {
-    if (strcmp(method, "GET") != 0 && strcmp(method, "HEAD") != 0) {
+    ssize_t found = route_find(request->web, tly_text_of(request->path));
+    bool takes_post = found >= 0 && request->web->routes[found].route->post;
+    request->post = takes_post && strcmp(method, "POST") == 0;
+    if (!request->post && strcmp(method, "GET") != 0 && strcmp(method, "HEAD") != 0) {
         if (tly_http_answer_header(request, "Allow", "GET, HEAD") < 0) {
             request->cut = true;
             return;
@@ -350,7 +359,9 @@ static void request_dispatch(struct tly_web *web, struct tly_http_request *reque
     if (found < 0) {
         tly_web_refuse(request, MHD_HTTP_NOT_FOUND, "no such page; / lists what there is\n");
     } else if (web->routes[found].withdrawn) {
-        tly_web_refuse(request, MHD_HTTP_SERVICE_UNAVAILABLE, "the agent is stopping\n");
+        tly_web_refuse(
+            request, MHD_HTTP_SERVICE_UNAVAILABLE,
+            "the agent is stopping, or beginning anew with another configuration; try again\n");
     } else {
         request->dispatched = true;
         tly_web_connection_enter(request->connection, TLY_WEB_HANDLING);

@@ -9,12 +9,15 @@
 #include "agent/base/error.h"
 #include "agent/base/text.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 struct tly_http_request; /* opaque; lives until it is answered */
 
-/* Borrowed until the answer; empty when absent. GET and HEAD only reach handlers. */
+/* Borrowed until the answer; empty when absent. GET and HEAD only reach handlers, and POST without
+ * a body those that say so. */
+bool tly_http_is_post(const struct tly_http_request *request);
 struct tly_text tly_http_path(const struct tly_http_request *request);
 struct tly_text tly_http_header(const struct tly_http_request *request, const char *name);
 struct tly_text tly_http_query(const struct tly_http_request *request, const char *name);
@@ -53,6 +56,7 @@ struct tly_route {
     const char *path; /* exact, or with a final '*' for everything below */
     tly_route_fn handle;
     const char *title; /* for the landing page; NULL: not shown there */
+    bool post;         /* POST reaches it, too */
 };
 
 #endif

@@ -118,7 +118,14 @@ int tly_web_new(struct tly_loop *loop, const struct tly_web_settings *settings,
 int tly_web_add(struct tly_web *web, const struct tly_route *route, void *self)
 {
     for (size_t i = 0; i < web->route_count; i++) {
-        if (strcmp(web->routes[i].route->path, route->path) == 0) {
+        bool same = strcmp(web->routes[i].route->path, route->path) == 0;
+        if (same && web->routes[i].withdrawn) {
+            web->routes[i].route = route;
+            web->routes[i].self = self;
+            web->routes[i].withdrawn = false;
+            return 0;
+        }
+        if (same) {
             return -EEXIST;
         }
     }

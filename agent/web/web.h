@@ -33,12 +33,16 @@ int tly_web_new(struct tly_loop *loop, const struct tly_web_settings *settings,
                 struct tly_web **ret_web, struct tly_error *err) TLY_CHECK;
 
 /* Adds a route, before `start` or after it; `route` is borrowed for the server's life, `self` goes
- * to its handler. -EEXIST for a path that is taken, TLY_E_LIMIT. */
+ * to its handler. -EEXIST for a path that is taken and not withdrawn, TLY_E_LIMIT. */
 int tly_web_add(struct tly_web *web, const struct tly_route *route, void *self) TLY_CHECK;
 
 /* The routes of `self` are no longer served: from now on they answer 503. For an output that stops
  * before the server does; requests that it holds stay its own to answer. */
 void tly_web_withdraw(struct tly_web *web, const void *self);
+
+/* Whether the web configuration file, if there is one, can be used as it is now, with all that it
+ * names. What has changed in it is in force afterwards. */
+int tly_web_policy_check(struct tly_web *web, struct tly_error *err) TLY_CHECK;
 
 /* What /-/ready asks. False is answered as 503 with what `ready` appended to `missing`: for people,
  * one line for each thing that is awaited. Without this call the server counts as ready. */

@@ -357,6 +357,7 @@ const struct tly_collector tly_collector_cgroup = {
     .name = WHO,
     .summary = "CPU, memory, I/O, pressure and tasks of containers, from cgroup v2",
     .section = &tly_cgroup_section,
+    .follows = TLY_FOLLOWS_INTERVAL | TLY_FOLLOWS_GROUPS,
     .start = collector_start,
     .stop = collector_stop,
     .stats = collector_stats,

@@ -305,6 +305,7 @@ const struct tly_collector tly_collector_processes = {
     .name = WHO,
     .summary = "processes, descriptors, sockets, zombies and threads of containers, from procfs",
     .section = &section,
+    .follows = TLY_FOLLOWS_INTERVAL | TLY_FOLLOWS_GROUPS,
     .start = collector_start,
     .stop = collector_stop,
     .stats = collector_stats,

@@ -34,6 +34,7 @@ static const struct tly_option rows[] = {
 const struct tly_section tly_cgroup_section = {
     .key = "cgroup",
     .type = TLY_OPTION_SECTION,
+    .restart = true,
     .options = rows,
     .size = sizeof(struct tly_cgroup_settings),
     .help = "What the kernel counts for each container.",

@@ -489,6 +489,7 @@ const struct tly_collector tly_collector_disk = {
     .summary = "What containers, their log files and local volumes take on disk, and how full the "
                "host's file systems are",
     .section = &tly_disk_section,
+    .follows = TLY_FOLLOWS_INTERVAL | TLY_FOLLOWS_GROUPS,
     .start = collector_start,
     .stop = collector_stop,
     .stats = collector_stats,

@@ -58,6 +58,7 @@ struct collector {
     struct tly_delivery *delivery;
     const struct tly_docker_settings *docker;
     const struct tly_docker_events_settings *settings;
+    struct tly_group_choice groups; /* as of the start */
     struct tly_docker_counts counts;
     struct tly_docker_session *session; /* NULL: no API is configured */
     struct tly_docker_files *files;
@@ -265,6 +266,7 @@ static int collector_start(const struct tly_context *context, void **ret_self,
     self->inventory = context->inventory;
     self->delivery = context->delivery;
     self->docker = context->docker;
+    self->groups = *context->groups;
     self->settings = tly_config_section(context->config, &tly_docker_events_section);
     tly_buf_init(&self->record, RECORD_BYTES_MAX);
     int rc = parts_make(self, context);
@@ -280,6 +282,46 @@ static int collector_start(const struct tly_context *context, void **ret_self,
     *ret_self = self;
     return 0;
 }
+
+/* ---- another configuration ---- */
+
+/* These groups decide what the session asks the engine for, from its beginning. */
+static int prepare(void *arg, const struct tly_context *next, void **ret_plan,
+                   struct tly_error *err)
+{
+    const struct collector *self = arg;
+    const enum tly_group_id fixed[] = {TLY_G_events, TLY_G_system_df};
+    for (size_t i = 0; i < sizeof(fixed) / sizeof(fixed[0]); i++) {
+        if (self->groups.on[fixed[i]] != next->groups->on[fixed[i]]) {
+            return tly_error_set(err, -ENOTSUP,
+                                 "groups: `%s` cannot be switched by a reload; restart the agent",
+                                 tly_groups[fixed[i]].name);
+        }
+    }
+    *ret_plan = NULL;
+    return 0;
+}
+
+static void adopt(void *arg, const struct tly_context *next, void *plan)
+{
+    (void)plan;
+    struct collector *self = arg;
+    self->settings = tly_config_section(next->config, &tly_docker_events_section);
+    self->docker = next->docker;
+    tly_docker_files_pace(self->files, next->collect->interval_ms);
+    if (self->session) {
+        tly_docker_session_pace(self->session, next->collect->interval_ms);
+    }
+}
+
+static void abandon(void *arg, void *plan)
+{
+    (void)arg;
+    (void)plan;
+}
+
+static const struct tly_reload_ops reload = {
+    .prepare = prepare, .adopt = adopt, .abandon = abandon};
 
 static const struct tly_run_stats *collector_stats(const void *arg)
 {
@@ -297,6 +339,8 @@ const struct tly_collector tly_collector_docker = {
     .name = WHO,
     .summary = "Names, labels, state and health of containers, and the engine's events",
     .section = &tly_docker_events_section,
+    .follows = TLY_FOLLOWS_INTERVAL | TLY_FOLLOWS_GROUPS,
+    .reload = &reload,
     .start = collector_start,
     .stop = collector_stop,
     .stats = collector_stats,

@@ -403,6 +403,14 @@ void tly_docker_files_start(struct tly_docker_files *files)
     }
 }
 
+void tly_docker_files_pace(struct tly_docker_files *files, int64_t interval_ms)
+{
+    files->config.interval_ms = interval_ms;
+    if (tly_timer_active(files->again)) {
+        tly_timer_start(files->again, interval_ms, interval_ms);
+    }
+}
+
 void tly_docker_files_stop(struct tly_docker_files *files)
 {
     struct tly_map_entry entry;

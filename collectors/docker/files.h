@@ -42,6 +42,9 @@ int tly_docker_files_new(const struct tly_docker_files_config *config, const cha
 /* Another data_root, from now on; what the old one told is withdrawn. -ENOMEM. */
 int tly_docker_files_move(struct tly_docker_files *files, const char *data_root) TLY_CHECK;
 
+/* Another interval, from the next look on. */
+void tly_docker_files_pace(struct tly_docker_files *files, int64_t interval_ms);
+
 void tly_docker_files_start(struct tly_docker_files *files);
 /* Withdraws from the inventory what the files told, and watches no longer. */
 void tly_docker_files_stop(struct tly_docker_files *files);

@@ -592,6 +592,11 @@ int tly_docker_session_new(const struct tly_docker_session_config *config,
     return 0;
 }
 
+void tly_docker_session_pace(struct tly_docker_session *session, int64_t poll_ms)
+{
+    session->poll_ms = poll_ms;
+}
+
 void tly_docker_session_free(struct tly_docker_session *session)
 {
     if (!session) {

@@ -54,6 +54,9 @@ int tly_docker_session_new(const struct tly_docker_session_config *config,
                            const struct tly_docker_session_events *events, void *arg,
                            struct tly_docker_session **ret_session,
                            struct tly_error *err) TLY_CHECK;
+/* Another interval of asking, where the engine tells of no events. */
+void tly_docker_session_pace(struct tly_docker_session *session, int64_t poll_ms);
+
 void tly_docker_session_free(struct tly_docker_session *session);
 
 /* Requests that failed and replies that could not be read, in all. */

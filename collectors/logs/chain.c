@@ -255,7 +255,8 @@ static void begin_anew(struct tly_log_source *source, struct tly_log_target *tar
 {
     struct tly_log_file *file = source->oldest;
     uint64_t offset = 0;
-    if (source->old && target->first_run && source->logs->settings->from == TLY_LOGS_FROM_NOW) {
+    if (tly_log_source_is_old(source, target) &&
+        source->logs->settings->from == TLY_LOGS_FROM_NOW) {
         file = source->newest;
         offset = file->gzip ? 0 : last_line_end(source, file);
     }
@@ -338,6 +339,7 @@ static int first_look(struct tly_log_source *source)
         if (!walk.oldest) {
             /* No log yet: whatever comes is new, and read from its beginning. */
             source->old = false;
+            source->generation = source->logs->generation;
             return 0;
         }
         (void)append_all(source, &walk); /* at least one */

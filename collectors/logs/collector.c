@@ -8,6 +8,7 @@
 #include "agent/registry.h"
 #include "collectors/logs/discovery.h"
 #include "collectors/logs/feeds.h"
+#include "collectors/logs/reload.h"
 #include "collectors/logs/source.h"
 #include "collectors/logs/state.h"
 
@@ -28,10 +29,6 @@
 
 /* A turn ends after this time: what else is on the loop, a scrape say, waits no longer. */
 #define TURN_NS (2 * TLY_NS_PER_MS)
-
-/* Kept per destination from its first run on: who has it has seen this host's containers before, so
- * that every log that is new to it is read from its beginning. */
-static const struct tly_text first_run_key = {"logs", 4};
 
 /* ---- the lines ---- */
 
@@ -186,6 +183,13 @@ static void tick(void *arg)
     struct tly_logs *logs = arg;
     struct tly_map_entry at;
     logs->ticks++;
+    if (!logs->root) {
+        tly_logs_look_for_sources(logs);
+        return;
+    }
+    if (logs->old_shape) {
+        tly_logs_forget_old(logs);
+    }
     tly_logs_discovery_tick(logs);
     for (void *walk = NULL; tly_map_next(logs->sources, &walk, &at);) {
         tly_log_source_tick(at.value);
@@ -193,6 +197,21 @@ static void tick(void *arg)
     tly_log_feeds_share(logs);
     bound_held(logs);
     tly_log_blocks_settle(logs);
+}
+
+void tly_logs_look_for_sources(struct tly_logs *logs)
+{
+    if (logs->root || logs->target_count == 0) {
+        return;
+    }
+    int rc = tly_logs_discovery_start(logs);
+    if (rc < 0) {
+        if (logs->root) {
+            tly_logs_discovery_stop(logs);
+        }
+        tly_logs_error(logs, "", "cannot look for log files", rc); /* the next tick tries again */
+    }
+    tly_timer_start(logs->tick, TICK_MS, TICK_MS);
 }
 
 static void close_renamed(void *arg)
@@ -243,6 +262,9 @@ static void logs_free(struct tly_logs *logs)
     tly_defer_free(logs->turn);
     tly_samples_done(&logs->samples);
     tly_log_shape_free(logs->shape);
+    tly_log_shape_free(logs->old_shape);
+    tly_config_free(logs->config);
+    tly_config_free(logs->old_config);
     tly_buf_done(&logs->block);
     tly_buf_done(&logs->scratch);
     free(logs->targets);
@@ -259,12 +281,7 @@ static int make_targets(struct tly_logs *logs)
     }
     logs->target_count = count;
     for (size_t i = 0; i < count; i++) {
-        struct tly_destination *destination = tly_delivery_at(delivery, i);
-        struct tly_position position = {.offset = 0};
-        bool known = tly_delivery_position(delivery, destination, first_run_key, &position);
-        logs->targets[i].destination = destination;
-        logs->targets[i].first_run = !known;
-        int rc = known ? 0 : tly_delivery_keep(delivery, destination, first_run_key, &position);
+        int rc = tly_logs_target_begin(logs, &logs->targets[i], tly_delivery_at(delivery, i));
         if (rc < 0) {
             return rc;
         }
@@ -309,6 +326,7 @@ static int start(const struct tly_context *context, void **ret_self, struct tly_
         return tly_error_set(err, -ENOMEM, "out of memory");
     }
     logs->context = context;
+    logs->config = tly_config_ref(context->config);
     logs->settings = tly_config_section(context->config, &tly_logs_section);
     logs->started_ns = tly_clock_realtime_ns();
     logs->closing_ms = CLOSING_MS;
@@ -360,6 +378,8 @@ const struct tly_collector tly_collector_logs = {
     .summary = "Log lines of containers, from the files of Docker's json-file and local drivers "
                "and of Kubernetes' runtimes, and from the engine for other drivers",
     .section = &tly_logs_section,
+    .follows = TLY_FOLLOWS_OUTPUTS,
+    .reload = &tly_logs_reload,
     .start = start,
     .stop = stop,
     .stats = stats,

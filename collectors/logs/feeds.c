@@ -3,6 +3,7 @@
  */
 #include "collectors/logs/feeds.h"
 
+#include "agent/base/clock.h"
 #include "agent/loop/log.h"
 #include "collectors/logs/feed.h"
 #include "collectors/logs/source.h"
@@ -59,9 +60,9 @@ static struct tly_log_anchor begin_anew(const struct tly_log_source *source,
                                         const struct tly_log_target *target)
 {
     const struct tly_logs *logs = source->logs;
-    bool now = source->old && target->first_run && logs->settings->from == TLY_LOGS_FROM_NOW;
-    return (struct tly_log_anchor){.time_ns = now ? logs->started_ns : 0,
-                                   .newest_ns = now ? logs->started_ns : 0};
+    bool now = tly_log_source_is_old(source, target) && logs->settings->from == TLY_LOGS_FROM_NOW;
+    int64_t from_ns = target->generation > 0 ? tly_clock_realtime_ns() : logs->started_ns;
+    return (struct tly_log_anchor){.time_ns = now ? from_ns : 0, .newest_ns = now ? from_ns : 0};
 }
 
 static int begin(struct tly_log_source *source, struct tly_log_target *target,

@@ -180,6 +180,7 @@ static const struct tly_option logs_rows[] = {
              "`{full_id}` all of them, `{name}` its name, `{image}` its image, `{label:KEY}` the "
              "value of a label, `{hostname}` the name of the host."},
     {.key = "pods_root",
+     .restart = true,
      .type = TLY_OPTION_STRING,
      .offset = offsetof(struct tly_logs_settings, pods_root),
      .fallback = "/var/log/pods",
@@ -197,6 +198,7 @@ static const struct tly_option logs_rows[] = {
              "`io.kubernetes.pod.namespace`, `io.kubernetes.pod.name`, `io.kubernetes.pod.uid` and "
              "`io.kubernetes.container.name`."},
     {.key = "line_max",
+     .restart = true,
      .type = TLY_OPTION_SIZE,
      .offset = offsetof(struct tly_logs_settings, line_max_bytes),
      .fallback = "1MiB",
@@ -206,6 +208,7 @@ static const struct tly_option logs_rows[] = {
              "`partial_id`, `partial_ordinal` and `partial_last` as Docker's fluentd driver sends "
              "them. Docker's own pieces of 16 KiB are joined up to this length."},
     {.key = "join_max",
+     .restart = true,
      .type = TLY_OPTION_SIZE,
      .offset = offsetof(struct tly_logs_settings, join_max_bytes),
      .fallback = "8MiB",
@@ -264,6 +267,7 @@ static const struct tly_option logs_rows[] = {
      .help = "Adds the field `record_id`, 32 digits that are the same when a record is sent again, "
              "and different for any other: a receiver can drop repeats by it."},
     {.key = "api",
+     .restart = true,
      .type = TLY_OPTION_BOOL,
      .offset = offsetof(struct tly_logs_settings, api),
      .fallback = "true",
@@ -272,6 +276,7 @@ static const struct tly_option logs_rows[] = {
          "syslog, gelf, awslogs ...) come from the engine, at `docker.host`. It promises less: "
          "see docs/log-sources.md."},
     {.key = "api_except",
+     .restart = true,
      .type = TLY_OPTION_STRINGS,
      .offset = offsetof(struct tly_logs_settings, api_except),
      .fallback = "[fluentd]",

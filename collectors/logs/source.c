@@ -196,6 +196,7 @@ int tly_log_source_new(struct tly_logs *logs, const struct tly_log_origin *origi
         return -ENOMEM;
     }
     source->logs = logs;
+    source->generation = logs->generation;
     source->format = origin->pod ? &tly_log_cri : &tly_log_json;
     source->dir_fd = -1;
     source->files_fd = -1;

@@ -57,7 +57,8 @@ struct tly_log_source {
     struct tly_log_reader **readers; /* one per target that does, once a file was found, or NULL */
     uint64_t published_movement;     /* as of the last publishing */
 
-    int64_t started_ns; /* of the last run; realtime, or unknown */
+    uint64_t generation; /* of the collector, when it was made or had its first file */
+    int64_t started_ns;  /* of the last run; realtime, or unknown */
     int dir_fd;
     int files_fd;           /* the folder of the files: dir_fd itself, or one below it */
     bool pod;               /* a container of Kubernetes */
@@ -116,6 +117,13 @@ void tly_log_source_trim(struct tly_log_source *source);
 uint64_t tly_log_source_give_up(struct tly_log_source *source);
 /* Bytes of deleted files that are held. */
 uint64_t tly_log_source_held(struct tly_log_source *source);
+
+/* Whether it may have lines from before a destination that never had anything was there. */
+static inline bool tly_log_source_is_old(const struct tly_log_source *source,
+                                         const struct tly_log_target *target)
+{
+    return target->first_run && (source->old || source->generation < target->generation);
+}
 
 /* ---- facts.c ---- */
 

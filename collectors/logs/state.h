@@ -28,8 +28,9 @@ struct tly_watcher;
 /* One destination, from the readers' side. */
 struct tly_log_target {
     struct tly_destination *destination;
-    bool first_run; /* nothing was ever kept for it: `from` decides where to begin */
-    bool full;      /* somebody waits for room: nobody else tries before there is some */
+    bool first_run;      /* nothing was ever kept for it: `from` decides where to begin */
+    uint64_t generation; /* see below, as of when it came */
+    bool full;           /* somebody waits for room: nobody else tries before there is some */
     /* Inflating takes memory, so only a few readers do it at once; the others wait in line. */
     unsigned gzip_open;
     struct tly_log_reader *gzip_waiting, *gzip_waiting_last;
@@ -52,6 +53,11 @@ struct tly_logs {
     size_t target_count;
     struct tly_map *sources; /* by key */
     struct tly_log_shape *shape;
+    struct tly_config *config; /* a reference, for the settings and the shape */
+    /* As before the last reload, as long as a source may use it; else NULL. */
+    struct tly_log_shape *old_shape;
+    struct tly_config *old_config;
+    uint64_t generation; /* grows with every reload: who is of an earlier one was there before */
     /* Tells of bytes written. Its own, so that these events can gather, and so that a flood of them
      * pushes none out of the queue that tells of files made and removed. */
     struct tly_watcher *writes;

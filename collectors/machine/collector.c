@@ -187,6 +187,7 @@ static bool collector_ready(const void *arg)
 const struct tly_collector tly_collector_machine = {
     .name = WHO,
     .summary = "the host that the containers run on: CPU, memory, pressure, disks, topology",
+    .follows = TLY_FOLLOWS_INTERVAL | TLY_FOLLOWS_GROUPS,
     .start = collector_start,
     .stop = collector_stop,
     .stats = collector_stats,

@@ -262,6 +262,7 @@ static bool collector_ready(const void *arg)
 const struct tly_collector tly_collector_network = {
     .name = WHO,
     .summary = "what containers send and receive, for each interface of their network namespace",
+    .follows = TLY_FOLLOWS_INTERVAL | TLY_FOLLOWS_GROUPS,
     .start = collector_start,
     .stop = collector_stop,
     .stats = collector_stats,

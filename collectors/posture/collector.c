@@ -592,6 +592,7 @@ const struct tly_collector tly_collector_posture = {
     .name = WHO,
     .summary = "whether containers, images and the engine are set up safely",
     .section = &tly_posture_section,
+    .follows = TLY_FOLLOWS_OUTPUTS,
     .start = collector_start,
     .stop = collector_stop,
     .stats = collector_stats,

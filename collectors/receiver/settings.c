@@ -141,6 +141,7 @@ static int verify_receiver(const void *value, struct tly_error *err)
 const struct tly_section tly_receiver_section = {
     .key = "receiver",
     .type = TLY_OPTION_SECTION,
+    .restart = true,
     .options = rows,
     .size = sizeof(struct tly_receiver_settings),
     .verify = verify_receiver,

@@ -11,6 +11,7 @@
 
 static const struct tly_option rows[] = {
     {.key = "directory",
+     .restart = true,
      .type = TLY_OPTION_PATH,
      .offset = OFFSET(directory),
      .help = "A folder with reports of Trivy, Grype or Clair 4 in JSON, `*.json`. They are told "

@@ -91,6 +91,9 @@ static void stop(void *self, int64_t deadline_ms, void (*stopped)(void *arg), vo
     struct notifiers *all = self;
     all->stopped = stopped;
     all->stopped_arg = arg;
+    /* At a reload another instance is told, and counts, from now on. */
+    tly_alert_feed_unlisten(all->feed, tell, all);
+    tly_inventory_unmeter(all->inventory, meter, all);
     all->running = all->count + 1; /* the one is this call, which needs the list to stay */
     for (size_t i = 0; i < all->count; i++) {
         tly_notifier_stop(all->at[i], deadline_ms, one_stopped, all);

@@ -52,8 +52,10 @@ struct server {
 
 struct tly_forward_sender {
     struct tly_loop *loop;
+    struct tly_config *config; /* a reference, for the settings */
     const struct tly_forward_settings *settings;
     struct tly_destination *destination;
+    bool made, attached; /* the destination: by this sender, to it */
     struct tly_tls *tls; /* NULL: plain connections */
     char hostname[TLY_FORWARD_HOSTNAME_MAX];
     struct tly_timer *retry;
@@ -477,24 +479,28 @@ static int server_init(struct server *server, struct tly_forward_sender *sender,
     return rc;
 }
 
-static int add_destination(struct tly_forward_sender *sender, struct tly_delivery *delivery,
-                           struct tly_error *err)
+static struct tly_destination_limits limits_of(const struct tly_forward_settings *settings)
 {
-    const struct tly_forward_settings *settings = sender->settings;
-    const struct tly_destination_limits limits = {
+    return (struct tly_destination_limits){
         .chunk_bytes_max = (size_t)settings->chunk_bytes,
         .chunk_age_ms = settings->flush_interval_ms,
         .bytes_max = (size_t)settings->buffer_bytes_max,
     };
+}
+
+static int add_destination(struct tly_forward_sender *sender, struct tly_delivery *delivery,
+                           struct tly_error *err)
+{
+    const struct tly_forward_settings *settings = sender->settings;
+    const struct tly_destination_limits limits = limits_of(settings);
+    if (sender->destination) {
+        return 0;
+    }
     int rc = tly_delivery_add(delivery, settings->name, &limits, &sender->destination);
     if (rc < 0) {
         return tly_error_set(err, rc, "destination `%s`: %s", settings->name, tly_error_name(rc));
     }
-    const struct tly_selection selection = {
-        .match = tly_terms_of(&settings->match),
-        .exclude = tly_terms_of(&settings->exclude),
-    };
-    tly_destination_select(sender->destination, &selection);
+    sender->made = true;
     return 0;
 }
 
@@ -524,7 +530,8 @@ static int sender_start(struct tly_forward_sender *sender, struct tly_delivery *
 }
 
 int tly_forward_sender_new(struct tly_loop *loop, struct tly_delivery *delivery,
-                           const struct tly_forward_settings *settings,
+                           struct tly_config *config, const struct tly_forward_settings *settings,
+                           struct tly_destination *destination,
                            struct tly_forward_sender **ret_sender, struct tly_error *err)
 {
     size_t count = settings->servers.count;
@@ -534,7 +541,9 @@ int tly_forward_sender_new(struct tly_loop *loop, struct tly_delivery *delivery,
         return tly_error_set(err, -ENOMEM, "out of memory");
     }
     sender->loop = loop;
+    sender->config = tly_config_ref(config);
     sender->settings = settings;
+    sender->destination = destination;
     sender->server_count = count;
     sender->weights = calloc(count, sizeof(sender->weights[0]));
     int rc = sender->weights ? sender_start(sender, delivery, err)
@@ -543,10 +552,41 @@ int tly_forward_sender_new(struct tly_loop *loop, struct tly_delivery *delivery,
         tly_forward_sender_free(sender);
         return rc;
     }
-    tly_destination_attach(sender->destination, chunks_ready, sender);
-    balance(sender);
     *ret_sender = sender;
     return 0;
+}
+
+void tly_forward_sender_begin(struct tly_forward_sender *sender)
+{
+    const struct tly_forward_settings *settings = sender->settings;
+    const struct tly_selection selection = {
+        .match = tly_terms_of(&settings->match),
+        .exclude = tly_terms_of(&settings->exclude),
+    };
+    if (!sender->made) {
+        const struct tly_destination_limits limits = limits_of(settings);
+        tly_destination_limit(sender->destination, &limits);
+    }
+    tly_destination_select(sender->destination, &selection);
+    tly_destination_attach(sender->destination, chunks_ready, sender);
+    sender->attached = true;
+    balance(sender);
+}
+
+const struct tly_forward_settings *
+tly_forward_sender_settings(const struct tly_forward_sender *sender)
+{
+    return sender->settings;
+}
+
+struct tly_destination *tly_forward_sender_destination(const struct tly_forward_sender *sender)
+{
+    return sender->destination;
+}
+
+bool tly_forward_sender_made(const struct tly_forward_sender *sender)
+{
+    return sender->made;
 }
 
 void tly_forward_sender_stop(struct tly_forward_sender *sender, int64_t deadline_ms,
@@ -568,13 +608,14 @@ void tly_forward_sender_free(struct tly_forward_sender *sender)
     for (size_t i = 0; i < sender->server_count; i++) {
         tly_forward_link_free(sender->servers[i].link);
     }
-    if (sender->destination) {
+    if (sender->attached) {
         tly_destination_attach(sender->destination, NULL, NULL);
     }
     tly_timer_free(sender->retry);
     tly_timer_free(sender->deadline);
     tly_tls_free(sender->tls);
     free(sender->weights);
+    tly_config_free(sender->config);
     free(sender);
 }
 

@@ -14,10 +14,23 @@
 
 struct tly_forward_sender;
 
-/* Adds the destination and starts to connect. `settings` is borrowed for the sender's life. */
+/*
+ * Makes a sender that does nothing yet, for `destination`, or for one that it makes (NULL).
+ * `settings` is borrowed for the sender's life from `config`, of which it takes a reference.
+ */
 int tly_forward_sender_new(struct tly_loop *loop, struct tly_delivery *delivery,
-                           const struct tly_forward_settings *settings,
+                           struct tly_config *config, const struct tly_forward_settings *settings,
+                           struct tly_destination *destination,
                            struct tly_forward_sender **ret_sender, struct tly_error *err) TLY_CHECK;
+/* Takes the destination, which nobody else has any more, and starts to connect. */
+void tly_forward_sender_begin(struct tly_forward_sender *sender);
+
+/* Borrowed. */
+const struct tly_forward_settings *
+tly_forward_sender_settings(const struct tly_forward_sender *sender);
+struct tly_destination *tly_forward_sender_destination(const struct tly_forward_sender *sender);
+/* Whether `new` made the destination. */
+bool tly_forward_sender_made(const struct tly_forward_sender *sender);
 
 /* Goes on until all that is queued is delivered, at most until `deadline_ms`; then calls `stopped`,
  * maybe from inside. */

@@ -64,7 +64,7 @@ static int start_first(const struct tly_context *context, void **ret_self, struc
     assert_non_null(context->inventory);
     assert_non_null(context->delivery);
     assert_non_null(context->watcher);
-    assert_int_equal(context->collect->interval_ms, 10000);
+    assert_true(context->collect->interval_ms >= 10000);
     *ret_self = &first;
     return start(&first, err);
 }
@@ -115,8 +115,12 @@ static bool is_ready(const void *self)
     return module->ready;
 }
 
-static const struct tly_collector first_collector = {
-    .name = "first", .start = start_first, .stop = stop, .stats = stats, .ready = is_ready};
+static const struct tly_collector first_collector = {.name = "first",
+                                                     .follows = TLY_FOLLOWS_INTERVAL,
+                                                     .start = start_first,
+                                                     .stop = stop,
+                                                     .stats = stats,
+                                                     .ready = is_ready};
 static const struct tly_collector second_collector = {
     .name = "second", .start = start_second, .stop = stop, .stats = stats, .ready = is_ready};
 static const struct tly_output only_output = {
@@ -129,23 +133,39 @@ const struct tly_output *const tly_outputs[] = {&only_output, NULL};
 
 static const struct tly_section *const sections[] = {
     &tly_settings_section, &tly_docker_section, &tly_spool_section, &tly_collect_section,
-    &tly_group_section,    &tly_web_section,    &tly_rules_section};
+    &tly_group_section,    &tly_web_section,    &tly_rules_section, &tly_log_section};
+
+const struct tly_section *const *tly_sections(size_t *ret_count)
+{
+    *ret_count = ROWS(sections);
+    return sections;
+}
+
 static struct tly_config *config;
 static struct tly_runner *runner;
 static bool was_clean;
 
+static struct tly_config *parse(const char *more)
+{
+    static struct tly_complaints complaints;
+    char text[200];
+    struct tly_config *parsed = NULL;
+    (void)snprintf(text, sizeof(text), "web: {listen: []}\ndocker: {host: ''}\n%s%s", more,
+                   strstr(more, "rules:") ? "" : "rules: {files: []}\n");
+    assert_int_equal(
+        tly_config_parse(sections, ROWS(sections), text, strlen(text), &complaints, &parsed), 0);
+    return parsed;
+}
+
 static int set_up(void **state)
 {
     (void)state;
-    static struct tly_complaints complaints;
-    static const char text[] = "web: {listen: []}\ndocker: {host: ''}\nstate_dir: /nowhere\n";
     struct tly_error err = {0};
     first = (struct module){.name = "first"};
     second = (struct module){.name = "second"};
     output = (struct module){.name = "output"};
     events[0] = '\0';
-    assert_int_equal(
-        tly_config_parse(sections, ROWS(sections), text, strlen(text), &complaints, &config), 0);
+    config = parse("state_dir: /nowhere\n");
     assert_int_equal(tly_loop_new(&loop), 0);
     assert_int_equal(tly_runner_new(loop, config, -1, &runner, &err), 0);
     return 0;
@@ -274,6 +294,114 @@ static void test_ready(void **state)
     tly_buf_done(&missing);
 }
 
+/* ---- another configuration ---- */
+
+static bool awaited; /* the loop runs until the reload is through */
+
+static void settled(void *arg)
+{
+    (void)arg;
+    note("runner", "settled");
+    if (awaited) {
+        tly_loop_stop(loop);
+    }
+}
+
+static void broken(void *arg, const struct tly_error *err)
+{
+    (void)arg;
+    note("runner", err->text);
+    tly_loop_stop(loop);
+}
+
+static const struct tly_runner_events runner_events = {.settled = settled, .broken = broken};
+
+static void start_all(void)
+{
+    struct tly_error err = {0};
+    tly_runner_listen(runner, &runner_events, NULL);
+    assert_int_equal(tly_runner_start_outputs(runner, &err), 0);
+    assert_int_equal(tly_runner_start_collectors(runner, &err), 0);
+    events[0] = '\0';
+}
+
+static int reload(const char *text, struct tly_error *err)
+{
+    struct tly_config *next = parse(text);
+    int rc = tly_runner_reload(runner, next, err);
+    tly_config_free(next);
+    return rc;
+}
+
+/* Only whom it concerns begins again, once it has stopped. */
+static void test_reload(void **state)
+{
+    (void)state;
+    struct tly_error err = {0};
+    first.behaviour = STOPS_LATER;
+    start_all();
+    assert_int_equal(reload("state_dir: /nowhere\nlog: {level: warn}\n", &err), 0);
+    assert_string_equal(events, "runner settled");
+    events[0] = '\0';
+    assert_int_equal(reload("state_dir: /nowhere\ncollect: {interval: 20s}\n", &err), 0);
+    assert_int_equal(reload("state_dir: /nowhere\ncollect: {interval: 30s}\n", &err), -EBUSY);
+    assert_string_equal(events, "first stops");
+    awaited = true;
+    tly_loop_run(loop);
+    awaited = false;
+    assert_string_equal(events, "first stops, first stopped, first starts, runner settled");
+    stop_runner();
+    assert_true(was_clean);
+}
+
+static void test_reload_refused(void **state)
+{
+    (void)state;
+    struct tly_error err = {0};
+    start_all();
+    assert_int_equal(
+        reload("state_dir: /other\ncollect: {interval: 20s, containers_max: 7}\n", &err), -ENOTSUP);
+    assert_non_null(strstr(err.text, "state_dir, collect.containers_max"));
+    assert_int_equal(reload("state_dir: /nowhere\nrules: {files: [/nowhere.yml]}\n", &err),
+                     TLY_E_MALFORMED);
+    assert_non_null(strstr(err.text, "/nowhere.yml"));
+    assert_string_equal(events, "");
+    stop_runner();
+    assert_int_equal(reload("state_dir: /nowhere\n", &err), -EBUSY);
+}
+
+static void test_reload_broken(void **state)
+{
+    (void)state;
+    struct tly_error err = {0};
+    start_all();
+    first.behaviour = STOPS_LATER;
+    assert_int_equal(reload("state_dir: /nowhere\ncollect: {interval: 20s}\n", &err), 0);
+    first.behaviour = NEVER_STARTS;
+    tly_loop_run(loop);
+    assert_string_equal(events, "first stops, first stopped, "
+                                "runner collector first: no luck today");
+    events[0] = '\0';
+    stop_runner();
+    assert_true(was_clean);
+    assert_string_equal(events, "second stops, second stopped, output stops, output stopped, "
+                                "runner stopped");
+}
+
+/* The agent is told to stop while a collector is about to begin again. */
+static void test_stop_while_reloading(void **state)
+{
+    (void)state;
+    struct tly_error err = {0};
+    start_all();
+    first.behaviour = STOPS_LATER;
+    assert_int_equal(reload("state_dir: /nowhere\ncollect: {interval: 20s}\n", &err), 0);
+    stop_runner();
+    assert_true(was_clean);
+    assert_non_null(strstr(events, "first stopped"));
+    assert_null(strstr(events, "first starts"));
+}
+
 /* ---- metrics ---- */
 
 /* Whether the snapshot has that sample; `dim` as in the exposition. */
@@ -327,6 +455,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_failed_output, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_left_behind, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_ready, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_reload, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_reload_refused, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_reload_broken, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_stop_while_reloading, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_meter, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -59,10 +59,11 @@ void house_add_server(struct house *house, const struct peer *peer, bool standby
 void house_send(struct house *house)
 {
     struct tly_error err = {0};
-    if (tly_forward_sender_new(house->loop, house->delivery, &house->settings, &house->sender,
-                               &err) < 0) {
+    if (tly_forward_sender_new(house->loop, house->delivery, NULL, &house->settings, NULL,
+                               &house->sender, &err) < 0) {
         fail_msg("%s", err.text);
     }
+    tly_forward_sender_begin(house->sender);
     house->destination = tly_delivery_at(house->delivery, 0);
 }
 

@@ -62,8 +62,12 @@ static int run(const struct tly_forward_settings *settings, int count, struct tl
     struct tly_destination_counts counts = {0};
     int rc = tly_loop_new(&loop);
     rc = rc < 0 ? rc : tly_delivery_new(loop, -1, &delivery, err);
-    rc = rc < 0 ? rc : tly_forward_sender_new(loop, delivery, settings, &sender, err);
-    rc = rc < 0 ? rc : send_all(delivery, count);
+    rc = rc < 0 ? rc : tly_forward_sender_new(loop, delivery, NULL, settings, NULL, &sender, err);
+    if (rc < 0) {
+        return rc;
+    }
+    tly_forward_sender_begin(sender);
+    rc = send_all(delivery, count);
     if (rc < 0) {
         return rc;
     }

@@ -164,7 +164,7 @@ static void test_missing_files(void **state)
         .enabled = true, .verify = true, .verify_name = true, .ca_file = ca};
     assert_int_equal(unlink(ca), 0);
     house_add_server(house, &house->first, false);
-    assert_true(tly_forward_sender_new(house->loop, house->delivery, &house->settings,
+    assert_true(tly_forward_sender_new(house->loop, house->delivery, NULL, &house->settings, NULL,
                                        &house->sender, &err) < 0);
     assert_non_null(strstr(err.text, "central"));
     assert_non_null(strstr(err.text, ca));
