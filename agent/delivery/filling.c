@@ -18,6 +18,11 @@
 /* Sources come when half of the memory is free, and fill all of it; what is kept counts as used. */
 #define SPARES_MAX 8
 
+/* What has come this far within so short a time goes on, most likely: lines that waited in a file.
+ */
+#define CHUNK_BYTES_BURST ((size_t)32 << 10)
+#define CHUNK_BURST_MS    50
+
 #define CHUNK_ID_BYTES 16
 
 /* ---- memory ---- */
@@ -229,12 +234,41 @@ static int chunk_new(struct tly_destination *destination, struct tly_lane *lane,
     return 0;
 }
 
+/* A chunk that fills up gets a full buffer at once, if there is one, instead of ever longer ones of
+ * fresh pages. One that fills slowly would only keep it from others. */
+static bool grow_into_spare(struct tly_destination *destination, struct tly_chunk *chunk)
+{
+    struct tly_buf small = chunk->payload;
+    size_t full = destination->limits.chunk_bytes_max;
+    int64_t age_ms = tly_loop_now_ms(destination->loop) - chunk->opened_ms;
+    bool burst = chunk->records == 0 || age_ms < CHUNK_BURST_MS;
+    if (!burst || small.cap < CHUNK_BYTES_BURST || small.cap >= full || small.max > full ||
+        destination->spare_count == 0 || claim(destination, full - small.cap, false) < 0) {
+        return false;
+    }
+    struct tly_chunk *spare = spare_take(destination, full); /* claiming may have freed it */
+    if (!spare) {
+        return false;
+    }
+    chunk->payload = spare->payload;
+    chunk->payload.max = full;
+    chunk->payload.len = small.len;
+    memcpy(chunk->payload.at, small.at, small.len);
+    destination->used_bytes += chunk->payload.cap - small.cap;
+    tly_buf_done(&small);
+    free(spare);
+    return true;
+}
+
 /* Room for `bytes` more in a chunk that may still grow that far. */
 static int chunk_grow(struct tly_destination *destination, struct tly_chunk *chunk, size_t bytes,
                       bool urgent)
 {
     size_t need = chunk->payload.len + bytes;
     size_t before = chunk->payload.cap;
+    if (need <= chunk->payload.max && grow_into_spare(destination, chunk)) {
+        return 0;
+    }
     size_t guess = 2 * before > need ? 2 * before : need;
     if (need > chunk->payload.max) {
         chunk->payload.max = need; /* one long record, alone */

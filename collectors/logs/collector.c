@@ -48,6 +48,22 @@ void tly_logs_stale(struct tly_logs *logs, struct tly_log_source *source)
     tly_defer_call(logs->turn);
 }
 
+/* Whose turn it is keeps it for so many blocks, so that chunks fill up one after the other: many
+ * that are half full take the memory of a few that are full, and cost more each. */
+#define BLOCKS_IN_A_ROW 8
+
+static void ready_next(struct tly_logs *logs, struct tly_log_reader *reader)
+{
+    if (reader->state != TLY_READER_IDLE || ++reader->blocks % BLOCKS_IN_A_ROW == 0) {
+        tly_logs_ready(logs, reader);
+        return;
+    }
+    reader->state = TLY_READER_READY;
+    reader->next = logs->ready;
+    logs->ready = reader;
+    logs->ready_last = logs->ready_last ? logs->ready_last : reader;
+}
+
 void tly_logs_ready(struct tly_logs *logs, struct tly_log_reader *reader)
 {
     if (reader->state != TLY_READER_IDLE) {
@@ -141,7 +157,7 @@ static void turn(void *arg)
     logs->looked = logs->looked || !logs->stale;
     while (now_ns - begun_ns < TURN_NS && (reader = ready_take(logs))) {
         if (tly_log_reader_run(reader)) {
-            tly_logs_ready(logs, reader);
+            ready_next(logs, reader);
         }
         now_ns = tly_clock_monotonic_ns();
     }

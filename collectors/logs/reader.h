@@ -84,8 +84,9 @@ struct tly_log_reader {
     struct tly_room_waiter waiter;
     struct tly_log_reader *next; /* in line */
     enum tly_log_reader_state state;
-    bool retry; /* something failed that may go better at the next tick */
-    bool woken; /* there was room when it got in line */
+    bool retry;      /* something failed that may go better at the next tick */
+    bool woken;      /* there was room when it got in line */
+    unsigned blocks; /* read so far: see BLOCKS_IN_A_ROW in collector.c */
 
     struct tly_log_feed *feed; /* the engine tells the lines; NULL: they stand in files */
     struct tly_log_file *file; /* NULL: none is there yet, or never */

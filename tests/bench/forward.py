@@ -10,6 +10,7 @@ usage: forward.py [--runs N] [--lines N] [--fluent-bit PROGRAM] TALLYMAN FORWARD
 """
 
 import argparse
+import hashlib
 import json
 import os
 import pathlib
@@ -56,10 +57,11 @@ def json_file(path, lines, start=0):
 
 
 def containers_make(root, count, lines):
-    """Containers with a log file each, as the engine leaves them; their bytes in all."""
+    """Containers with a log file each, as the engine leaves them, with ids whose beginnings differ,
+    so that each has a tag of its own; their bytes in all."""
     total = 0
     for number in range(count):
-        container = f"{number:064x}"
+        container = hashlib.sha256(str(number).encode()).hexdigest()
         folder = root / "containers" / container
         folder.mkdir(parents=True)
         total += json_file(folder / f"{container}-json.log", lines // count)

@@ -583,11 +583,73 @@ static void the_meter_shows_every_destination(void **state)
     tly_samples_done(&samples);
 }
 
+/* A full buffer that was kept: where it lies. */
+static const char *keep_a_buffer(struct tly_destination *destination)
+{
+    append_chunk(destination, "full", 'f', NULL, 0);
+    struct tly_chunk *chunk = tly_destination_take(destination);
+    assert_non_null(chunk);
+    const char *at = chunk->payload.at;
+    tly_destination_ack(destination, chunk);
+    return at;
+}
+
+static void what_fills_fast_takes_a_kept_buffer(void **state)
+{
+    struct house *house = *state;
+    struct tly_chunk *chunk;
+    const char *kept = keep_a_buffer(house->destination);
+    for (int i = 0; i < 15; i++) {
+        assert_int_equal(append(house->destination, "a", (char)('a' + i), 4 * KIB, NULL, 0), 0);
+    }
+    assert_int_equal(tly_destination_open(house->destination, TLY_TEXT("a"), 1, &chunk), 0);
+    assert_ptr_equal(chunk->payload.at, kept);
+    assert_int_equal(chunk->payload.len, 60 * KIB);
+    for (size_t i = 0; i < chunk->payload.len; i++) {
+        assert_int_equal(chunk->payload.at[i], 'a' + (int)(i / (4 * KIB)));
+    }
+    assert_int_equal(house->destination->used_bytes, chunk->payload.cap);
+    assert_books_balance(house->destination);
+}
+
+struct aging {
+    const struct tly_loop *loop;
+    int64_t until_ms;
+};
+
+static bool is_old(void *arg)
+{
+    const struct aging *aging = arg;
+    return tly_loop_now_ms(aging->loop) >= aging->until_ms;
+}
+
+/* Many that fill slowly would take all memory. */
+static void what_fills_slowly_takes_none(void **state)
+{
+    static const struct tly_destination_limits patient = {
+        .chunk_bytes_max = 64 * KIB, .chunk_age_ms = 10000, .bytes_max = 512 * KIB};
+    struct house *house = *state;
+    struct tly_destination *destination;
+    struct tly_chunk *chunk;
+    assert_int_equal(tly_delivery_add(house->delivery, "patient", &patient, &destination), 0);
+    const char *kept = keep_a_buffer(destination);
+    assert_int_equal(append(destination, "a", 'a', 20 * KIB, NULL, 0), 0);
+    struct aging aging = {house->loop, tly_loop_now_ms(house->loop) + 100};
+    assert_true(turns_until(house->loop, is_old, &aging));
+    assert_int_equal(append(destination, "a", 'a', 20 * KIB, NULL, 0), 0);
+    assert_int_equal(tly_destination_open(destination, TLY_TEXT("a"), 8 * KIB, &chunk), 0);
+    assert_int_equal(chunk->payload.len, 40 * KIB);
+    assert_true(chunk->payload.at != kept);
+    assert_int_equal(destination->used_bytes, chunk->payload.cap);
+}
+
 #define WITH_HOUSE(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        WITH_HOUSE(what_fills_fast_takes_a_kept_buffer),
+        WITH_HOUSE(what_fills_slowly_takes_none),
         WITH_HOUSE(seals_by_size_and_in_order),
         WITH_HOUSE(seals_by_age_and_says_so_once),
         WITH_HOUSE(an_output_that_comes_late_is_called),
