@@ -418,6 +418,12 @@ STEPS = [
              "tests/outage/run.py", "--agent", agent("gcc"), "--flood",
              os.path.join(ROOT, BUILDS, "gcc", "tests", "outage", "outage_flood"))),
          ["build-gcc"]),
+    Step("faults", "calls of the agent that fail, one place after the other; nothing is lost by it",
+         lambda run: python_tests(run, python(
+             "tests/faults/run.py", "--agent", agent("gcc"), "--library",
+             os.path.join(ROOT, BUILDS, "gcc", "tests", "faults", "libfaults.so"),
+             "--keep", os.path.join(ROOT, BUILDS, "faults"))),
+         ["build-gcc"]),
     Step("engine", "the whole chain on a real Docker engine and Prometheus",
          lambda run: python_tests(run, as_root(python(
              "tests/engine/run.py", "--agent", agent("gcc"), "--asan-agent", agent("clang")))),

@@ -272,8 +272,7 @@ void tly_history_free(struct tly_history *history)
         }
     }
     if (history->names) {
-        tly_map_free(history->names,
-                     NULL); /* empty by now, but for lists that never had a series */
+        tly_map_free(history->names, free); /* empty by now, but for lists without any series */
     }
     free(history->buckets);
     free(history->needs);
