@@ -267,7 +267,7 @@ static void answer(struct tly_http_request *request, int rc, struct tly_buf *buf
                       "too large\"}");
         tly_http_answer(request, 500, "application/json", rc < 0 ? NULL : buf);
     } else {
-        tly_http_answer(request, 200, "application/json", buf);
+        tly_http_answer_tagged(request, "application/json", buf, 0);
     }
     tly_buf_done(buf);
 }

@@ -8,9 +8,9 @@
 #include "agent/codec/gzip.h"
 #include "agent/web/container_json.h"
 #include "agent/web/server.h"
+#include "agent/web/tag.h"
 
 #include <errno.h>
-#include <gnutls/crypto.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,9 +19,6 @@
 /* 10,000 containers with 80 samples of 100 bytes. */
 #define BODY_MAX   (128U << 20)
 #define GZIP_LEVEL 1
-#define DIGEST_LEN 32
-#define TAG_BYTES  12
-#define TAG_MAX    (4 + 2 * TAG_BYTES + 1) /* W/"..." */
 
 /* Outlives the server as long as a worker is busy. */
 struct tly_web_api {
@@ -40,7 +37,7 @@ struct job {
 
     /* The worker's. */
     struct tly_buf body;
-    char tag[TAG_MAX];
+    char tag[TLY_WEB_TAG_MAX];
     int rc;
 };
 
@@ -73,21 +70,6 @@ static void job_free(struct job *job)
 
 /* ---- on a worker ---- */
 
-/* A weak tag: of the content without the time at which it was looked at. */
-static int tag_make(struct job *job, struct tly_text content)
-{
-    unsigned char digest[DIGEST_LEN];
-    if (gnutls_hash_fast(GNUTLS_DIG_SHA256, content.at, content.len, digest) < 0) {
-        return -ENOMEM;
-    }
-    size_t len = (size_t)snprintf(job->tag, sizeof(job->tag), "W/\"");
-    for (size_t i = 0; i < TAG_BYTES; i++) {
-        len += (size_t)snprintf(job->tag + len, sizeof(job->tag) - len, "%02x", digest[i]);
-    }
-    (void)snprintf(job->tag + len, sizeof(job->tag) - len, "\""); /* it fits */
-    return 0;
-}
-
 static void work(void *arg)
 {
     struct job *job = arg;
@@ -99,7 +81,7 @@ static void work(void *arg)
     rc = rc < 0 ? rc : tly_container_json(job->snapshot, &job->view, &job->body);
     if (rc == 0) {
         struct tly_text all = tly_buf_text(&job->body);
-        rc = tag_make(job, (struct tly_text){all.at + start, all.len - start});
+        rc = tly_web_tag_make((struct tly_text){all.at + start, all.len - start}, job->tag);
     }
     rc = rc < 0 ? rc : tly_buf_printf(&job->body, "}\n");
     if (rc == 0 && job->gzip) {

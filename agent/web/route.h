@@ -34,6 +34,14 @@ int tly_http_answer_header(struct tly_http_request *request, const char *name,
 void tly_http_answer(struct tly_http_request *request, unsigned status, const char *content_type,
                      struct tly_buf *body);
 
+/*
+ * The same with 200 and a tag, for a client that asks again and again: 304 without a body where it
+ * has an answer whose bytes from `from` on were these (RFC 9110, 13.1.2). `from` leaves the time
+ * out; it is at most the body's length.
+ */
+void tly_http_answer_tagged(struct tly_http_request *request, const char *content_type,
+                            struct tly_buf *body, size_t from);
+
 /* The text of an answer, made while it is sent. Called on the loop's thread. */
 struct tly_http_source {
     /* The next bytes, borrowed until the next call; never empty before the whole length was given.

@@ -173,11 +173,12 @@ static void answer_events(void *arg, struct tly_http_request *request)
     struct tly_buf body;
     tly_buf_init(&body, EVENTS_BYTES_MAX);
     int rc = tly_docker_recent_json(self->recent, tly_http_query(request, "container"), &body);
-    rc = rc < 0 ? rc : tly_http_answer_header(request, "Cache-Control", "no-store");
     if (rc < 0) {
         tly_buf_clear(&body);
+        tly_http_answer(request, 503, "text/plain", &body);
+    } else {
+        tly_http_answer_tagged(request, "application/json", &body, 0);
     }
-    tly_http_answer(request, rc < 0 ? 503 : 200, rc < 0 ? "text/plain" : "application/json", &body);
     tly_buf_done(&body);
 }
 

@@ -20,6 +20,8 @@ import sys
 import threading
 import time
 import unittest
+import urllib.error
+import urllib.request
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent / "engine"), str(HERE.parent), str(HERE.parent / "page"), str(HERE)]
@@ -160,7 +162,7 @@ class Made(Case):
         top.keys("a", "a", "a")
         self.assertEqual(self.names(top.until("only stopped"))[:2], ["ended"])
         top.keys("q")
-        top.until("$", absent=["Containers"])
+        top.until("top --config", absent=["CONTAINER"])
 
     def test_detail_alerts_and_destinations(self):
         agent = self.start_with_alerts()
@@ -522,6 +524,17 @@ class Real(Case):
         cls.addClassCleanup(cls.engine.stop)
         cls.engine.import_busybox()
 
+    def is_unchanged(self, agent, path):
+        """Asked again with the tag of its answer, the agent says that it is the same."""
+        url = f"http://127.0.0.1:{agent.port}{path}"
+        with urllib.request.urlopen(url) as reply:
+            tag = reply.headers["ETag"]
+        try:
+            urllib.request.urlopen(urllib.request.Request(url, headers={"If-None-Match": tag})).close()
+        except urllib.error.HTTPError as error:
+            return error.code == 304
+        return False
+
     def test_follows_the_engine(self):
         receiver = host.Receiver(self.binary, self.folder).start()
         self.addCleanup(receiver.program.kill)
@@ -548,6 +561,9 @@ class Real(Case):
         top.until("up to date, connected", "Acknowledged")
         rows = self.table(agent)
         self.assertEqual([(row["CONTAINER"], row["STATE"]) for row in rows], [("web", "Exited(137)")])
+        for name in ("alerts", "rules", "findings?status=fail", "events"):
+            host.await_that(f"{name} are the same as before",
+                            lambda name=name: self.is_unchanged(agent, f"/api/v1/{name}"))
         top.keys("1")
         self.engine.remove(container)
         top.until("No containers yet")

@@ -80,6 +80,19 @@ static void made_handle(void *self, struct tly_http_request *request)
     tly_http_answer_from(request, 200, "text/plain", fixture->body_len, &source);
 }
 
+/* The first ten bytes are the time. */
+static void tagged_handle(void *self, struct tly_http_request *request)
+{
+    struct tly_buf body;
+    (void)self;
+    tly_buf_init(&body, 256);
+    struct tly_text said = tly_http_query(request, "say");
+    int rc = tly_buf_append_text(&body, said);
+    assert_int_equal(rc, 0);
+    tly_http_answer_tagged(request, "text/plain", &body, said.len < 10 ? said.len : 10);
+    tly_buf_done(&body);
+}
+
 static const struct tly_route routes[] = {
     {.path = "/echo", .handle = echo_handle, .title = "Echo <&\">"},
     {.path = "/tree/*", .handle = echo_handle},
@@ -87,6 +100,7 @@ static const struct tly_route routes[] = {
     {.path = "/hold", .handle = hold_handle},
     {.path = "/big", .handle = big_handle},
     {.path = "/made", .handle = made_handle},
+    {.path = "/tagged", .handle = tagged_handle},
 };
 
 void fixture_new(struct fixture *fixture, int64_t connections_max)

@@ -36,6 +36,50 @@ static const char *header(size_t reply, const char *name)
 
 /* ---- pages and routes ---- */
 
+static void ask_tagged(struct fixture *f)
+{
+    static const char *const asks[] = {
+        "GET /tagged?say=0123456789same HTTP/1.1\r\n" CLOSE,
+        "GET /tagged?say=9876543210same HTTP/1.1\r\n" CLOSE,
+        "GET /tagged?say=0123456789other HTTP/1.1\r\n" CLOSE,
+        "GET /tagged HTTP/1.1\r\n" CLOSE,
+    };
+    char again[512];
+    char tag[HTTP_VALUE_MAX];
+    for (size_t i = 0; i < ROWS(asks); i++) {
+        (void)http_ask(f->port, asks[i], &f->replies[i]);
+    }
+    (void)snprintf(again, sizeof(again),
+                   "GET /tagged?say=5555555555same HTTP/1.1\r\nIf-None-Match: \"x\", %s\r\n" CLOSE,
+                   http_header(&f->replies[0], "ETag", tag));
+    (void)http_ask(f->port, again, &f->replies[4]);
+    (void)snprintf(again, sizeof(again),
+                   "GET /tagged?say=5555555555new HTTP/1.1\r\nIf-None-Match: %s\r\n" CLOSE,
+                   http_header(&f->replies[0], "ETag", tag));
+    (void)http_ask(f->port, again, &f->replies[5]);
+}
+
+/* Who has what would be said is told that it is the same; the time does not count. */
+static void test_tagged(void **state)
+{
+    char tag[HTTP_VALUE_MAX];
+    (void)state;
+    run(&fixture, ask_tagged);
+    assert_int_equal(fixture.replies[0].status, 200);
+    assert_string_equal(fixture.replies[0].body, "0123456789same");
+    assert_string_equal(header(0, "Cache-Control"), "no-cache");
+    (void)snprintf(tag, sizeof(tag), "%s", header(0, "ETag"));
+    assert_memory_equal(tag, "W/\"", 3);
+    assert_string_equal(header(1, "ETag"), tag);
+    assert_string_not_equal(header(2, "ETag"), tag);
+    assert_int_equal(fixture.replies[3].status, 200);
+    assert_int_equal(fixture.replies[4].status, 304);
+    assert_int_equal(fixture.replies[4].body_len, 0);
+    assert_string_equal(header(4, "ETag"), tag);
+    assert_int_equal(fixture.replies[5].status, 200);
+    assert_string_equal(fixture.replies[5].body, "5555555555new");
+}
+
 static void ask_pages(struct fixture *f)
 {
     (void)http_ask(f->port, "GET / HTTP/1.1\r\n" CLOSE, &f->replies[0]);
@@ -413,6 +457,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_made_for_nobody, setup, teardown),
         cmocka_unit_test_setup_teardown(test_made_broken, setup, teardown),
         cmocka_unit_test_setup_teardown(test_keep_alive, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_tagged, setup, teardown),
         cmocka_unit_test_setup_teardown(test_methods, setup, teardown),
         cmocka_unit_test_setup_teardown(test_malformed, setup, teardown),
         cmocka_unit_test_setup_teardown(test_oversize, setup, teardown),
