@@ -6,6 +6,7 @@
 
 #include "agent/group_settings.h"
 #include "agent/judge/settings.h"
+#include "agent/sandbox/settings.h"
 
 extern const struct tly_collector tly_collector_cgroup;
 extern const struct tly_collector tly_collector_disk;
@@ -44,7 +45,7 @@ const struct tly_output *const tly_outputs[] = {
     NULL,
 };
 
-enum { CORE_SECTIONS = 8 };
+enum { CORE_SECTIONS = 9 };
 enum {
     MODULES = sizeof(tly_collectors) / sizeof(tly_collectors[0]) +
               sizeof(tly_outputs) / sizeof(tly_outputs[0])
@@ -55,8 +56,9 @@ _Static_assert(CORE_SECTIONS + MODULES <= TLY_SECTIONS_MAX, "every section has i
 const struct tly_section *const *tly_sections(size_t *ret_count)
 {
     static const struct tly_section *sections[CORE_SECTIONS + MODULES] = {
-        &tly_settings_section, &tly_docker_section, &tly_collect_section, &tly_group_section,
-        &tly_spool_section,    &tly_web_section,    &tly_log_section,     &tly_rules_section,
+        &tly_settings_section, &tly_docker_section, &tly_collect_section,
+        &tly_group_section,    &tly_spool_section,  &tly_web_section,
+        &tly_log_section,      &tly_rules_section,  &tly_sandbox_section,
     };
     static size_t count;
     if (count == 0) {

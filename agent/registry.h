@@ -13,6 +13,8 @@
 #include "agent/loop/watch.h"
 #include "agent/model/alert.h"
 #include "agent/model/group.h"
+#include "agent/sandbox/needs.h"
+#include "agent/sandbox/sandbox.h"
 #include "agent/web/route.h"
 
 /* What every module gets at start: borrowed, and longer-lived than the module. */
@@ -27,6 +29,7 @@ struct tly_context {
     const struct tly_collect_settings *collect;
     const struct tly_group_choice *groups; /* what is shown, and so worth reading */
     struct tly_alert_feed *alerts;         /* for whoever sends alerts on */
+    const struct tly_sandbox *sandbox;     /* what may be reached; NULL: all that the process may */
     int state_dir_fd;                      /* the agent's own folder; -1: nothing outlives it */
 };
 
@@ -76,6 +79,9 @@ struct tly_collector {
     /* True once the first look at the world is done: /-/ready waits for all collectors. */
     bool (*ready)(const void *self);
     const struct tly_route *routes; /* ends in a row with path NULL; or NULL */
+    /* What it needs of the host beside the files and folders that options of the type path name:
+     * ports, other folders, rights. NULL: nothing. */
+    void (*needs)(const struct tly_config *config, struct tly_needs *needs);
 };
 
 struct tly_output {
@@ -89,6 +95,9 @@ struct tly_output {
     /* Has until `deadline_ms` (loop time) to deliver what is under way. */
     void (*stop)(void *self, int64_t deadline_ms, void (*stopped)(void *arg), void *arg);
     const struct tly_route *routes; /* ends in a row with path NULL; or NULL */
+    /* What it needs of the host beside the files and folders that options of the type path name:
+     * ports, other folders, rights. NULL: nothing. */
+    void (*needs)(const struct tly_config *config, struct tly_needs *needs);
 };
 
 extern const struct tly_collector *const tly_collectors[]; /* ends in NULL */

@@ -22,8 +22,9 @@
 
 const struct tly_right tly_rights[] = {
     {"CAP_DAC_READ_SEARCH", BIT(CAP_DAC_READ_SEARCH) | BIT(CAP_DAC_OVERRIDE),
+     BIT(CAP_DAC_READ_SEARCH), false,
      "log files of containers and Docker's files on disk, which belong to root, cannot be read"},
-    {"CAP_SYS_PTRACE", BIT(CAP_SYS_PTRACE),
+    {"CAP_SYS_PTRACE", BIT(CAP_SYS_PTRACE), BIT(CAP_SYS_PTRACE), true,
      "descriptors and sockets of other users' processes are not counted, and which containers "
      "share "
      "a network is known from Docker's description alone"},
@@ -76,6 +77,24 @@ void tly_rights_raise(void)
     data[0].effective |= data[0].permitted & (uint32_t)wanted;
     data[1].effective |= data[1].permitted & (uint32_t)(wanted >> 32);
     (void)syscall(SYS_capset, &header, data); /* what is in force then is looked at later */
+}
+
+uint64_t tly_rights_needed(bool looks)
+{
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = {{0}};
+    uint64_t needed = 0;
+    if (syscall(SYS_capget, &header, data) < 0) {
+        return 0;
+    }
+    const uint64_t permitted = data[0].permitted | (uint64_t)data[1].permitted << 32;
+    for (size_t i = 0; i < tly_right_count; i++) {
+        const struct tly_right *right = &tly_rights[i];
+        if (looks || !right->for_looking) {
+            needed |= permitted & right->least ? right->least : permitted & right->any;
+        }
+    }
+    return needed;
 }
 
 size_t tly_rights_missing(const struct tly_right **to, size_t max)

@@ -9,12 +9,15 @@
 #include "agent/base/error.h"
 #include "agent/base/text.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 struct tly_right {
     const char *name; /* of the capability: "CAP_SYS_PTRACE" */
     uint64_t any;     /* bits of CapEff, one of which is enough */
+    uint64_t least;   /* the one among them that allows least else */
+    bool for_looking; /* only needed for looking into other processes */
     const char *lost; /* what the agent cannot do without it */
 };
 
@@ -33,6 +36,10 @@ int tly_rights_parse(struct tly_text status, uint64_t *ret_effective) TLY_CHECK;
  * tly_rights_say() tells.
  */
 void tly_rights_raise(void);
+
+/* The capabilities that are to be kept of those that the process is permitted: for each right the
+ * least of them that it has. `looks`: other processes are looked into. */
+uint64_t tly_rights_needed(bool looks);
 
 /* Those that the process lacks, at most `max`; none where that can't be known. */
 size_t tly_rights_missing(const struct tly_right **to, size_t max);

@@ -25,6 +25,8 @@
 /* Older readings than this are made anew for whoever looks at the status page. */
 #define LOOK_AGE_MS 2000
 
+_Static_assert(TLY_WEB_LAYERS_MAX >= TLY_LAYERS, "the page shows all layers");
+
 /* ---- the agent's own samples ---- */
 
 static void turns_meter(const struct tly_turns *turns, struct tly_samples *samples)
@@ -44,6 +46,11 @@ static void meter(void *arg, struct tly_samples *samples)
     uint16_t version = tly_samples_dim1(samples, "version", TLY_TEXT(TLY_VERSION));
     tly_samples_add(samples, TLY_F_tallyman_build_info, version, 1);
     turns_meter(tly_loop_turns(runner->context.loop), samples);
+    for (size_t i = 0; runner->context.sandbox != NULL && i < TLY_LAYERS; i++) {
+        uint16_t layer = tly_samples_dim1(samples, "layer", tly_text_of(tly_layer_names[i]));
+        tly_samples_add(samples, TLY_F_tallyman_sandbox_enabled, layer,
+                        runner->context.sandbox->layers[i].on);
+    }
     tly_runner_reload_meter(runner, samples);
     for (size_t i = 0; i < runner->unit_count; i++) {
         const struct tly_unit *unit = &runner->units[i];
@@ -169,7 +176,8 @@ static size_t count_modules(void)
 }
 
 int tly_runner_new(struct tly_loop *loop, struct tly_config *config, int state_dir_fd,
-                   struct tly_runner **ret_runner, struct tly_error *err)
+                   const struct tly_sandbox *sandbox, struct tly_runner **ret_runner,
+                   struct tly_error *err)
 {
     struct tly_runner *runner = calloc(1, sizeof(*runner));
     struct tly_unit *units = calloc(count_modules() + 1,
@@ -192,6 +200,7 @@ int tly_runner_new(struct tly_loop *loop, struct tly_config *config, int state_d
     runner->context.groups = &runner->groups;
     runner->context.alerts = &runner->alerts;
     runner->context.state_dir_fd = state_dir_fd;
+    runner->context.sandbox = sandbox;
     if (gethostname(runner->host_name, sizeof(runner->host_name) - 1) < 0) {
         runner->host_name[0] = '\0'; /* the page goes without */
     }
@@ -274,6 +283,12 @@ void tly_runner_set_page(struct tly_runner *runner)
     for (size_t i = 0; i < page.lacking_count; i++) {
         page.lacking[i].what = missing[i]->name;
         page.lacking[i].lost = missing[i]->lost;
+    }
+    const struct tly_sandbox *sandbox = runner->context.sandbox;
+    for (size_t i = 0; sandbox != NULL && i < TLY_LAYERS; i++) {
+        page.layers[page.layer_count].name = tly_layer_names[i];
+        page.layers[page.layer_count].why = sandbox->layers[i].why;
+        page.layers[page.layer_count++].on = sandbox->layers[i].on;
     }
     for (size_t i = 0; i < TLY_GROUP_COUNT; i++) {
         if (!runner->groups.on[i]) {

@@ -13,6 +13,7 @@
 #include "agent/config/option.h"
 #include "agent/inventory/inventory.h"
 #include "agent/loop/loop.h"
+#include "agent/sandbox/sandbox.h"
 
 #include <stdbool.h>
 
@@ -23,9 +24,10 @@
 struct tly_runner;
 
 /* The rooms: inventory and delivery. Of `config` a reference is taken; the descriptor (-1: nothing
- * is kept) is borrowed for the life of the runner. */
+ * is kept) and the sandbox that was entered (NULL: none) are borrowed for the life of the runner. */
 int tly_runner_new(struct tly_loop *loop, struct tly_config *config, int state_dir_fd,
-                   struct tly_runner **ret_runner, struct tly_error *err) TLY_CHECK;
+                   const struct tly_sandbox *sandbox, struct tly_runner **ret_runner,
+                   struct tly_error *err) TLY_CHECK;
 
 /* Starts the outputs and the web server; then the collectors. After an error of either the caller
  * must still stop the runner. */

@@ -129,7 +129,7 @@ static int run_collection(const struct tly_command *command, struct tly_config *
     }
     if (rc < 0) {
         collection.code = tly_command_fail(command, "%s", tly_error_name(rc));
-    } else if (tly_runner_new(collection.loop, config, -1, &collection.runner, &err) < 0) {
+    } else if (tly_runner_new(collection.loop, config, -1, NULL, &collection.runner, &err) < 0) {
         collection.code = tly_command_fail(command, "%s", err.text);
     } else {
         collect(&collection, timeout_ms);

@@ -6,9 +6,11 @@
 #include "agent/footprint.h"
 #include "agent/loop/log.h"
 #include "agent/loop/loop.h"
+#include "agent/reach.h"
 #include "agent/registry.h"
 #include "agent/rights.h"
 #include "agent/runner.h"
+#include "agent/sandbox/sandbox.h"
 #include "agent/state_dir.h"
 #include "agent/supervision.h"
 
@@ -36,6 +38,7 @@ struct agent {
     struct tly_supervision *supervision;
     struct tly_signal *terminate, *interrupt, *hangup;
     struct tly_timer *settle;
+    struct tly_sandbox sandbox;
     const char *config_path; /* NULL: the default place */
     bool hung_up_again;      /* while a reload was under way */
     bool stopping;
@@ -131,12 +134,31 @@ static int read_again(const struct agent *agent, struct tly_config **ret_config,
     return rc < 0 && !file ? tly_error_set(err, rc, "%s", tly_error_name(rc)) : rc;
 }
 
+static void collect_needs(const struct agent *agent, const struct tly_config *config,
+                          struct tly_needs *ret_needs)
+{
+    const char *path = agent->config_path;
+    tly_reach(config, path ? path : TLY_CONFIG_PATH_DEFAULT, ret_needs);
+}
+
+/* There is no way out of the sandbox: what the start did not ask for stays out of reach. */
+static int check_sandbox(const struct agent *agent, const struct tly_config *config,
+                         struct tly_error *err)
+{
+    struct tly_needs needs;
+    collect_needs(agent, config, &needs);
+    int rc = tly_sandbox_check(&agent->sandbox, &needs, err);
+    tly_needs_done(&needs);
+    return rc;
+}
+
 static int reload(void *arg, struct tly_error *err)
 {
     struct agent *agent = arg;
     struct tly_config *config = NULL;
     tly_supervision_reloading(agent->supervision);
     int rc = read_again(agent, &config, err);
+    rc = rc < 0 ? rc : check_sandbox(agent, config, err);
     if (rc < 0) {
         tly_runner_reload_failed(agent->runner);
     } else {
@@ -236,6 +258,21 @@ static int serve(const struct tly_command *command, struct agent *agent, const c
     return agent->code;
 }
 
+/* From here on the agent can do what its configuration needs. */
+static int enter_sandbox(struct agent *agent, const struct tly_config *config,
+                         struct tly_error *err)
+{
+    struct tly_needs needs;
+    collect_needs(agent, config, &needs);
+    int rc = tly_sandbox_enter(&agent->sandbox, agent->loop,
+                               tly_config_section(config, &tly_sandbox_section), &needs, err);
+    tly_needs_done(&needs);
+    if (rc == 0) {
+        tly_sandbox_say(&agent->sandbox);
+    }
+    return rc;
+}
+
 static int run_agent(const struct tly_command *command, struct tly_config *config, const char *path)
 {
     const struct tly_settings *settings = tly_config_section(config, &tly_settings_section);
@@ -252,12 +289,15 @@ static int run_agent(const struct tly_command *command, struct tly_config *confi
         return tly_command_fail(command, "%s", err.text);
     }
     struct agent agent = {.config_path = path};
+    tly_sandbox_init(&agent.sandbox);
     int code;
     int rc = tly_loop_new(&agent.loop);
     if (rc < 0) {
         code = tly_command_fail(command, "cannot make the event loop: %s", tly_error_name(rc));
-    } else if (tly_supervision_new(agent.loop, &agent.supervision, &err) < 0 ||
-               tly_runner_new(agent.loop, config, state.dir_fd, &agent.runner, &err) < 0) {
+    } else if (enter_sandbox(&agent, config, &err) < 0 ||
+               tly_supervision_new(agent.loop, &agent.supervision, &err) < 0 ||
+               tly_runner_new(agent.loop, config, state.dir_fd, &agent.sandbox, &agent.runner,
+                              &err) < 0) {
         code = tly_command_fail(command, "%s", err.text);
     } else {
         code = serve(command, &agent, settings->state_dir);
@@ -269,6 +309,7 @@ static int run_agent(const struct tly_command *command, struct tly_config *confi
     tly_supervision_free(agent.supervision);
     tly_runner_free(agent.runner);
     tly_loop_free(agent.loop);
+    tly_sandbox_done(&agent.sandbox);
     tly_state_dir_close(&state);
     return code;
 }

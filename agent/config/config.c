@@ -19,6 +19,7 @@ struct tly_config {
     const struct tly_section *const *sections; /* borrowed */
     size_t count;
     void **values; /* one for each section: its struct, or its struct tly_list */
+    struct tly_strings files;
     size_t refs;
 };
 
@@ -238,7 +239,10 @@ static int parse(const struct tly_section *const *sections, size_t section_count
                      "the file must consist of `key: value` lines and sections");
         rc = TLY_E_MALFORMED;
     } else {
-        struct tly_fill fill = {.complaints = complaints, .folder = folder, .exposed = exposed};
+        struct tly_fill fill = {.complaints = complaints,
+                                .folder = folder,
+                                .exposed = exposed,
+                                .files = &config->files};
         rc = fill_all(config, root, &fill);
     }
     tly_document_done(&document);
@@ -327,6 +331,11 @@ const void *tly_config_section(const struct tly_config *config, const struct tly
     return NULL;
 }
 
+const struct tly_strings *tly_config_files(const struct tly_config *config)
+{
+    return &config->files;
+}
+
 static void release_strings(struct tly_strings *strings)
 {
     for (size_t i = 0; i < strings->count; i++) {
@@ -408,5 +417,6 @@ void tly_config_free(struct tly_config *config)
         free(config->values[i]);
     }
     free(config->values);
+    release_strings(&config->files);
     free(config);
 }

@@ -162,6 +162,25 @@ static bool verified(struct tly_fill *fill, const struct tly_option *row,
     return false;
 }
 
+static void note_file(struct tly_fill *fill, const char *path)
+{
+    struct tly_strings *files = fill->files;
+    if (files == NULL) {
+        return;
+    }
+    char **grown = reallocarray(files->at, files->count + 1, sizeof(*grown));
+    char *copy = strdup(path);
+    if (grown != NULL) {
+        files->at = grown;
+    }
+    if (grown == NULL || copy == NULL) {
+        free(copy);
+        out_of_memory(fill);
+        return;
+    }
+    files->at[files->count++] = copy;
+}
+
 static void fill_path(struct tly_fill *fill, const struct tly_option *row,
                       const struct tly_yaml_node *node, const char *text, char **to)
 {
@@ -176,7 +195,9 @@ static void fill_path(struct tly_fill *fill, const struct tly_option *row,
     if (asprintf(to, "%s%s%s", relative ? fill->folder : "", relative ? "/" : "", text) < 0) {
         *to = NULL;
         out_of_memory(fill);
+        return;
     }
+    note_file(fill, *to);
 }
 
 static void fill_scalar(struct tly_fill *fill, const struct tly_option *row,

@@ -14,7 +14,8 @@ struct tly_fill {
     bool exposed;       /* others may read the file */
     /* While a default is being read: its row. A complaint then names it instead of a position. */
     const struct tly_option *defaulting;
-    int failed; /* 0 or -ENOMEM */
+    int failed;                /* 0 or -ENOMEM */
+    struct tly_strings *files; /* every path that was read is added; NULL: nobody wants them */
 };
 
 /*

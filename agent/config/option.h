@@ -131,6 +131,10 @@ void tly_config_free(struct tly_config *config); /* gives up one reference */
  * for one that was given to parse. Borrowed. */
 const void *tly_config_section(const struct tly_config *config, const struct tly_section *section);
 
+/* Every file and folder that the configuration names by an option of its own, or by the default of
+ * one: those of secrets, too. Borrowed. */
+const struct tly_strings *tly_config_files(const struct tly_config *config);
+
 /* ---- what a reload changes ---- */
 
 /* Whether two structs that these rows filled have the same values. */

@@ -12,6 +12,17 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
+static int check_mode(const struct stat *status, struct tly_error *err)
+{
+    if (status->st_mode & (S_IROTH | S_IWOTH)) {
+        return tly_error_set(err, -EPERM,
+                             "everyone may read or write it (mode %04o); take that away by "
+                             "`chmod o=`",
+                             (unsigned)(status->st_mode & 07777));
+    }
+    return 0;
+}
+
 static int check_file(int fd, struct tly_error *err)
 {
     struct stat status;
@@ -21,13 +32,20 @@ static int check_file(int fd, struct tly_error *err)
     if (!S_ISREG(status.st_mode)) {
         return tly_error_set(err, -EINVAL, "it is not a regular file");
     }
-    if (status.st_mode & (S_IROTH | S_IWOTH)) {
-        return tly_error_set(err, -EPERM,
-                             "everyone may read or write it (mode %04o); take that away by "
-                             "`chmod o=`",
-                             (unsigned)(status.st_mode & 07777));
+    return check_mode(&status, err);
+}
+
+int tly_secret_check(const char *path, struct tly_error *err)
+{
+    struct stat status;
+    if (path == NULL || stat(path, &status) < 0 || !S_ISREG(status.st_mode)) {
+        return 0;
     }
-    return 0;
+    int rc = check_mode(&status, err);
+    if (rc < 0) {
+        tly_error_prefix(err, "%s", path);
+    }
+    return rc;
 }
 
 static int take_text(struct tly_buf *buf, char **ret_secret, struct tly_error *err)

@@ -11,6 +11,10 @@
  * file and a NUL inside (TLY_E_MALFORMED). */
 int tly_secret_read(const char *path, char **ret_secret, struct tly_error *err) TLY_CHECK;
 
+/* For files that a library reads itself. Refuses what others may read or write (-EPERM), as above;
+ * one that is not there is not refused, nor NULL: who opens it will say so. */
+int tly_secret_check(const char *path, struct tly_error *err) TLY_CHECK;
+
 /* Overwrites and frees; NULL is fine. */
 void tly_secret_free(char *secret);
 

@@ -5,6 +5,7 @@
 #include "agent/config/settings.h"
 
 #include "agent/base/text.h"
+#include "agent/config/secret.h"
 
 #include <errno.h>
 
@@ -101,7 +102,7 @@ static int verify_docker(const void *value, struct tly_error *err)
                              "`cert_file` and `key_file` go together; `%s` is missing",
                              docker->cert_file ? "key_file" : "cert_file");
     }
-    return 0;
+    return tly_secret_check(docker->key_file, err);
 }
 
 const struct tly_section tly_docker_section = {

@@ -270,6 +270,17 @@ int tly_worker_submit(struct tly_loop *loop, void (*work)(void *arg), void (*don
     return 0;
 }
 
+static void nothing(void *arg)
+{
+    (void)arg;
+}
+
+/* libuv makes all of its threads before it queues the first job, and waits for them. */
+int tly_loop_start_workers(struct tly_loop *loop)
+{
+    return tly_worker_submit(loop, nothing, nothing, NULL);
+}
+
 /* ---- signal ---- */
 
 struct tly_signal {

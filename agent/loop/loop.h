@@ -78,6 +78,10 @@ void tly_poll_free(struct tly_poll *poll);
 int tly_worker_submit(struct tly_loop *loop, void (*work)(void *arg), void (*done)(void *arg),
                       void *arg) TLY_CHECK;
 
+/* Starts the threads that jobs run on, which otherwise begin with the first job: they are then as
+ * the calling thread is now, with what it may do. Returns when all of them run. */
+int tly_loop_start_workers(struct tly_loop *loop) TLY_CHECK;
+
 /* ---- signal ---- */
 
 struct tly_signal;

@@ -197,6 +197,13 @@ static int head_write(const struct tly_web *web, struct tly_buf *head)
         rc = rc < 0 ? rc : tly_record_json_text(head, tly_text_of(page->lacking[i].lost), plain);
         rc = rc < 0 ? rc : tly_buf_printf(head, "}");
     }
+    rc = rc < 0 ? rc : tly_buf_printf(head, "],\n\"sandbox\":[");
+    for (size_t i = 0; i < page->layer_count && rc == 0; i++) {
+        rc = tly_buf_printf(head, "%s{\"layer\":\"%s\",\"on\":%s,\"why\":", i > 0 ? "," : "",
+                            page->layers[i].name, page->layers[i].on ? "true" : "false");
+        rc = rc < 0 ? rc : tly_record_json_text(head, tly_text_of(page->layers[i].why), plain);
+        rc = rc < 0 ? rc : tly_buf_printf(head, "}");
+    }
     rc = rc < 0 ? rc : tly_buf_printf(head, "],\n\"off\":[");
     for (size_t i = 0; i < page->off_count && rc == 0; i++) {
         rc = tly_buf_printf(head, "%s\"%s\"", i > 0 ? "," : "", page->off[i]);

@@ -23,6 +23,7 @@
 struct tly_web;
 
 #define TLY_WEB_LACKING_MAX 4
+#define TLY_WEB_LAYERS_MAX  4
 
 /*
  * Parses the listen addresses; nothing is bound yet. The settings are borrowed until this returns.
@@ -61,6 +62,11 @@ struct tly_web_page {
         const char *what, *lost; /* a right that the agent lacks, and what it can't do without */
     } lacking[TLY_WEB_LACKING_MAX];
     size_t lacking_count;
+    struct {
+        const char *name, *why; /* a layer of the sandbox; what it amounts to, or why it is off */
+        bool on;
+    } layers[TLY_WEB_LAYERS_MAX];
+    size_t layer_count;
     const char *off[TLY_GROUP_COUNT]; /* groups of metrics that are switched off */
     size_t off_count;
     void (*look)(void *arg); /* somebody looks: collectors may read anew. NULL: nobody is told */

@@ -389,6 +389,14 @@ static bool ready(const void *self)
     return logs->looked;
 }
 
+static void needs(const struct tly_config *config, struct tly_needs *needs)
+{
+    const struct tly_logs_settings *settings = tly_config_section(config, &tly_logs_section);
+    if (settings->pods_root != NULL && *settings->pods_root != '\0') {
+        tly_needs_folder(needs, settings->pods_root, TLY_ACCESS_READ);
+    }
+}
+
 const struct tly_collector tly_collector_logs = {
     .name = WHO,
     .summary = "Log lines of containers, from the files of Docker's json-file and local drivers "
@@ -400,4 +408,5 @@ const struct tly_collector tly_collector_logs = {
     .stop = stop,
     .stats = stats,
     .ready = ready,
+    .needs = needs,
 };

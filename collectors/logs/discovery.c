@@ -190,6 +190,18 @@ static void say_unseen(struct tly_logs *logs, const char *dir)
     }
 }
 
+static void say_outside(struct tly_logs *logs, const char *dir)
+{
+    if (!logs->outside_said) {
+        logs->outside_said = true;
+        tly_log_warn("logs",
+                     "the sandbox does not let %s be read, where the engine says that log files "
+                     "are: no lines of them are forwarded; set docker.data_root to the engine's "
+                     "folder, or add it to sandbox.read, and start the agent anew",
+                     dir);
+    }
+}
+
 static void changed(void *arg, enum tly_change change, const struct tly_container *container)
 {
     struct tly_logs *logs = arg;
@@ -212,7 +224,10 @@ static void changed(void *arg, enum tly_change change, const struct tly_containe
     if (logs->settled && ours && slash && slash > container->log_path && slash[1] != '\0') {
         struct tly_text path = {container->log_path, (size_t)(slash - container->log_path)};
         TLY_AUTO_FREE char *dir = tly_text_dup(path);
-        if (dir && is_there(dir)) { /* as the engine sees it, maybe not as we do */
+        bool there = dir && is_there(dir); /* as the engine sees it, maybe not as we do */
+        if (there && !tly_sandbox_allows(logs->context->sandbox, dir, TLY_ACCESS_READ)) {
+            say_outside(logs, dir);
+        } else if (there) {
             add(logs, container->id, dir, slash + 1, is_old(logs, container));
         } else if (dir) {
             say_unseen(logs, dir);

@@ -67,6 +67,7 @@ struct tly_logs {
     struct tly_watch *root_watch;
     bool root_seen;    /* it was read once, or is not there */
     bool root_missing; /* it is not there */
+    bool outside_said; /* that the sandbox withholds some */
     bool unseen_said;  /* that logs of which the engine tells cannot be seen from here */
     bool root_holds;   /* it had containers in it */
     bool settled;      /* the first look at everything is done */

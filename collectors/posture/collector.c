@@ -595,6 +595,12 @@ static bool collector_ready(const void *arg)
     return true;
 }
 
+static void collector_needs(const struct tly_config *config, struct tly_needs *needs)
+{
+    const struct tly_posture_settings *settings = tly_config_section(config, &tly_posture_section);
+    needs->looks_into_processes = needs->looks_into_processes || settings->enabled;
+}
+
 const struct tly_collector tly_collector_posture = {
     .name = WHO,
     .summary = "whether containers, images and the engine are set up safely",
@@ -605,4 +611,5 @@ const struct tly_collector tly_collector_posture = {
     .stats = collector_stats,
     .ready = collector_ready,
     .routes = routes,
+    .needs = collector_needs,
 };

@@ -364,6 +364,23 @@ static bool collector_ready(const void *arg)
     return true;
 }
 
+static void collector_needs(const struct tly_config *config, struct tly_needs *needs)
+{
+    const struct tly_receiver_settings *settings = tly_config_section(config,
+                                                                      &tly_receiver_section);
+    for (size_t i = 0; i < settings->listen.count; i++) {
+        struct tly_address address;
+        if (tly_address_parse(tly_text_of(settings->listen.at[i]), 0, &address, NULL) < 0) {
+            continue; /* the start will say so */
+        }
+        if (address.path[0] != '\0') {
+            tly_needs_socket(needs, address.path);
+        } else {
+            tly_needs_listen(needs, address.port);
+        }
+    }
+}
+
 const struct tly_collector tly_collector_receiver = {
     .name = WHO,
     .summary = "Records of Docker's fluentd log driver and of other forward clients",
@@ -372,4 +389,5 @@ const struct tly_collector tly_collector_receiver = {
     .stop = collector_stop,
     .stats = collector_stats,
     .ready = collector_ready,
+    .needs = collector_needs,
 };

@@ -1092,7 +1092,7 @@ function agentView() {
       facts.show([["Version", state.overview.version], ["Running for", known(started) ? span(now() - started) : DASH], ["Threads", count(sample("process_threads"))],
         ["Open descriptors", count(open) + " of " + count(most)], ["Virtual memory", bytes(sample("process_virtual_memory_bytes"))],
         ["Spool on disk", bytes(sample("tallyman_spool_bytes")) + " of " + bytes(sample("tallyman_spool_max_bytes"))],
-        ["Reads every", span(state.overview.interval)]]);
+        ["Reads every", span(state.overview.interval)], ...state.overview.sandbox.map(({layer, on, why}) => ["Sandbox: " + layer, on ? "on" + (why ? ", " + why : "") : [why, "warn"]])]);
       const up = sample("tallyman_docker_up");
       const info = samples("tallyman_docker_info")[0];
       const failures = sum("tallyman_rule_evaluation_failures_total");

@@ -4,6 +4,8 @@
  */
 #include "outputs/alertmanager/alertmanager.h"
 
+#include "agent/loop/stream.h"
+
 #include "outputs/alertmanager/notifier.h"
 #include "outputs/alertmanager/settings.h"
 
@@ -117,12 +119,41 @@ static int start_webhooks(const struct tly_context *context, void **ret_self, st
     return start(context, &tly_webhooks_section, &dialect, ret_self, err);
 }
 
+#define HTTP_PORT  80
+#define HTTPS_PORT 443
+
+static void add_peers(const struct tly_config *config, const struct tly_section *section,
+                      struct tly_needs *needs)
+{
+    const struct tly_list *list = tly_config_section(config, section);
+    const struct tly_alert_peer_settings *peers = list->at;
+    for (size_t i = 0; i < list->count; i++) {
+        bool secure = tly_text_starts(tly_text_of(peers[i].url), TLY_TEXT("https:"));
+        struct tly_address address;
+        if (tly_address_parse(tly_alert_peer_host(&peers[i]), secure ? HTTPS_PORT : HTTP_PORT,
+                              &address, NULL) == 0) {
+            tly_needs_connect(needs, address.port);
+        }
+    }
+}
+
+static void needs_of_alertmanagers(const struct tly_config *config, struct tly_needs *needs)
+{
+    add_peers(config, &tly_alertmanagers_section, needs);
+}
+
+static void needs_of_webhooks(const struct tly_config *config, struct tly_needs *needs)
+{
+    add_peers(config, &tly_webhooks_section, needs);
+}
+
 const struct tly_output tly_output_alertmanager = {
     .name = "alertmanager",
     .summary = "Tells Alertmanagers of alerts",
     .section = &tly_alertmanagers_section,
     .start = start_alertmanagers,
     .stop = stop,
+    .needs = needs_of_alertmanagers,
 };
 
 const struct tly_output tly_output_webhook = {
@@ -131,4 +162,5 @@ const struct tly_output tly_output_webhook = {
     .section = &tly_webhooks_section,
     .start = start_webhooks,
     .stop = stop,
+    .needs = needs_of_webhooks,
 };

@@ -4,6 +4,7 @@
 #include "outputs/alertmanager/settings.h"
 
 #include "agent/base/text.h"
+#include "agent/config/secret.h"
 
 #include <errno.h>
 #include <string.h>
@@ -211,7 +212,7 @@ static int verify_peer(const struct tly_alert_peer_settings *peer, struct tly_er
         return tly_error_set(err, -EINVAL, "`%.*s`: either a username or a bearer_token",
                              (int)name.len, name.at);
     }
-    return 0;
+    return tly_secret_check(peer->key_file, err);
 }
 
 static int verify_section(const void *value, struct tly_error *err)

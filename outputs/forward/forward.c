@@ -227,6 +227,22 @@ static void stop(void *self, int64_t deadline_ms, void (*stopped)(void *arg), vo
     sender_stopped(forward);
 }
 
+static void needs(const struct tly_config *config, struct tly_needs *needs)
+{
+    const struct tly_list *list = tly_config_section(config, &tly_forward_section);
+    const struct tly_forward_settings *destinations = list->at;
+    for (size_t i = 0; i < list->count; i++) {
+        const struct tly_forward_server_settings *servers = destinations[i].servers.at;
+        for (size_t j = 0; j < destinations[i].servers.count; j++) {
+            struct tly_address address;
+            if (tly_forward_server_address(&servers[j], &address, NULL) == 0 &&
+                address.path[0] == '\0') {
+                tly_needs_connect(needs, address.port);
+            }
+        }
+    }
+}
+
 const struct tly_output tly_output_forward = {
     .name = "forward",
     .summary = "Sends records to receivers of the Fluentd forward protocol",
@@ -234,4 +250,5 @@ const struct tly_output tly_output_forward = {
     .reload = &reload,
     .start = start,
     .stop = stop,
+    .needs = needs,
 };

@@ -106,6 +106,11 @@ class Deployed(Auditing):
                   "status").read_text()
         self.assertRegex(status, r"\nUid:\t10191\t10191\t10191\t10191\n")
         self.assertRegex(status, r"\nCapEff:\t0000000000080004\n")
+        layers = {dict(labels)["layer"]: value for (name, labels), value in self.metrics().items()
+                  if name == "tallyman_sandbox_enabled"}
+        # Whether there is Landlock is the kernel's and the engine's own filter's to say.
+        self.assertEqual({layer for layer, on in layers.items() if on} - {"landlock"},
+                         {"capabilities", "no_new_privs", "seccomp"}, self.said(agent))
         # What there is to say: its address; the engine here is not at the root of the host's
         # cgroups, and there is no Alertmanager.
         said = [line for line in self.said(agent).splitlines()

@@ -267,6 +267,33 @@ class Running(Case):
         self.expect(result, 1, "")
         self.assertIn("does not answer", result.stderr)
 
+    def layers(self, program):
+        samples = host.parse_metrics(self.get(program, "/metrics"))
+        return {dict(labels)["layer"]: value for (name, labels), value in samples.items()
+                if name == "tallyman_sandbox_enabled"}
+
+    def test_the_sandbox_and_what_it_holds(self):
+        """On by itself, by layers, and off; the kernel says the same."""
+        every = {"capabilities", "no_new_privs", "landlock", "seccomp"}
+        for given, wanted in ((None, every), ("{layers: [no_new_privs, seccomp]}",
+                                              {"no_new_privs", "seccomp"}),
+                              ("{enabled: false}", set())):
+            path = self.configure(**({"sandbox": given} if given else {}))
+            program = self.start("--config", path)
+            status = dict(line.split(":\t", 1) for line in pathlib.Path(
+                f"/proc/{program.process.pid}/status").read_text().splitlines() if ":\t" in line)
+            on = {layer for layer, value in self.layers(program).items() if value == 1}
+            lacking = {layer for layer in wanted - on
+                       if re.search(rf"off: .*{layer} \((the kernel|it is|built with)", program.said())}
+            self.assertEqual(on | lacking, wanted)
+            self.assertEqual(set(self.layers(program)), every)
+            self.assertEqual(status["NoNewPrivs"], str(int("no_new_privs" in on)))
+            self.assertEqual(status["Seccomp"], "2" if "seccomp" in on else "0")
+            if "capabilities" in on:
+                self.assertEqual(int(status["CapPrm"], 16) & ~(1 << 1 | 1 << 2 | 1 << 19), 0)
+            self.assertEqual(program.said().count("who=sandbox"), 1)
+            self.assertEqual(program.stop(), 0)
+
     def test_interrupt(self):
         program = self.start("-c", self.configure())
         program.process.send_signal(signal.SIGINT)

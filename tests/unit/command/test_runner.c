@@ -167,7 +167,7 @@ static int set_up(void **state)
     events[0] = '\0';
     config = parse("state_dir: /nowhere\n");
     assert_int_equal(tly_loop_new(&loop), 0);
-    assert_int_equal(tly_runner_new(loop, config, -1, &runner, &err), 0);
+    assert_int_equal(tly_runner_new(loop, config, -1, NULL, &runner, &err), 0);
     return 0;
 }
 

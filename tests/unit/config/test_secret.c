@@ -95,12 +95,32 @@ static void test_no_file(void **state)
     assert_non_null(strstr(err.text, "not a regular file"));
 }
 
+/* Files that a library reads: their mode alone is looked at. */
+static void test_check(void **state)
+{
+    (void)state;
+    static const struct {
+        mode_t mode;
+        int rc;
+    } rows[] = {{0600, 0}, {0640, 0}, {0644, -EPERM}, {0602, -EPERM}};
+    struct tly_error err = {0};
+    (void)unlink(path); /* maybe not there */
+    assert_int_equal(tly_secret_check(path, &err), 0);
+    assert_int_equal(tly_secret_check(NULL, &err), 0);
+    for (size_t i = 0; i < ROWS(rows); i++) {
+        write_file("key", 3, rows[i].mode);
+        assert_int_equal(tly_secret_check(path, &err), rows[i].rc);
+    }
+    assert_non_null(strstr(err.text, path));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_read),
         cmocka_unit_test(test_too_long),
         cmocka_unit_test(test_no_file),
+        cmocka_unit_test(test_check),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

@@ -253,6 +253,8 @@ class Pages(peers.WebCase):
         self.assertEqual({row["name"] for row in rows}, set(HOSTILE))
         self.assertEqual({row["memory"] for row in rows}, {4096 - 512})
         self.assertIn("/metrics", [page["path"] for page in overview["pages"]])
+        self.assertEqual({layer["layer"] for layer in overview["sandbox"]},
+                         {"capabilities", "no_new_privs", "landlock", "seccomp"})
 
         def history():
             answer = json.loads(self.ask(self.connect(port), "/api/v1/history?id[]=/host&id[]=none&"
