@@ -333,6 +333,39 @@ def documents_gate(run):
     return gate(run, ["tools/generate-docs", "--check", agent("gcc")])
 
 
+def hardening_gate(run):
+    """The program, and every library that it is linked with is known by its package."""
+    run.command(python("tools/check-binary", agent("gcc")))
+    _, text = run.command(python("tools/sbom", agent("gcc")))
+    bill = json.loads(text[text.index("\n{"):])
+    unknown = [part["name"] for part in bill["components"] if "purl" not in part]
+    if unknown:
+        raise Failure(f"of no package: {', '.join(unknown)}")
+    return Verdict(passed=2, show=f"{len(bill['components'])} libraries in the bill of materials")
+
+
+def reproducible_gate(run):
+    """The same sources in another folder make the same program, byte for byte."""
+    _, options = KINDS["gcc"]
+    _, listed = run.command(["git", "ls-files", "-z", "--cached", "--others",
+                             "--exclude-standard"])
+    with tempfile.TemporaryDirectory(prefix="tallyman-again-") as scratch:
+        there = os.path.join(scratch, "a", "folder", "with", "another", "name")
+        for path in listed.split("\n", 1)[1].split("\0"):
+            if os.path.isfile(os.path.join(ROOT, path)):
+                os.makedirs(os.path.dirname(os.path.join(there, path)), exist_ok=True)
+                shutil.copy2(os.path.join(ROOT, path), os.path.join(there, path))
+        folder = os.path.join(there, "build")
+        env = {"CC": "gcc", "CCACHE_DISABLE": "1"}  # what another folder's build left is no proof
+        run.command(["meson", "setup", folder, there, *options, "-Dtests=disabled"], env=env)
+        run.command(["ninja", "-C", folder, "agent/tallyman"], env=env)
+        with open(os.path.join(folder, "agent", "tallyman"), "rb") as again, \
+                open(agent("gcc"), "rb") as first:
+            if again.read() != first.read():
+                raise Failure("the program differs")
+    return Verdict(passed=1)
+
+
 def fuzz_run(run):
     """A short run of each libFuzzer program from its corpus; finds go to a scratch folder, and the
     output has their bytes."""
@@ -374,6 +407,10 @@ STEPS = [
     Step("symbols", "the prefix of every exported symbol", symbols_gate, ["build-gcc"], fast=True),
     Step("documents", "generated documents are not stale", documents_gate, ["build-gcc"],
          fast=True),
+    Step("hardening", "what compiler and linker defend, seen in the program; its libraries",
+         hardening_gate, ["build-gcc"], fast=True),
+    Step("reproducible", "the same program from another folder", reproducible_gate,
+         ["build-gcc"]),
     Step("unit", "unit tests", lambda run: meson_tests(run, "gcc", "unit"), ["build-gcc"],
          fast=True),
     Step("corpora", "each parser over its corpus", lambda run: meson_tests(run, "gcc", "fuzz"),

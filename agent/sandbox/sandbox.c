@@ -7,6 +7,7 @@
 #include "agent/sandbox/sandbox.h"
 
 #include "agent/base/buf.h"
+#include "agent/base/file.h"
 #include "agent/loop/log.h"
 #include "agent/sandbox/layers.h"
 
@@ -61,6 +62,31 @@ static bool is_wanted(const struct tly_sandbox_settings *settings, enum tly_laye
     return false;
 }
 
+#define RESOLV_FILE "/etc/resolv.conf"
+
+/*
+ * A file that was replaced is another one, which Landlock does not let be read; the C library would
+ * then take a name server on this host for the only one. It keeps to the one that it knows instead
+ * (resolv.conf(5)), unless the file is a link into a folder that may be read.
+ */
+static void keep_name_servers(const struct tly_needs *needs)
+{
+    TLY_AUTO_FREE char *file = realpath(RESOLV_FILE, NULL);
+    char *slash = file != NULL ? strrchr(file, '/') : NULL;
+    const char *given = getenv("RES_OPTIONS");
+    char options[256];
+    if (slash == NULL || slash == file) {
+        return;
+    }
+    *slash = '\0';
+    int len = snprintf(options, sizeof(options), "%s%sno-reload", given != NULL ? given : "",
+                       given != NULL ? " " : "");
+    if (!tly_needs_cover(needs, file, TLY_ACCESS_READ) && len > 0 &&
+        (size_t)len < sizeof(options)) {
+        (void)setenv("RES_OPTIONS", options, 1); /* without memory nothing else would work either */
+    }
+}
+
 static int enter_layer(struct tly_sandbox *sandbox, enum tly_layer layer, struct tly_loop *loop)
 {
     const struct tly_needs *needs = &sandbox->allowed;
@@ -73,6 +99,7 @@ static int enter_layer(struct tly_sandbox *sandbox, enum tly_layer layer, struct
     case TLY_LAYER_NO_NEW_PRIVS:
         return tly_layer_no_new_privs(why);
     case TLY_LAYER_LANDLOCK:
+        keep_name_servers(needs);
         rc = needs->looks_into_processes ? tly_loop_start_workers(loop) : 0;
         rc = rc < 0 ? rc : tly_layer_landlock(needs, why);
         if (rc == 0 && needs->looks_into_processes) {
