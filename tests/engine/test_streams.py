@@ -180,6 +180,8 @@ class Streams(Chain):
         container = self.syslog("socket", "echo one; sleep 1000")
         host.await_that("its line", lambda: receiver.lines(container) == ["one"])
         self.assertEqual(receiver.records(container)[0]["record"]["container_name"], "/socket")
+        host.await_that("its answer", lambda: agent.values(
+            "container_log_acknowledged_records_total", name="socket") == [1])
         agent.kill()
         self.engine.post(f"/containers/{container}/restart?t=0")
         agent.start()
