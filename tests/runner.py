@@ -5,8 +5,11 @@ A skip is loud. One that names hardware or a kernel feature which this machine l
 raise Lacking for it. Any other skip counts as a failure where CI=true.
 """
 
+import concurrent.futures
+import contextlib
 import os
 import sys
+import threading
 import time
 import unittest
 
@@ -68,13 +71,42 @@ class Result(unittest.TestResult):
             self._say("SKIP", test, f": {reason}")
 
 
-def run(suite):
-    """Runs the suite and returns the exit code."""
-    result = Result()
-    suite.run(result)
+class WholeLines:
+    """Standard output for several threads: a line appears at once, unmixed with those of others."""
+
+    def __init__(self, inner):
+        self.inner = inner
+        self.lock = threading.Lock()
+        self.begun = threading.local()
+
+    def write(self, text):
+        whole, newline, rest = (getattr(self.begun, "text", "") + text).rpartition("\n")
+        self.begun.text = rest
+        with self.lock:
+            self.inner.write(whole + newline)
+        return len(text)
+
+    def flush(self):
+        with self.lock:
+            self.inner.flush()
+
+
+def run(*suites, at_a_time=1):
+    """Runs the suites, in their order, several at a time if that is wanted, and returns the exit
+    code."""
+    results = [Result() for _ in suites]
+    if at_a_time > 1:
+        with contextlib.redirect_stdout(WholeLines(sys.stdout)), (
+                concurrent.futures.ThreadPoolExecutor(at_a_time)) as pool:
+            list(pool.map(lambda suite, result: suite.run(result), suites, results))
+    else:
+        for suite, result in zip(suites, results):
+            suite.run(result)
     # A sub-test that failed leaves its test without a success: it is counted once, as failed.
-    print(f"{result.passed} passed, {result.failed} failed, {result.skipped_count} skipped")
-    return 1 if result.failed or not result.passed + result.skipped_count else 0
+    passed, failed, skipped = (sum(getattr(result, name) for result in results)
+                               for name in ("passed", "failed", "skipped_count"))
+    print(f"{passed} passed, {failed} failed, {skipped} skipped")
+    return 1 if failed or not passed + skipped else 0
 
 
 def chosen(names, cases=None, module="__main__"):

@@ -472,9 +472,9 @@ STEPS = [
          ["build-package"]),
     Step("vm", "a VM: a kernel with every cgroup v2 controller, the service under systemd",
          lambda run: python_tests(run, as_root(python(
-             "tests/vm/run.py", "--build", os.path.join(ROOT, BUILDS, "gcc"),
+             "tests/vm/run.py", "--packages", package_folder(),
              "--keep", os.path.join(ROOT, BUILDS))), seconds=VM_SECONDS_MAX),
-         ["build-gcc"]),
+         ["build-package"]),
     Step("deploy", "what stands in deploy/, and the documents' examples of configurations",
          lambda run: python_tests(run, python("tests/deploy/run.py", "--agent", agent("gcc"))),
          ["build-gcc"]),

@@ -41,10 +41,11 @@ def enter():
     os.execv("/bin/sh", ["sh", str(here / "enter.sh"), sys.executable, *sys.argv])
 
 
-def await_that(what, condition, seconds=AWAIT_SECONDS, pace=0.02):
+def await_that(what, condition, seconds=None, pace=0.02):
     """Waits until `condition()` is true and returns its value; `what` says it for a person. An
     exception counts as "not yet", and the last one is told when time is up. `pace` is for
     conditions that are dear to look at."""
+    seconds = AWAIT_SECONDS if seconds is None else seconds
     deadline = time.monotonic() + seconds
     problem = None
     while True:

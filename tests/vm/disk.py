@@ -1,5 +1,5 @@
 """The VM's disk: a minimal Debian of the same release as this machine's, with a Docker engine and
-the libraries that the agent needs, made from packages. Nothing of it depends on the tests, which
+what the agent's package depends on, made from packages. Nothing of it depends on the tests, which
 come to the VM on another disk, so that it can be kept for the next run.
 """
 
@@ -12,6 +12,7 @@ import re
 import shutil
 import subprocess
 
+import deb
 import runner
 
 KERNEL = "linux-image-cloud-amd64"
@@ -57,17 +58,6 @@ def check_commands():
                       "`tools/install-packages full` installs what all tests need")
     if os.geteuid() != 0:
         raise Missing("making the VM's disk takes root")
-
-
-def libraries(binary):
-    """The packages that hold the shared libraries which the binary names itself."""
-    dynamic = subprocess.check_output(["readelf", "--dynamic", binary], text=True)
-    packages = set()
-    for name in re.findall(r"\(NEEDED\).*\[(.+)\]", dynamic):
-        owners = subprocess.check_output(["dpkg-query", "--search", f"*/x86_64-linux-gnu/{name}"],
-                                         text=True)
-        packages.update(line.split(":")[0] for line in owners.splitlines())
-    return sorted(packages)
 
 
 def install(root, suite, packages):
@@ -121,12 +111,12 @@ def make(folder, suite, packages):
         shutil.rmtree(unfinished, ignore_errors=True)
 
 
-def ensure(binary, keep):
-    """The folder in `keep` with a disk for the binary; made if it is not there. Disks for other
-    packages than today's are removed."""
+def ensure(package, keep):
+    """The folder in `keep` with a disk on which the agent's package can be installed; made if it is
+    not there. Disks for other packages than today's are removed."""
     check_commands()
     suite = release()
-    packages = [KERNEL, *SYSTEM, *libraries(binary)]
+    packages = [KERNEL, *SYSTEM, *deb.depended_on(package)]
     with open(__file__, "rb") as file:
         recipe = file.read() + json.dumps([suite, packages]).encode()
     folder = pathlib.Path(keep) / f"vm-{hashlib.sha256(recipe).hexdigest()[:16]}"

@@ -1,14 +1,16 @@
 #!/usr/bin/python3
 """The agent in a VM, on a kernel with every cgroup v2 controller and with a real engine, as root.
 
-usage: run.py --build FOLDER [--keep FOLDER] [TEST…]
+usage: run.py --packages FOLDER [--keep FOLDER] [TEST…]
 
-Makes a Debian VM from packages (disk.py), boots it under qemu (machine.py), and runs there what is
-in guest/, beside what `meson install` of the build folder installs: TEST is a module, a class or a
-test of it. With --keep the disk stays in FOLDER, and the next run needs no packages.
+Makes a Debian VM from packages (disk.py), boots it under qemu (machine.py), installs the agent's
+package there, which tools/build-package put into the folder, and runs what is in guest/: TEST is a
+module, a class or a test of it. With --keep the disk stays in FOLDER, and the next run needs no
+packages.
 """
 
 import argparse
+import concurrent.futures
 import contextlib
 import io
 import json
@@ -25,13 +27,14 @@ HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 sys.path[:0] = [str(HERE), str(HERE.parent)]
 
+import deb  # noqa: E402
 import disk  # noqa: E402
 import machine  # noqa: E402
 import replay  # noqa: E402
 import runner  # noqa: E402
 
 INSIDE = "TALLYMAN_TEST_NAMESPACE"
-TESTS_SECONDS_MAX = 1800  # a bound against hanging: on two idle cores all takes some eight minutes
+TESTS_SECONDS_MAX = 1800  # a bound against hanging: on two idle cores all takes some four minutes
 RECORD = "RECORD "  # how lines begin that are for replay.py
 COUNTS = re.compile(r"\d+ passed, \d+ failed, \d+ skipped")
 
@@ -52,49 +55,60 @@ def enter():
     sys.exit(code if code >= 0 else 128 - code)
 
 
-def install(build, to):
-    """What `meson install` brings, below the folder `to`."""
-    done = subprocess.run(["meson", "install", "--no-rebuild", "-C", build, "--destdir", to],
-                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT, text=True, check=False)
-    if done.returncode != 0:
-        raise disk.Missing(f"`meson install` failed in {build}:\n{done.stdout}")
-
-
 def owned_by_root(entry):
     entry.uid = entry.gid = 0
     entry.uname = entry.gname = "root"
     return None if "__pycache__" in entry.name else entry
 
 
-def pack(path, installed, tests):
+def pack(path, package, tests):
     """The disk of the tests: a bare tar file."""
     with tarfile.open(path, "w", format=tarfile.PAX_FORMAT) as tar:
         for source in ("tests/runner.py", "tests/engine/host.py", "tests/engine/limits.py",
                        "tests/engine/posture_pairs.py", "tests/vm/guest"):
             tar.add(ROOT / source, source, filter=owned_by_root)
-        tar.add(installed, "installed", filter=owned_by_root)
+        tar.add(package, "tallyman.deb", filter=owned_by_root)
         text = json.dumps({"tests": tests, "CI": os.environ.get("CI", "")}).encode()
         entry = tarfile.TarInfo("wanted.json")
         entry.size = len(text)
         tar.addfile(entry, io.BytesIO(text))
 
 
+class Record:
+    """What a test in the VM recorded, told to a Prometheus out here while others go on in there."""
+
+    def __init__(self, scratch):
+        self.folder = scratch / "replay"
+        self.lines = []
+        self.pool = concurrent.futures.ThreadPoolExecutor(1)
+        self.outcome = None
+
+    def add(self, line):
+        if line:
+            self.lines.append(line)
+        else:  # its end
+            self.outcome = self.pool.submit(replay.check, self.lines, self.folder)
+
+    def result(self):
+        """Whether all was answered; None if nothing was recorded."""
+        return self.outcome.result() if self.outcome else None
+
+
 def perform(options, scratch):
+    package = deb.package(options.packages)
     try:
-        base = disk.ensure(options.build / "agent" / "tallyman", options.keep or scratch)
+        base = disk.ensure(package, options.keep or scratch)
     except runner.Lacking as lacking:
         print(f"SKIP vm: {lacking}\n0 passed, 0 failed, 1 skipped")
         return 0
-    install(options.build, scratch / "installed")
-    pack(scratch / "tests.tar", scratch / "installed", options.tests)
+    pack(scratch / "tests.tar", package, options.tests)
     vm = machine.Machine(base, scratch, scratch / "tests.tar")
-    last, record = "", []
+    last, record = "", Record(scratch)
     try:
         with contextlib.closing(vm.lines(TESTS_SECONDS_MAX)) as lines:
             for line in lines:
                 if line.startswith(RECORD):
-                    record.append(line.removeprefix(RECORD))
+                    record.add(line.removeprefix(RECORD))
                     continue
                 if not COUNTS.fullmatch(line):
                     print(line, flush=True)
@@ -109,18 +123,17 @@ def perform(options, scratch):
               sep="\n")
         return 1
     passed, failed, skipped = (int(number) for number in re.findall(r"\d+", last))
-    if record:
-        if replay.check(record, scratch / "replay"):
-            passed += 1
-        else:
-            failed += 1
+    good = record.result()
+    if good is not None:
+        passed, failed = passed + good, failed + (not good)
     print(f"{passed} passed, {failed} failed, {skipped} skipped")
     return 0 if passed and not failed else 1
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
-    parser.add_argument("--build", required=True, type=lambda path: pathlib.Path(path).resolve())
+    parser.add_argument("--packages", required=True,
+                        type=lambda path: pathlib.Path(path).resolve())
     parser.add_argument("--keep", type=pathlib.Path)
     parser.add_argument("tests", nargs="*")
     options = parser.parse_args()

@@ -10,8 +10,9 @@ import unittest
 import host
 import kernel
 
-BINARY = "/usr/local/bin/tallyman"
+BINARY = "/usr/bin/tallyman"
 SCRAPE_PACE = 0.25  # the agent reads the kernel's files at most once a second
+PATIENCE = {"timeout": "2m"}  # the engine is slow here, too
 OWN_LABELS = {"id", "name", "image"}
 
 
@@ -42,7 +43,19 @@ def agent():
     folder = pathlib.Path("/srv/agent")
     folder.mkdir()
     groups = {"enable": ["hugetlb", "process"]}
-    return host.Agent(BINARY, folder, engine(), groups=groups).start()
+    return host.Agent(BINARY, folder, engine(), groups=groups, docker=dict(PATIENCE)).start()
+
+
+def audit(*arguments):
+    """What `tallyman audit` says, as JSON, and its exit code. By a configuration of its own, as the
+    service's changes meanwhile; a file may come among the arguments."""
+    if "--config" not in arguments:
+        config = pathlib.Path("/srv/audit.yml")
+        config.write_text(json.dumps({"docker": PATIENCE}))
+        arguments = ("--config", config, *arguments)
+    done = subprocess.run([BINARY, "audit", "--format", "json", *arguments], text=True, check=False,
+                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+    return json.loads(done.stdout), done.returncode
 
 
 def command(*arguments):
@@ -88,10 +101,12 @@ class Beside(unittest.TestCase):
         return host.await_that(what, lambda: condition(kernel.flat(path)), pace=0.1)
 
     def said(self, container):
-        """What the agent says of the container, by one scrape."""
+        """What the agent says of the container, by one scrape. Only its lines are taken apart,
+        as the programs here are slow."""
+        lines = [line for line in self.agent.get("/metrics").split("\n") if container in line]
         return Said((family, frozenset((key, text) for key, text in labels
                                        if key not in OWN_LABELS), value)
-                    for (family, labels), value in self.agent.metrics().items()
+                    for (family, labels), value in host.parse_metrics("\n".join(lines)).items()
                     if container in dict(labels).get("id", ""))
 
     def await_said(self, container, family, value, **labels):

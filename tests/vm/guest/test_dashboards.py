@@ -31,6 +31,7 @@ class Dashboards(house.Beside):
         packed = base64.b64encode(gzip.compress(json.dumps(texts).encode())).decode()
         for start in range(0, len(packed), LINE):
             print(f"RECORD {packed[start:start + LINE]}", flush=True)
+        print("RECORD ", flush=True)  # its end
         self.notes.append(f"{len(texts)} answers, {len(packed)} characters")
 
     def record_growth(self, texts, families):

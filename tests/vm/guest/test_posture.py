@@ -3,7 +3,6 @@ what the kernel shows of them while they run."""
 
 import json
 import pathlib
-import subprocess
 
 import host
 import house
@@ -12,9 +11,7 @@ import posture_pairs as pairs
 
 class Posture(house.Beside):
     def rows(self):
-        done = subprocess.run([house.BINARY, "audit", "--format", "json"], text=True, check=False,
-                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
-        return {(row["name"], row["check"]): row for row in json.loads(done.stdout)["findings"]
+        return {(row["name"], row["check"]): row for row in house.audit()[0]["findings"]
                 if row["target"] == "container"}
 
     def test_each_check_fails_and_passes(self):
@@ -24,8 +21,8 @@ class Posture(house.Beside):
         for name, (checks, *both) in pairs.RUNNING.items():
             for word, config in zip(("fail", "pass"), both):
                 # The tests of the engine share these.
-                container = self.container(f"{name}-{word}", pairs.SLEEP,
-                                           **json.loads(json.dumps(config)))
+                container = self.engine.run(  # which sleeps until the VM is switched off
+                    f"{name}-{word}", pairs.SLEEP, **json.loads(json.dumps(config)))
                 if (name, word) == ("limits", "fail"):  # systemd has a limit of its own for all
                     (house.kernel.cgroup(container) / "pids.max").write_text("max\n")
                 expected.update({(f"{name}-{word}", check): word for check in checks})
