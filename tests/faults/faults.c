@@ -64,7 +64,7 @@ enum kind {
 static const int errors[KINDS][8] = {
     [MEMORY] = {ENOMEM},
     [OPEN] = {EMFILE, ENFILE, ENOMEM, EACCES, EIO, EINTR},
-    [READ] = {EINTR, EAGAIN, ENOMEM},
+    [READ] = {EINTR, ENOMEM},
     [WRITE] = {ENOSPC, EIO, EDQUOT, EINTR},
     [SYNC] = {EIO, ENOSPC},
     [RENAME] = {EACCES, EROFS, ENOSPC, EIO},
@@ -344,6 +344,7 @@ static __attribute__((constructor)) void begin(void)
     tzset(); /* which keeps memory for good */
     (void)signal(SIGSEGV, crashed);
     (void)signal(SIGBUS, crashed);
+    (void)signal(SIGABRT, crashed); /* the C library ends what has spoilt its memory */
     shared = at;
     bool first = true;
     (void)dl_iterate_phdr(note_text, &first);
