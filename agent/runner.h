@@ -24,7 +24,8 @@
 struct tly_runner;
 
 /* The rooms: inventory and delivery. Of `config` a reference is taken; the descriptor (-1: nothing
- * is kept) and the sandbox that was entered (NULL: none) are borrowed for the life of the runner. */
+ * is kept) and the sandbox that was entered (NULL: none) are borrowed for the life of the runner.
+ */
 int tly_runner_new(struct tly_loop *loop, struct tly_config *config, int state_dir_fd,
                    const struct tly_sandbox *sandbox, struct tly_runner **ret_runner,
                    struct tly_error *err) TLY_CHECK;

@@ -52,6 +52,7 @@ static const struct tly_option rows[] = {
 const struct tly_section tly_sandbox_section = {
     .key = "sandbox",
     .type = TLY_OPTION_SECTION,
+    .restart = true,
     .options = rows,
     .size = sizeof(struct tly_sandbox_settings),
     .help = "What the agent keeps itself from doing, so that somebody who takes it over by what it "

@@ -52,7 +52,9 @@ class Case(unittest.TestCase):
         return receiver
 
     def agent(self, environment=None, **settings):
+        # A sandbox lets nobody connect to ports that were not known at the start.
         self.settings = {"web": {"reload": True},
+                         "sandbox": {"layers": ["capabilities", "no_new_privs", "seccomp"]},
                          "docker": {"host": "", "data_root": str(self.folder / "docker")},
                          **settings}
         agent = host.Agent(BINARY, self.folder, **self.settings)
@@ -91,13 +93,14 @@ class Case(unittest.TestCase):
     def refuse(self, agent, change, *words):
         before = agent.config.read_text()
         self.write(agent, change)
-        status, text = self.ask(agent)
+        try:
+            status, text = self.ask(agent)
+        finally:
+            agent.config.write_text(before)
         self.assertEqual(status, 500, text)
         for word in words:
             self.assertIn(word, text)
         self.assertEqual(agent.value(SUCCESSFUL), 0)
-        agent.config.write_text(before)
-        return text
 
     def append(self, container, lines):
         with open(self.log(container), "a") as log:
@@ -239,7 +242,7 @@ class Refusals(Case):
         cases = [
             (lambda config: config.update(nonsense=1), ["nonsense", "tallyman.yml:1:"]),
             (lambda config: config["collect"].update(interval="1y"), ["interval"]),
-            (lambda config: config["web"].update(listen=["127.0.0.1:1"]),
+            (lambda config: config["web"].update(listen=["127.0.0.1:39999"]),
              ["web.listen", "restart"]),
             (lambda config: config.update(state_dir="/elsewhere", spool={"max": "2GiB"}),
              ["state_dir", "spool.max", "restart"]),
@@ -266,6 +269,14 @@ class Refusals(Case):
         self.reload(agent)
         self.assertEqual(agent.value(SUCCESSFUL), 1)
         self.assertGreater(agent.value(TIMESTAMP), since)
+
+    def test_sandbox(self):
+        """What the start shut out stays out, and the reload says so."""
+        agent = self.agent(sandbox={"layers": ["landlock"]})
+        if agent.value("tallyman_sandbox_enabled", layer="landlock") == 0:
+            raise runner.Lacking("Landlock")
+        self.refuse(agent, lambda config: {**config, "forward": [
+            {"name": "new", "servers": ["127.0.0.1:39999"]}]}, "sandbox", "39999")
 
     def test_over_http(self):
         agent = self.agent(web={"reload": False})
