@@ -4,18 +4,14 @@
  * Usage: promql_evaluate [--history] SERIES < EXPRESSIONS
  *
  * The samples stand in plain arrays, or in the history as the agent keeps it.
- * SERIES has lines `name{labels}<tab>t_ms value<tab>t_ms value...`; a line of EXPRESSIONS is
- * `t_ms<tab>expression`. For each expression it prints `error<tab>message`, or the type and then
- * for each element a tab, its labels, a blank and its value (or t_ms=value, ... of a range).
+ * SERIES is a file of samples (sample_file.h); a line of EXPRESSIONS is `t_ms<tab>expression`. For
+ * each expression it prints `error<tab>message`, or the type and then for each element a tab, its
+ * labels, a blank and its value (or t_ms=value, ... of a range).
  */
 #include "agent/base/file.h"
 #include "agent/rules/evaluator.h"
-#include "agent/rules/history.h"
-#include "agent/rules/number.h"
-#include "tests/promql/memory_storage.h"
+#include "tests/promql/sample_file.h"
 
-#include <fcntl.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -28,118 +24,6 @@ static void fail(const char *what)
 {
     (void)fprintf(stderr, "promql_evaluate: %s\n", what);
     exit(2);
-}
-
-struct sample {
-    struct tly_labels labels; /* kept by the storage */
-    int64_t t_ms;
-    double value;
-    int64_t raw; /* as the history has it */
-    int exponent;
-    bool ends;
-};
-
-static struct {
-    struct sample *at;
-    size_t count, cap;
-} samples;
-
-static void sample_add(struct sample sample)
-{
-    if (samples.count == samples.cap) {
-        samples.cap = samples.cap > 0 ? samples.cap * 2 : 1024;
-        samples.at = realloc(samples.at, samples.cap * sizeof(*samples.at));
-        if (!samples.at) {
-            fail("out of memory");
-        }
-    }
-    samples.at[samples.count++] = sample;
-}
-
-/* A decimal number as the kernel's are kept, an integer and an exponent; else the double's bits. */
-static void set_raw(struct sample *sample, struct tly_text text)
-{
-    char digits[32];
-    size_t len = 0;
-    size_t decimals = 0;
-    bool point = false;
-    for (size_t i = 0; i < text.len && len < sizeof(digits) - 1; i++) {
-        point = point || text.at[i] == '.';
-        if (text.at[i] != '.') {
-            digits[len++] = text.at[i];
-            decimals += point;
-        }
-    }
-    struct tly_text plain = {digits, len};
-    if (len == sizeof(digits) - 1 || decimals > 6 || tly_text_i64(plain, &sample->raw) < 0 ||
-        (sample->raw == 0 && signbit(sample->value))) {
-        memcpy(&sample->raw, &sample->value, sizeof(sample->raw));
-        sample->exponent = TLY_HISTORY_FLOAT;
-        return;
-    }
-    for (; decimals < 6 && llabs(sample->raw) < INT64_MAX / 10; decimals++) {
-        sample->raw *= 10; /* so that a series has one exponent */
-    }
-    sample->exponent = -(int)decimals;
-}
-
-static void load(struct memory_storage *storage, struct tly_text rest)
-{
-    while (rest.at) {
-        struct tly_text line = tly_text_cut(&rest, '\n');
-        if (line.len == 0) {
-            continue;
-        }
-        char *selector = tly_text_dup(tly_text_cut(&line, '\t'));
-        struct tly_labels labels = memory_storage_labels(storage, selector);
-        free(selector);
-        while (line.at) {
-            struct tly_text value = tly_text_cut(&line, '\t');
-            struct tly_text time = tly_text_cut(&value, ' ');
-            struct sample sample = {.labels = labels, .value = tly_stale_nan()};
-            sample.ends = tly_text_equal(value, TLY_TEXT("stale"));
-            if (tly_text_i64(time, &sample.t_ms) < 0 ||
-                (!sample.ends && tly_float_parse(value, &sample.value) < 0)) {
-                fail("a sample is malformed");
-            }
-            set_raw(&sample, value);
-            memory_storage_add(storage, labels, sample.t_ms, sample.value);
-            sample_add(sample);
-        }
-    }
-}
-
-static int by_time(const void *a, const void *b)
-{
-    const struct sample *left = a;
-    const struct sample *right = b;
-    return (left->t_ms > right->t_ms) - (left->t_ms < right->t_ms);
-}
-
-/* The same samples in a history, tick by tick. */
-static struct tly_history *load_history(struct tly_symbols *symbols)
-{
-    struct tly_history *history = tly_history_new(symbols, SIZE_MAX);
-    if (!history) {
-        fail("out of memory");
-    }
-    tly_history_keep_all(history);
-    qsort(samples.at, samples.count, sizeof(*samples.at), by_time);
-    for (size_t i = 0; i < samples.count; i++) {
-        const struct sample *sample = &samples.at[i];
-        struct tly_history_series *series;
-        if (((i == 0 || sample[-1].t_ms != sample->t_ms) &&
-             tly_history_tick(history, sample->t_ms) < 0) ||
-            tly_history_series(history, sample->labels, &series) < 0 || !series) {
-            fail("the history takes no sample");
-        }
-        if (sample->ends) {
-            tly_history_end(history, series);
-        } else {
-            (void)tly_history_add(history, series, sample->raw, sample->exponent);
-        }
-    }
-    return history;
 }
 
 static void print_labels(const struct tly_symbols *symbols, struct tly_labels labels)
@@ -205,23 +89,45 @@ static void evaluate(struct tly_evaluator *evaluator, struct tly_symbols *symbol
     tly_expr_free(expr);
 }
 
+/* The samples in a history, tick by tick. */
+static struct tly_history *history_of(const struct samples *samples, struct tly_symbols *symbols)
+{
+    struct tly_history *history = tly_history_new(symbols, SIZE_MAX);
+    if (!history) {
+        fail("out of memory");
+    }
+    tly_history_keep_all(history);
+    for (size_t i = 0; i < samples->count;) {
+        if (tly_history_tick(history, samples->at[i].t_ms) < 0) {
+            fail("the history takes no tick");
+        }
+        i = samples_add(samples, i, history);
+    }
+    return history;
+}
+
 int main(int argc, char **argv)
 {
     struct tly_symbols *symbols = tly_symbols_new(SYMBOLS_MAX);
     struct tly_evaluator *evaluator = tly_evaluator_new(symbols,
                                                         (struct tly_evaluator_bounds){0, 0, 0});
-    struct tly_buf series;
     struct tly_buf expressions;
-    tly_buf_init(&series, FILE_MAX);
     tly_buf_init(&expressions, FILE_MAX);
     bool keeps = argc == 3 && strcmp(argv[1], "--history") == 0;
-    if (argc != 2 + keeps || tly_file_read(AT_FDCWD, argv[argc - 1], &series) < 0 ||
-        tly_file_read_fd(STDIN_FILENO, &expressions) < 0) {
+    if (argc != 2 + keeps || tly_file_read_fd(STDIN_FILENO, &expressions) < 0) {
         fail("usage: promql_evaluate [--history] SERIES < EXPRESSIONS");
     }
     struct memory_storage *memory = memory_storage_new(symbols);
-    load(memory, tly_buf_text(&series));
-    struct tly_history *history = keeps ? load_history(symbols) : NULL;
+    struct samples samples = {NULL, 0, 0};
+    samples_load(&samples, memory, argv[argc - 1]);
+    struct tly_history *history = NULL;
+    if (keeps) {
+        samples_sort(&samples);
+        history = history_of(&samples, symbols);
+    }
+    for (size_t i = 0; !keeps && i < samples.count; i++) {
+        memory_storage_add(memory, samples.at[i].labels, samples.at[i].t_ms, samples.at[i].value);
+    }
     const struct tly_storage *storage = keeps ? tly_history_storage(history)
                                               : memory_storage_view(memory);
     struct tly_text rest = tly_buf_text(&expressions);
@@ -231,12 +137,11 @@ int main(int argc, char **argv)
             evaluate(evaluator, symbols, storage, line);
         }
     }
+    samples_done(&samples);
     tly_evaluator_free(evaluator);
     tly_history_free(history);
     memory_storage_free(memory);
-    free(samples.at);
     tly_symbols_free(symbols);
-    tly_buf_done(&series);
     tly_buf_done(&expressions);
     return 0;
 }
