@@ -4,6 +4,8 @@
  */
 #include "agent/codec/network.h"
 
+#include "agent/codec/suspect.h"
+
 #include <string.h>
 
 /* The next word of a line, which is cut off `rest`; empty at the end. */
@@ -141,6 +143,29 @@ static bool hex_parse(struct tly_text word, int64_t *ret_value)
     return true;
 }
 
+/* Where clouds tell an instance about itself, its credentials among it: 169.254.169.254, the same
+ * mapped into IPv6, and fd00:ec2::254. As the kernel writes addresses: words of four bytes in the
+ * machine's order, which is little-endian here. */
+static const struct tly_text metadata_addresses[] = {
+    {"FEA9FEA9", 8},
+    {"0000000000000000FFFF0000FEA9FEA9", 32},
+    {"C20E00FD000000000000000054020000", 32},
+};
+
+/* "address:port" of the other side. Listeners have port 0 there. */
+static void remote_count(struct tly_net_sockets *sockets, struct tly_text remote)
+{
+    struct tly_text address = tly_text_cut(&remote, ':');
+    int64_t port = 0;
+    if (!hex_parse(remote, &port) || port == 0) {
+        return;
+    }
+    sockets->pools += tly_suspect_is_pool_port(port);
+    for (size_t i = 0; i < sizeof(metadata_addresses) / sizeof(metadata_addresses[0]); i++) {
+        sockets->metadata += tly_text_equal(address, metadata_addresses[i]);
+    }
+}
+
 /* "sl: local remote st tx:rx ... drops"; anything else is no socket, the head line among it. */
 static void line_count(struct tly_net_sockets *sockets)
 {
@@ -148,12 +173,13 @@ static void line_count(struct tly_net_sockets *sockets)
     sockets->len = 0;
     struct tly_text number = word_cut(&rest);
     (void)word_cut(&rest); /* the local address */
-    (void)word_cut(&rest); /* the other one */
+    struct tly_text remote = word_cut(&rest);
     int64_t state = 0;
     if (!tly_text_ends(number, TLY_TEXT(":")) || !hex_parse(word_cut(&rest), &state)) {
         return;
     }
     sockets->sockets++;
+    remote_count(sockets, remote);
     if (state < TLY_NET_STATES) {
         sockets->states[state]++;
     }

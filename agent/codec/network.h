@@ -56,6 +56,7 @@ struct tly_net_sockets {
     int64_t sockets;
     int64_t transmit_queued, receive_queued; /* bytes */
     int64_t dropped;                         /* the last column of net/udp */
+    int64_t pools, metadata; /* connections to ports of mining pools, to a cloud's metadata */
     char line[TLY_NET_LINE_MAX];
     size_t len;
 };

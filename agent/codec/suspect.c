@@ -22,6 +22,13 @@ static const char *const pool_schemes[] = {
     "stratum1+tcp://", "stratum+http://", "daemon+http://", "ethproxy+tcp://",
 };
 
+/* Ports that pools have told their users for years. Those that others use as well, such as 8080 or
+ * 8333, are left out. */
+static const uint16_t pool_ports[] = {
+    3333, 3334, 3335, 3336, 3357,  4444,  5555,  5556,
+    5588, 5730, 6666, 7777, 14433, 14444, 45560, 45700,
+};
+
 static struct tly_text base_name(struct tly_text path)
 {
     const char *slash = path.len > 0 ? memrchr(path.at, '/', path.len) : NULL;
@@ -53,6 +60,16 @@ bool tly_suspect_is_miner(struct tly_text comm, struct tly_text cmdline)
     for (size_t i = 0; i < sizeof(pool_schemes) / sizeof(pool_schemes[0]); i++) {
         if (cmdline.len > 0 &&
             memmem(cmdline.at, cmdline.len, pool_schemes[i], strlen(pool_schemes[i]))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool tly_suspect_is_pool_port(int64_t port)
+{
+    for (size_t i = 0; i < sizeof(pool_ports) / sizeof(pool_ports[0]); i++) {
+        if (pool_ports[i] == port) {
             return true;
         }
     }

@@ -138,6 +138,14 @@ void tly_network_sockets_write(const struct tly_network_writer *writer,
     }
 }
 
+void tly_network_suspicious_write(const struct tly_network_writer *writer, int64_t pools,
+                                  int64_t metadata)
+{
+    enum tly_family_id family = TLY_F_container_suspicious_connections;
+    add(writer, family, "kind", TLY_TEXT("miner_port"), pools);
+    add(writer, family, "kind", TLY_TEXT("cloud_metadata"), metadata);
+}
+
 /* ---- counters of the protocols ---- */
 
 /* The longest name of net/netstat has 26 bytes. */

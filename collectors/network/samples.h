@@ -34,6 +34,10 @@ void tly_network_sockets_write(const struct tly_network_writer *writer,
                                enum tly_network_protocol protocol,
                                const struct tly_net_sockets *sockets);
 
+/* Connections to ports of mining pools, and to a cloud's metadata. */
+void tly_network_suspicious_write(const struct tly_network_writer *writer, int64_t pools,
+                                  int64_t metadata);
+
 /* Every counter of a protocol of net/snmp or net/netstat. */
 void tly_network_counters_write(const struct tly_network_writer *writer,
                                 struct tly_net_counters counters);

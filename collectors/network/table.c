@@ -302,6 +302,8 @@ static void sockets_read(struct tly_network_table *table, const struct tly_netwo
         [TLY_NETWORK_UDP] = {"net/udp", TLY_G_udp},
         [TLY_NETWORK_UDP6] = {"net/udp6", TLY_G_udp},
     };
+    int64_t pools = 0;
+    int64_t metadata = 0;
     for (size_t i = 0; i < TLY_NETWORK_PROTOCOLS; i++) {
         struct tly_net_sockets sockets;
         if (!table->groups.on[files[i].group]) {
@@ -310,9 +312,14 @@ static void sockets_read(struct tly_network_table *table, const struct tly_netwo
         int rc = tly_namespace_sockets(&table->reader, space, files[i].name, &sockets);
         if (rc == 0) {
             tly_network_sockets_write(writer, (enum tly_network_protocol)i, &sockets);
+            pools += files[i].group == TLY_G_tcp ? sockets.pools : 0;
+            metadata += files[i].group == TLY_G_tcp ? sockets.metadata : 0;
         } else if (rc != -ENOENT) { /* a kernel without IPv6 has no such file */
             table->errors++;
         }
+    }
+    if (table->groups.on[TLY_G_tcp]) {
+        tly_network_suspicious_write(writer, pools, metadata);
     }
 }
 

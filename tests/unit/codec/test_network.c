@@ -129,6 +129,41 @@ static void sockets_in_pieces(void **state)
     }
 }
 
+static void suspicious_peers(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *line;
+        int pools, metadata;
+    } rows[] = {
+        {"0: 0200000A:8000 0100000A:0D05 01 00000000:00000000", 1, 0}, /* 3333 */
+        {"0: 0200000A:8000 0100000A:01BB 01 00000000:00000000", 0, 0},
+        {"0: 0200000A:0D05 0100000A:8000 01 00000000:00000000", 0, 0}, /* its own port */
+        {"0: 00000000:0D05 00000000:0000 0A 00000000:00000000", 0, 0}, /* listens */
+        {"0: 0200000A:8000 FEA9FEA9:0050 02 00000000:00000000", 0, 1},
+        {"0: 0200000A:8000 FDA9FEA9:0050 02 00000000:00000000", 0, 0},
+        {"0: 00000000000000000000000001000000:8000 0000000000000000FFFF0000FEA9FEA9:0050 01 "
+         "00000000:00000000",
+         0, 1},
+        {"0: 00000000000000000000000001000000:8000 C20E00FD000000000000000054020000:0050 01 "
+         "00000000:00000000",
+         0, 1},
+        {"0: 00000000000000000000000001000000:8000 00000000000000000000000001000000:B284 01 "
+         "00000000:00000000",
+         1, 0}, /* 45700 */
+        {"0: 0200000A:8000 FEA9FEA9 01 00000000:00000000", 0, 0},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct tly_net_sockets sockets;
+        tly_net_sockets_init(&sockets);
+        tly_net_sockets_feed(&sockets, tly_text_of(rows[i].line));
+        tly_net_sockets_end(&sockets);
+        assert_int_equal(sockets.sockets, 1);
+        assert_int_equal(sockets.pools, rows[i].pools);
+        assert_int_equal(sockets.metadata, rows[i].metadata);
+    }
+}
+
 static void dropped_datagrams(void **state)
 {
     (void)state;
@@ -170,9 +205,9 @@ static void a_line_without_end(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(interfaces),         cmocka_unit_test(counters),
-        cmocka_unit_test(sockets_in_pieces),  cmocka_unit_test(dropped_datagrams),
-        cmocka_unit_test(a_line_without_end),
+        cmocka_unit_test(interfaces),        cmocka_unit_test(counters),
+        cmocka_unit_test(sockets_in_pieces), cmocka_unit_test(suspicious_peers),
+        cmocka_unit_test(dropped_datagrams), cmocka_unit_test(a_line_without_end),
     };
     return cmocka_run_group_tests_name("network", tests, NULL, NULL);
 }
