@@ -367,6 +367,7 @@ static void release(const struct tly_option *row, void *value)
         free(*(char **)value);
         break;
     case TLY_OPTION_STRINGS:
+    case TLY_OPTION_PATHS:
         release_strings(value);
         break;
     case TLY_OPTION_SECTION:

@@ -298,8 +298,10 @@ static void fill_strings(struct tly_fill *fill, const struct tly_option *row,
         return;
     }
     to->count = count;
-    const struct tly_option item_row = {
-        .key = row->key, .type = TLY_OPTION_STRING, .verify = row->verify};
+    const struct tly_option item_row = {.key = row->key,
+                                        .type = row->type == TLY_OPTION_PATHS ? TLY_OPTION_PATH
+                                                                              : TLY_OPTION_STRING,
+                                        .verify = row->verify};
     for (size_t i = 0; i < count; i++) {
         fill_scalar(fill, &item_row, single ? node : node->at[i], &to->at[i]);
     }
@@ -480,6 +482,7 @@ void tly_fill_value(struct tly_fill *fill, const struct tly_option *row,
         }
         return;
     case TLY_OPTION_STRINGS:
+    case TLY_OPTION_PATHS:
         if (node) {
             fill_strings(fill, row, node, to);
         }

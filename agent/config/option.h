@@ -27,6 +27,7 @@ enum tly_option_type {
                          * section, the first of its options verifies the texts */
     TLY_OPTION_PATH,    /* char *: a file or folder, not empty; a relative one starts from the
                          * folder of the configuration file */
+    TLY_OPTION_PATHS,   /* struct tly_strings, each as a PATH */
 };
 
 struct tly_strings {
@@ -62,8 +63,8 @@ struct tly_option {
     const struct tly_option *inner; /* for SECTION and LIST, ends in a row with key NULL */
     size_t inner_size;
     const char *shorthand; /* for LIST: a plain string as item stands for {shorthand: string} */
-    /* For STRING, STRINGS (each), SECRET and PATH: more than the type says. `err` names what is
-     * allowed; the key stands before it already. */
+    /* For STRING, STRINGS and PATHS (each), SECRET and PATH: more than the type says. `err` names
+     * what is allowed; the key stands before it already. */
     int (*verify)(const char *value, struct tly_error *err);
     const char *help; /* what it does, for a person, one or two sentences */
 };

@@ -38,6 +38,7 @@ const struct tly_reference_kind tly_reference_kinds[] = {
              "`G`, `T`, also with `B`, of 1000"},
     {"switch", "`true` or `false`, also `yes`/`no` and `on`/`off`"},
     {"path", "a file or folder; a relative one starts from the configuration file's folder"},
+    {"paths", "a list of them, as of texts; in some, patterns with `*` and `?`"},
     {"texts", "a list, `[a, b]` or a line `- a` for each; a single text stands for a list of one"},
     {"secret", "a text. The same key with `_file` behind it names a file that holds the secret "
                "instead; a file that everyone may read is refused, be it the secret's or, for a "
@@ -65,6 +66,7 @@ int tly_reference_put_kind(struct tly_buf *buf, const struct tly_option *row)
         [TLY_OPTION_ENUM] = "",           [TLY_OPTION_STRINGS] = "texts",
         [TLY_OPTION_SECTION] = "section", [TLY_OPTION_LIST] = "list of sections",
         [TLY_OPTION_PATH] = "path",       [TLY_OPTION_PAIRS] = "names with texts",
+        [TLY_OPTION_PATHS] = "paths",
     };
     int rc = put(buf, names[row->type]);
     for (size_t i = 0; rc == 0 && row->type == TLY_OPTION_ENUM && row->choices[i]; i++) {

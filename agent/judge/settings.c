@@ -9,11 +9,6 @@
 #define HOUR_MS   (60 * MINUTE_MS)
 #define MIB       (1024LL * 1024)
 
-static int verify_file(const char *value, struct tly_error *err)
-{
-    return *value ? 0 : tly_error_set(err, -EINVAL, "an empty text names no file; remove it");
-}
-
 static int verify_label(const char *value, struct tly_error *err)
 {
     size_t name = strcspn(value, "=");
@@ -32,10 +27,9 @@ static int verify_label(const char *value, struct tly_error *err)
 
 static const struct tly_option rows[] = {
     {.key = "files",
-     .type = TLY_OPTION_STRINGS,
+     .type = TLY_OPTION_PATHS,
      .offset = offsetof(struct tly_rules_settings, files),
      .fallback = "[" TLY_CONFIG_DIR "/rules/*.yml, " TLY_CONFIG_DIR "/rules/*.yaml]",
-     .verify = verify_file,
      .help = "Prometheus rule files, as paths with `*` and `?`. A file with a mistake is left out "
              "and said in the log; `tallyman check` says the same beforehand. A reload reads them "
              "anew; a mistake in any of them then refuses all of it."},

@@ -14,6 +14,7 @@
 
 struct top {
     char *folder;
+    struct tly_strings files;
 };
 
 struct limits {
@@ -57,6 +58,10 @@ static const struct tly_option top_rows[] = {
      .type = TLY_OPTION_PATH,
      .offset = offsetof(struct top, folder),
      .fallback = "${TLY_TEST_FOLDER:-/var/lib/demo}"},
+    {.key = "files",
+     .type = TLY_OPTION_PATHS,
+     .offset = offsetof(struct top, files),
+     .fallback = "[own/*.yml]"},
     {.key = NULL},
 };
 
@@ -201,6 +206,7 @@ static void test_defaults(void **state)
         const struct demo *demo = tly_config_section(config, &demo_section);
         const struct tly_list *targets = tly_config_section(config, &target_section);
         assert_string_equal(top->folder, "/var/lib/demo");
+        assert_string_equal(top->files.at[0], "own/*.yml"); /* the program's own, as it is */
         assert_true(demo->enabled);
         assert_int_equal(demo->count, 0);
         assert_int_equal(demo->bytes, 8 * 1024 * 1024);
@@ -337,6 +343,8 @@ static void test_mistakes(void **state)
         {"demo: {token_file: /nowhere/at/all}", "1:20: `token_file`: cannot use /nowhere/at/all: "
                                                 "No such file or directory"},
         {"demo: {tokne: a}", "1:8: unknown key `tokne` in `demo`, did you mean `token`?"},
+        {"files: [a, \"\"]",
+         "1:12: `files`: the path is empty; leave the line out for the default"},
         {"folder: \"\"", "1:9: `folder`: the path is empty; leave the line out for the default"},
         {"targets: {name: a}",
          "1:10: `targets`: a list belongs here, even for one; begin its first line with `- `"},
@@ -486,7 +494,8 @@ static int load(struct tly_config **ret_config, struct tly_error *err)
 static void test_load(void **state)
 {
     (void)state;
-    write_file(path, "folder: below\ndemo: {token_file: token}\n", 0644);
+    write_file(path, "folder: below\nfiles: [rules/*.yml, /etc/a.yml]\ndemo: {token_file: token}\n",
+               0644);
     write_file(secret_path, "hidden\n", 0600);
     struct tly_config *config = NULL;
     struct tly_error err = {0};
@@ -497,6 +506,10 @@ static void test_load(void **state)
     (void)snprintf(expected, sizeof(expected), "%s/below", folder);
     assert_string_equal(top->folder, expected);
     assert_string_equal(demo->token, "hidden");
+    assert_int_equal(top->files.count, 2);
+    (void)snprintf(expected, sizeof(expected), "%s/rules/*.yml", folder);
+    assert_string_equal(top->files.at[0], expected);
+    assert_string_equal(top->files.at[1], "/etc/a.yml");
     tly_config_free(config);
 }
 
