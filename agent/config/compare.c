@@ -58,6 +58,7 @@ static bool same_value(const struct tly_option *row, const void *a, const void *
     case TLY_OPTION_PATH:
         return same_text(*(char *const *)a, *(char *const *)b);
     case TLY_OPTION_STRINGS:
+    case TLY_OPTION_PATHS:
         return same_strings(a, b);
     case TLY_OPTION_PAIRS:
         return same_pairs(a, b);

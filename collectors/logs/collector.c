@@ -213,6 +213,12 @@ static void tick(void *arg)
     tly_log_feeds_share(logs);
     bound_held(logs);
     tly_log_blocks_settle(logs);
+    /* Also for those who ask for nothing: the rules, where nobody scrapes. */
+    int64_t since_ms = (int64_t)(logs->ticks - logs->published_tick) * TICK_MS;
+    if (since_ms >= logs->context->collect->interval_ms) {
+        logs->published_tick = logs->ticks;
+        tly_logs_publish(logs);
+    }
 }
 
 void tly_logs_look_for_sources(struct tly_logs *logs)

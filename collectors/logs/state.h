@@ -76,6 +76,7 @@ struct tly_logs {
     struct tly_log_feeds feeds;
 
     int64_t started_ns; /* realtime */
+    uint64_t published_tick;
 
     /* the queues: see collector.c */
     struct tly_defer *turn;
