@@ -31,6 +31,7 @@ def main():
         os.environ.setdefault("TALLYMAN_TEST_STARTS", "10000")
         os.environ.setdefault("TALLYMAN_TEST_LINES", "1000000")
         os.environ.setdefault("TALLYMAN_TEST_SWEEP", "200")
+        os.environ.setdefault("TALLYMAN_TEST_ORDINARY", "600")
     host.enter()
     names = options.tests or sorted(path.stem for path in HERE.glob("test_*.py"))
     return runner.run(unittest.defaultTestLoader.loadTestsFromNames(names))
