@@ -11,10 +11,10 @@ import time
 # Beside the root: what the tests bring, room for files on a second device, and swap.
 DISKS = {"tests": None, "second": 256 << 20, "swap": 256 << 20}
 MEMORY_MIB = 2048
-# What costs most where every instruction is translated: page tables of five levels; what the kernel
-# does against speculation; a clock that is a device, as it mistrusts the processor's own.
+# What costs most where every instruction is translated: page tables of five levels, and what the
+# kernel does against speculation.
 CPU = "max,-la57"
-KERNEL = "quiet panic=-1 psi=1 mitigations=off tsc=reliable clocksource=tsc"
+KERNEL = "quiet panic=-1 psi=1 mitigations=off"
 CONSOLE_SHOWN = 6000  # characters of the kernel's and systemd's messages, when something went wrong
 
 
