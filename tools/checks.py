@@ -355,7 +355,7 @@ def reproducible_gate(run):
             if os.path.isfile(os.path.join(ROOT, path)):
                 os.makedirs(os.path.dirname(os.path.join(there, path)), exist_ok=True)
                 shutil.copy2(os.path.join(ROOT, path), os.path.join(there, path))
-        folder = os.path.join(there, "build")
+        folder = os.path.join(there, BUILDS, "gcc")  # so deep, too
         env = {"CC": "gcc", "CCACHE_DISABLE": "1"}  # what another folder's build left is no proof
         run.command(["meson", "setup", folder, there, *options, "-Dtests=disabled"], env=env)
         run.command(["ninja", "-C", folder, "agent/tallyman"], env=env)
