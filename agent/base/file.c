@@ -31,6 +31,7 @@ void tly_free(void *pointer_to_pointer)
     void *memory;
     memcpy(&memory, pointer_to_pointer, sizeof(memory)); /* the pointer's own type is unknown */
     free(memory);
+    memset(pointer_to_pointer, 0, sizeof(memory)); /* NULL */
 }
 
 int tly_file_open(int dir_fd, const char *path, int flags, int *ret_fd)

@@ -13,7 +13,7 @@
 /* Closes and sets to -1; -1 is fine. Keeps errno. For __attribute__((cleanup)). */
 void tly_fd_close(int *fd);
 #define TLY_AUTO_FD __attribute__((cleanup(tly_fd_close))) int
-void tly_free(void *pointer_to_pointer); /* free(*p), for cleanup */
+void tly_free(void *pointer_to_pointer); /* free(*p), which is NULL then; also for cleanup */
 #define TLY_AUTO_FREE __attribute__((cleanup(tly_free)))
 
 /* openat(2) with O_CLOEXEC added, retried on EINTR. -errno. */

@@ -42,7 +42,8 @@ void tly_http_answer_tagged(struct tly_http_request *request, const char *conten
     const unsigned not_modified = 304;
     char tag[TLY_WEB_TAG_MAX];
     struct tly_text all = tly_buf_text(body);
-    int rc = tly_web_tag_make((struct tly_text){all.at + from, all.len - from}, tag);
+    const char *at = all.len > from ? all.at + from : ""; /* a body without bytes has no buffer */
+    int rc = tly_web_tag_make((struct tly_text){at, all.len - from}, tag);
     rc = rc < 0 ? rc : tly_http_answer_header(request, "ETag", tag);
     rc = rc < 0 ? rc : tly_http_answer_header(request, "Cache-Control", "no-cache");
     if (rc == 0 && tly_web_tag_known(tly_http_header(request, "If-None-Match"), tag)) {

@@ -26,7 +26,9 @@ static void there_and_back(struct tly_text plain)
     struct tly_buf buf;
     tly_buf_init(&packed, INFLATED_MAX);
     tly_buf_init(&buf, 2 * plain.len);
-    insist(tly_gzip_append(&packed, plain, 1) == 0 && tly_gzip_append(&packed, plain, 1) == 0);
+    for (int member = 0; member < 2; member++) {
+        insist(tly_gzip_append(&packed, plain, 1) == 0);
+    }
     insist(tly_gunzip(tly_buf_text(&packed), &buf) == 0 && buf.len == 2 * plain.len);
     insist(memcmp(buf.at, plain.at, plain.len) == 0);
     insist(memcmp(buf.at + plain.len, plain.at, plain.len) == 0);

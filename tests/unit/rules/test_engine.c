@@ -280,12 +280,30 @@ static void test_errors(void **state)
                  "64 MiB of memory");
 }
 
+/* A rule that fails and works again, by turns, tells of a failure only while there is one. */
+static void test_recovery(void **state)
+{
+    (void)state;
+    struct tly_engine *engine = start(
+        PAIR("{record: A, expr: 'container_memory_working_set_bytes > 100 or vector(1)'}"));
+    for (int number = 0; number < 8; number++) {
+        bool fails = number % 3 == 0;
+        struct tly_verdict *verdict = minute(engine, number, fails ? 150 : 50);
+        const struct tly_verdict_rule *rule = &verdict->groups[0].rules[0];
+        assert_int_equal(rule->health, fails ? TLY_RULE_BAD : TLY_RULE_OK);
+        assert_true(fails ? strstr(rule->error, "exceeded limit") != NULL : rule->error == NULL);
+        tly_verdict_unref(verdict);
+    }
+    tly_engine_free(engine);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_states),          cmocka_unit_test(test_restart_firing),
         cmocka_unit_test(test_restart_pending), cmocka_unit_test(test_damage),
         cmocka_unit_test(test_reload),          cmocka_unit_test(test_errors),
+        cmocka_unit_test(test_recovery),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
