@@ -271,7 +271,7 @@ class Refusals(Case):
 
     def test_sandbox(self):
         """What the start shut out stays out, and the reload says so."""
-        agent = self.agent(sandbox={"layers": ["landlock"]})
+        agent = self.agent(sandbox={"layers": ["no_new_privs", "landlock"]})
         if agent.value("tallyman_sandbox_enabled", layer="landlock") == 0:
             raise runner.Lacking("Landlock")
         self.refuse(agent, lambda config: {**config, "forward": [

@@ -416,7 +416,9 @@ static void test_cancel(void **state)
     struct outcome waits = {0};
     start_stream(&waits, "/headers-only");
     waiting = 0;
-    run_briefly();
+    while (waits.opened == 0) {
+        run_briefly();
+    }
     assert_int_equal(early.called, 0);
     assert_int_equal(waits.called, 0);
     assert_int_equal(waits.opened, 1);
@@ -474,8 +476,10 @@ static void test_pause(void **state)
     struct outcome left = {.pause_on_chunk = true};
     start_stream(&held, "/endless");
     start_stream(&left, "/endless");
-    run_briefly();
-    assert_true(held.chunks.len > 0);
+    while (held.chunks.len == 0) { /* a busy machine takes longer to connect */
+        assert_int_equal(held.called, 0);
+        run_briefly();
+    }
     tly_fetch_resume(held.fetch);
     tly_fetch_cancel(held.fetch);
     run_briefly();

@@ -66,6 +66,11 @@ static int set_up(void **state)
     (void)snprintf(foreign, sizeof(foreign), "%s/foreign", dir);
     assert_int_equal(mkdir(own, 0777) + chmod(own, 0777), 0);
     assert_int_equal(mkdir(foreign, 0777) + chmod(foreign, 0777), 0);
+    char there[sizeof(foreign) + 8]; /* what could be removed */
+    (void)snprintf(there, sizeof(there), "%s/there", foreign);
+    int fd = open(there, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
+    assert_true(fd >= 0);
+    close(fd);
     (void)listen_somewhere(&own_port);     /* both are open for the life of the test */
     (void)listen_somewhere(&foreign_port); /* and nobody accepts */
     landlock_abi = syscall(444, NULL, 0, 1);
