@@ -118,7 +118,8 @@ class Bare(unittest.TestCase):
     def test_5_check_as_a_user_with_sudo(self):
         output = self.finish("./check --fast", user=USER)
         self.assertIn("installing libcmocka-dev", output)
-        self.assertRegex(output.strip().split("\n")[-1], r"^[1-9]\d* passed, 0 failed, \d skipped$")  # what only root can try
+        # What only root can try is skipped.
+        self.assertRegex(output.strip().split("\n")[-1], r"^[1-9]\d* passed, 0 failed, \d skipped$")
 
     def test_6_quickstart_without_an_engine_until_ctrl_c(self):
         process = self.inside("exec ./quickstart")
