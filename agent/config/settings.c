@@ -63,7 +63,7 @@ static const struct tly_option docker_rows[] = {
      .type = TLY_OPTION_PATH,
      .offset = offsetof(struct tly_docker_settings, data_root),
      .help = "Docker's own folder, where container logs and descriptions lie. Without it: what "
-             "the engine says, else /var/lib/docker."},
+             "the engine says, else /var/lib/docker, which may be absent where `host` is `\"\"`."},
     {.key = "ca_file",
      .type = TLY_OPTION_PATH,
      .offset = offsetof(struct tly_docker_settings, ca_file),

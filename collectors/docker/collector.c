@@ -189,6 +189,11 @@ static const struct tly_route routes[] = {
 
 /* ---- life ---- */
 
+static bool has_api(const struct tly_context *context)
+{
+    return context->docker->host && context->docker->host[0] != '\0';
+}
+
 static int session_make(struct collector *self, const struct tly_context *context,
                         struct tly_error *err)
 {
@@ -206,7 +211,7 @@ static int session_make(struct collector *self, const struct tly_context *contex
         .groups = context->groups,
         .counts = &self->counts,
     };
-    if (!context->docker->host || context->docker->host[0] == '\0') {
+    if (!has_api(context)) {
         tly_docker_files_start(self->files);
         return 0;
     }
@@ -222,6 +227,7 @@ static int parts_make(struct collector *self, const struct tly_context *context)
         .inventory = context->inventory,
         .interval_ms = context->collect->interval_ms,
         .containers_max = (size_t)context->collect->containers_max,
+        .may_be_absent = !has_api(context) && !context->docker->data_root,
     };
     const char *data_root = context->docker->data_root ? context->docker->data_root
                                                        : DATA_ROOT_DEFAULT;

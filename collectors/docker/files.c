@@ -40,6 +40,7 @@ struct tly_docker_files {
     struct tly_watch *watch; /* of the folder of all containers */
     struct tly_map *folders; /* id to struct folder, owned */
     bool started, all_wanted, any_touched;
+    bool said_none;
 
     struct tly_docker_scan *scan; /* on a worker; NULL: none */
     unsigned generation, scan_generation;
@@ -225,6 +226,16 @@ static void take_one(struct tly_docker_files *files, struct tly_docker_scanned *
     }
 }
 
+/* No engine here, as it seems. It may still come. */
+static void say_none(struct tly_docker_files *files)
+{
+    if (!files->said_none) {
+        tly_log_info(WHO, "no Docker engine here: there is no %s/containers (docker.data_root)",
+                     files->data_root);
+        files->said_none = true;
+    }
+}
+
 static void say_absent(struct tly_docker_files *files, int rc)
 {
     uint64_t held = 0;
@@ -242,7 +253,9 @@ static void say_absent(struct tly_docker_files *files, int rc)
 static bool take_scan(struct tly_docker_files *files, struct tly_docker_scan *scan)
 {
     uint64_t errors = files->errors;
-    if (scan->rc < 0) {
+    if (scan->rc == -ENOENT && files->config.may_be_absent) {
+        say_none(files);
+    } else if (scan->rc < 0) {
         say_absent(files, scan->rc);
     } else if (scan->all) {
         files->folder_limit = (struct tly_log_limit){0};

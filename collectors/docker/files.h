@@ -27,10 +27,13 @@ struct tly_docker_files_config {
     struct tly_inventory *inventory;
     int64_t interval_ms; /* of looking without watches */
     size_t containers_max;
+    /* Nobody has said that there is an engine: a host without its folder is no failure. */
+    bool may_be_absent;
 };
 
 struct tly_docker_files_events {
-    /* All files were looked at. `success` is false when the folder can't be read, or a file. */
+    /* All files were looked at. `success` is false when the folder can't be read, or a file;
+     * not where it may be absent, and is. */
     void (*looked)(void *arg, bool success, int64_t duration_ns);
 };
 

@@ -29,6 +29,7 @@ struct place {
     unsigned number, looks;
     uint64_t errors;
     const char *name; /* NULL: to be gone */
+    bool may_be_absent;
 };
 
 /* ---- the engine's folders ---- */
@@ -117,6 +118,7 @@ static void make_files(struct place *place, int64_t interval_ms, const char *roo
         .inventory = place->inventory,
         .interval_ms = interval_ms,
         .containers_max = FEW,
+        .may_be_absent = place->may_be_absent,
     };
     char path[TEMP_DIR_MAX + 32];
     (void)snprintf(path, sizeof(path), "%s/%s", place->dir, root); /* fits */
@@ -360,6 +362,25 @@ static void test_folder_comes_later(void **state)
     await_name(place, 1, "web");
 }
 
+/* Nobody has said that there is an engine. It may come all the same, and its folder is then read.
+ */
+static void test_no_engine(void **state)
+{
+    struct place *place = *state;
+    place->may_be_absent = true;
+    make_files(place, NEAR_MS, "later");
+    tly_docker_files_start(place->files);
+    await_looks(place, 2);
+    assert_int_equal(place->succeeded, place->looked);
+    assert_int_equal(tly_docker_files_errors(place->files), 0);
+    run("mkdir %s/later && touch %s/later/containers", place->dir, place->dir);
+    await_errors(place, 1); /* something is there, and no folder */
+    run("rm %s/later/containers", place->dir);
+    make_root(place, "later");
+    put(place, "later", 1, "web");
+    await_name(place, 1, "web");
+}
+
 static void test_folder_goes(void **state)
 {
     struct place *place = *state;
@@ -445,6 +466,7 @@ int main(void)
         TEST(test_without_hostconfig),
         TEST(test_too_many),
         TEST(test_folder_comes_later),
+        TEST(test_no_engine),
         TEST(test_folder_goes),
         TEST(test_moved),
         TEST(test_stopped),
