@@ -117,7 +117,7 @@ class Configurations(unittest.TestCase):
         rules = documents(DEPLOY / "compose/prometheus/prometheus.yml")[0]["rule_files"]
         self.assertEqual([rule for rule in rules if not (
             ROOT / "dashboards/prometheus" / pathlib.Path(rule).name).is_file()], [])
-        for name in ("fluent-bit.yaml", "vector.yaml"):
+        for name in ("fluent-bit.yaml", "opentelemetry.yaml", "vector.yaml"):
             self.assertTrue(documents(DEPLOY / "examples" / name)[0])
 
 
