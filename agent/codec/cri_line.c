@@ -21,7 +21,7 @@ static bool is_stream(const char *at)
 int tly_cri_line_parse(struct tly_text line, struct tly_line_clock *clock,
                        struct tly_cri_line *ret_line)
 {
-    struct tly_cri_line parsed;
+    int64_t time_ns;
     size_t within = line.len < TIME_LEN_MAX + 1 ? line.len : TIME_LEN_MAX + 1;
     const char *blank = line.len > 0 ? memchr(line.at, ' ', within) : NULL;
     const char *end = line.at + line.len;
@@ -42,13 +42,13 @@ int tly_cri_line_parse(struct tly_text line, struct tly_line_clock *clock,
     if (text < end && *text++ != ' ') {
         return TLY_E_MALFORMED;
     }
-    int rc = tly_line_clock_parse(clock, time, &parsed.time_ns);
+    int rc = tly_line_clock_parse(clock, time, &time_ns);
     if (rc < 0) {
         return rc;
     }
-    parsed.stream = (struct tly_text){blank + 1, STREAM_LEN};
-    parsed.text = (struct tly_text){text, (size_t)(end - text)};
-    parsed.whole = *tags == 'F';
-    *ret_line = parsed;
+    ret_line->time_ns = time_ns;
+    ret_line->stream = (struct tly_text){blank + 1, STREAM_LEN};
+    ret_line->text = (struct tly_text){text, (size_t)(end - text)};
+    ret_line->whole = *tags == 'F';
     return 0;
 }

@@ -111,9 +111,11 @@ static bool parse_docker(struct reader in, struct tly_line_clock *clock, char *t
         return false;
     }
     struct tly_text time = {in.at, (size_t)(in.end - 2 - in.at)};
-    if (tly_line_clock_parse(clock, time, &line->time_ns) < 0) {
+    int64_t time_ns;
+    if (tly_line_clock_parse(clock, time, &time_ns) < 0) {
         return false;
     }
+    line->time_ns = time_ns;
     line->log_len = (size_t)(to_end - to);
     return true;
 }
@@ -265,21 +267,36 @@ static bool parse_any(struct reader in, struct tly_line_clock *clock, char *to,
     return in.at == in.end;
 }
 
+/* The newline that ends a whole line is no part of its text. */
+static void strip_newline(struct tly_docker_line *line, const char *to)
+{
+    line->whole = line->log_len > 0 && to[line->log_len - 1] == '\n';
+    line->log_len -= line->whole;
+}
+
+static int parse_foreign(struct reader in, struct tly_line_clock *clock, char *to,
+                         struct tly_docker_line *ret_line)
+{
+    struct tly_docker_line parsed = {0};
+    if (in.at == in.end || !parse_any(in, clock, to, &parsed)) {
+        return TLY_E_MALFORMED;
+    }
+    strip_newline(&parsed, to);
+    *ret_line = parsed;
+    return 0;
+}
+
 int tly_docker_line_parse(struct tly_text line, struct tly_line_clock *clock, char *to,
                           struct tly_docker_line *ret_line)
 {
-    struct reader in = {line.at, line.at + line.len};
+    /* No function that isn't inlined gets its address, so that its members stay in registers: put
+     * together in memory just before it is copied, each copy would wait for the parts. */
     struct tly_docker_line parsed = {0};
+    struct reader in = {line.at, line.at + line.len};
     if (!parse_docker(in, clock, to, &parsed)) {
-        parsed = (struct tly_docker_line){0};
-        if (line.len == 0 || !parse_any(in, clock, to, &parsed)) {
-            return TLY_E_MALFORMED;
-        }
+        return parse_foreign(in, clock, to, ret_line);
     }
-    parsed.whole = parsed.log_len > 0 && to[parsed.log_len - 1] == '\n';
-    if (parsed.whole) {
-        parsed.log_len--;
-    }
+    strip_newline(&parsed, to);
     *ret_line = parsed;
     return 0;
 }

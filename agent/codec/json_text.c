@@ -112,36 +112,17 @@ static char *unescape_unicode(struct reader *in, char *to)
 /* What stands behind a backslash. NULL: no such escape. */
 static char *unescape_one(struct reader *in, char *to)
 {
+    static const char plain[256] = {['n'] = '\n', ['t'] = '\t', ['r'] = '\r',  ['b'] = '\b',
+                                    ['f'] = '\f', ['"'] = '"',  ['\\'] = '\\', ['/'] = '/'};
     if (in->at == in->end) {
         return NULL;
     }
-    char c = *in->at++;
-    switch (c) {
-    case 'n':
-        *to = '\n';
+    unsigned char c = (unsigned char)*in->at++;
+    if (plain[c] != '\0') {
+        *to = plain[c];
         return to + 1;
-    case 't':
-        *to = '\t';
-        return to + 1;
-    case 'r':
-        *to = '\r';
-        return to + 1;
-    case 'b':
-        *to = '\b';
-        return to + 1;
-    case 'f':
-        *to = '\f';
-        return to + 1;
-    case '"':
-    case '\\':
-    case '/':
-        *to = c;
-        return to + 1;
-    case 'u':
-        return unescape_unicode(in, to);
-    default:
-        return NULL;
     }
+    return c == 'u' ? unescape_unicode(in, to) : NULL;
 }
 
 char *tly_json_unescape(const char **at, const char *end, char *to)

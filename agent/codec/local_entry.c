@@ -140,16 +140,18 @@ static bool read_message(struct tly_text rest, struct tly_local_entry *entry)
  * and the source, which Docker always writes first. */
 static bool may_begin(struct tly_text bytes)
 {
-    char head[LENGTH_BYTES] = {0};
-    size_t have = bytes.len < LENGTH_BYTES ? bytes.len : LENGTH_BYTES;
-    if (have > 0) {
-        memcpy(head, bytes.at, have);
+    if (bytes.len < LENGTH_BYTES) {
+        char head[LENGTH_BYTES] = {0};
+        for (size_t i = 0; i < bytes.len; i++) {
+            head[i] = bytes.at[i];
+        }
+        return read_be32(head) <= TLY_LOCAL_MESSAGE_MAX;
     }
-    uint32_t message = read_be32(head);
-    if (message > TLY_LOCAL_MESSAGE_MAX || (have == LENGTH_BYTES && message == 0)) {
+    uint32_t message = read_be32(bytes.at);
+    if (message > TLY_LOCAL_MESSAGE_MAX || message == 0) {
         return false;
     }
-    return bytes.len <= LENGTH_BYTES || (unsigned char)bytes.at[LENGTH_BYTES] == ENTRY_SOURCE;
+    return bytes.len == LENGTH_BYTES || (unsigned char)bytes.at[LENGTH_BYTES] == ENTRY_SOURCE;
 }
 
 ssize_t tly_local_entry_parse(struct tly_text bytes, struct tly_local_entry *ret_entry)

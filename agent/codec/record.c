@@ -6,7 +6,9 @@
 
 #include "agent/base/clock.h"
 
+#include <endian.h>
 #include <errno.h>
+#include <string.h>
 
 /* The last second that is neither out of range nor one of Fluent Bit's group marks. */
 #define EVENT_TIME_SECONDS_MAX 0xfffffffdLL
@@ -24,7 +26,9 @@ static char *put_u16(char *at, uint16_t value)
 
 static char *put_u32(char *at, uint32_t value)
 {
-    return put_u16(put_u16(at, (uint16_t)(value >> 16)), (uint16_t)value);
+    uint32_t big = htobe32(value);
+    memcpy(at, &big, sizeof(big));
+    return at + sizeof(big);
 }
 
 static char *put_u64(char *at, uint64_t value)
