@@ -2,7 +2,8 @@
  * The choice of servers. Those that are not standby are tried in turn, or as their weights have it,
  * each with a back-off of its own, until one stands. Standbys are tried once every other server has
  * failed; when one of those returns, the standby's chunks under way come to their end first, then
- * it is closed.
+ * it is closed. In the same way a connection that has stood for its time gives way to a new one,
+ * which stands before the old one is left, unless it is to the same server.
  */
 #include "outputs/forward/sender.h"
 
@@ -64,6 +65,8 @@ struct tly_forward_sender {
     void (*stopped)(void *arg);
     void *stopped_arg;
     struct server *carrier; /* whose link has the chunks under way; NULL: none */
+    struct server *next;    /* is to take over from the carrier, or is the same; NULL: none */
+    struct tly_timer *age;  /* to when the carrier has stood for its time */
     size_t turn;            /* the server to try first */
     struct tly_forward_counts counts;
     uint64_t resent_chunks;
@@ -101,7 +104,9 @@ static void finish(struct tly_forward_sender *sender)
     tly_destination_attach(sender->destination, NULL, NULL);
     tly_timer_stop(sender->retry);
     tly_timer_stop(sender->deadline);
+    tly_timer_stop(sender->age);
     sender->carrier = NULL;
+    sender->next = NULL;
     for (size_t i = 0; i < sender->server_count; i++) {
         tly_forward_link_free(sender->servers[i].link);
         sender->servers[i].link = NULL;
@@ -157,6 +162,15 @@ static void say_lost(struct server *server, bool was_open, const char *text, int
     server->said_open = false;
 }
 
+/* By chance up to half of it less: agents that came together do not go together. */
+static void start_age(struct tly_forward_sender *sender)
+{
+    uint64_t age_ms = (uint64_t)sender->settings->connection_max_age_ms;
+    if (age_ms > 0 && sender->carrier) {
+        tly_timer_start(sender->age, (int64_t)(age_ms - tly_random_u64() % (age_ms / 2 + 1)), 0);
+    }
+}
+
 /* The connection, or the try, is over; its chunks go back to the queue. */
 static void lose(struct server *server, enum tly_forward_reason reason, const char *text)
 {
@@ -178,8 +192,20 @@ static void lose(struct server *server, enum tly_forward_reason reason, const ch
     if (sender->carrier == server) {
         sender->carrier = NULL;
     }
+    if (sender->next == server) {
+        sender->next = NULL;
+        start_age(sender); /* the carrier goes on */
+    }
     tly_forward_link_free(server->link);
     server->link = NULL;
+}
+
+/* It has done its work. */
+static void leave(struct server *server)
+{
+    tly_forward_link_free(server->link);
+    server->link = NULL;
+    server->next_try_ms = 0;
 }
 
 static void link_opened(void *arg)
@@ -189,10 +215,10 @@ static void link_opened(void *arg)
     server->failed = false;
     server->acked = false;
     server->opened_ms = tly_loop_now_ms(server->sender->loop);
-    if (!server->said_open) {
+    if (!server->said_open && server->sender->next != server) {
         tly_log_info(WHO, "%s: connected to %s", server->sender->settings->name, server->text);
-        server->said_open = true;
     }
+    server->said_open = true;
     settle(server->sender);
 }
 
@@ -297,14 +323,21 @@ static struct group look_at(struct tly_forward_sender *sender, bool standby)
     return group;
 }
 
-/* Which of the kind to connect to: the weights decide among those whose time has come. */
+/* Whether a server of the kind may be connected to now, or has the chunks anyway. */
+static bool may_carry(const struct tly_forward_sender *sender, const struct server *server,
+                      bool standby)
+{
+    return server->standby == standby &&
+           (server == sender->carrier ||
+            (!server->link && server->next_try_ms <= tly_loop_now_ms(sender->loop)));
+}
+
+/* Which of the kind it is to be: the weights decide among those whose time has come. */
 static struct server *draw(struct tly_forward_sender *sender, bool standby, struct server *in_turn)
 {
-    int64_t now_ms = tly_loop_now_ms(sender->loop);
     for (size_t i = 0; i < sender->server_count; i++) {
         const struct server *server = &sender->servers[i];
-        bool due = server->standby == standby && !server->link && server->next_try_ms <= now_ms;
-        sender->weights[i] = due ? server->weight : 0;
+        sender->weights[i] = may_carry(sender, server, standby) ? server->weight : 0;
     }
     size_t drawn = tly_forward_draw(sender->weights, sender->server_count, tly_random_u64());
     return drawn < sender->server_count ? &sender->servers[drawn] : in_turn;
@@ -337,6 +370,50 @@ static void balance(struct tly_forward_sender *sender)
     tly_timer_start(sender->retry, wait_ms > 0 ? wait_ms : 0, 0);
 }
 
+/* ---- connections that have stood for their time ---- */
+
+/* The carrier's time is over: another one is made, and takes over once it stands. */
+static void age_due(void *arg)
+{
+    struct tly_forward_sender *sender = arg;
+    struct server *carrier = sender->carrier;
+    if (!carrier || carrier->standby || sender->next || sender->stopped) {
+        return; /* the next carrier has a time of its own */
+    }
+    struct server *first = sender->servers;
+    while (!may_carry(sender, first, false)) {
+        first++; /* the carrier at the latest */
+    }
+    sender->next = draw(sender, false, first);
+    if (sender->next != carrier) {
+        connect_to(sender->next);
+    }
+    settle(sender);
+}
+
+/* Whether the carrier has to give way now. */
+static bool is_replaced(const struct tly_forward_sender *sender)
+{
+    return sender->carrier && sender->next &&
+           (sender->next == sender->carrier || is_open(sender->next));
+}
+
+/* Nothing of the carrier is under way any more. */
+static void replace(struct tly_forward_sender *sender)
+{
+    struct server *old = sender->carrier;
+    struct server *next = sender->next;
+    sender->carrier = sender->next = NULL;
+    leave(old);
+    if (next == old) {
+        connect_to(old);
+        return;
+    }
+    old->said_open = false;
+    tly_log_info(WHO, "%s: connected to %s instead of %s, after connection_max_age",
+                 sender->settings->name, next->text, old->text);
+}
+
 /* ---- sending ---- */
 
 static struct server *find_open(struct tly_forward_sender *sender, bool standby)
@@ -350,21 +427,25 @@ static struct server *find_open(struct tly_forward_sender *sender, bool standby)
     return NULL;
 }
 
-/* The server to send to now. A standby gives way once nothing of it is under way any more, so that
- * no chunk overtakes another. */
+/* The server to send to now. One gives way to another once nothing of it is under way any more, so
+ * that no chunk overtakes another. */
 static struct server *choose_carrier(struct tly_forward_sender *sender)
 {
-    struct server *first = find_open(sender, false);
     struct server *carrier = sender->carrier;
-    if (carrier && carrier->standby && first) {
-        if (tly_forward_link_in_flight(carrier->link) > 0) {
-            return NULL;
-        }
-        carrier = NULL;
+    bool standby_over = carrier && carrier->standby && find_open(sender, false);
+    bool replaced = is_replaced(sender);
+    if ((standby_over || replaced) && tly_forward_link_in_flight(carrier->link) > 0) {
+        return NULL;
     }
-    if (!carrier) {
+    if (replaced) {
+        replace(sender);
+    }
+    if (standby_over || replaced || !carrier) {
+        struct server *first = find_open(sender, false);
         carrier = first ? first : find_open(sender, true);
         sender->carrier = carrier;
+        sender->next = carrier == sender->next ? NULL : sender->next;
+        start_age(sender);
     }
     return carrier;
 }
@@ -522,6 +603,7 @@ static int sender_start(struct tly_forward_sender *sender, struct tly_delivery *
     }
     rc = tly_timer_new(sender->loop, retry_due, sender, &sender->retry);
     rc = rc < 0 ? rc : tly_timer_new(sender->loop, deadline_due, sender, &sender->deadline);
+    rc = rc < 0 ? rc : tly_timer_new(sender->loop, age_due, sender, &sender->age);
     if (rc < 0) {
         return tly_error_set(err, rc, "destination `%s`: %s", sender->settings->name,
                              tly_error_name(rc));
@@ -613,6 +695,7 @@ void tly_forward_sender_free(struct tly_forward_sender *sender)
     }
     tly_timer_free(sender->retry);
     tly_timer_free(sender->deadline);
+    tly_timer_free(sender->age);
     tly_tls_free(sender->tls);
     free(sender->weights);
     tly_config_free(sender->config);

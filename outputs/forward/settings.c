@@ -265,6 +265,15 @@ static const struct tly_option rows[] = {
      .min = 1,
      .max = 64,
      .help = "Most chunks that are sent on a connection before the first is acknowledged."},
+    {.key = "connection_max_age",
+     .type = TLY_OPTION_DURATION,
+     .offset = OFFSET(connection_max_age_ms),
+     .fallback = "1h",
+     .max = 7 * 24 * HOUR_MS,
+     .help = "How long a connection is used before the server is chosen anew, by weight or else "
+             "from the first on, and its name looked up again; by chance up to half of it less. "
+             "So agents come back to a server that was away, and find those that are new. Chunks "
+             "under way are acknowledged before. 0: for as long as it stands."},
     {.key = NULL},
 };
 

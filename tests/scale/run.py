@@ -2,7 +2,8 @@
 """Many hosts at once: hundreds of agents, each with a log and a state directory of its own, send to
 two aggregators of which one restarts, then both. Prints what docs/scale.md quotes.
 
-usage: run.py --agent BINARY [--agents N] [--lines-per-second N] [--outage SECONDS] [TEST…], as root
+usage: run.py --agent BINARY [--agents N] [--lines-per-second N] [--outage SECONDS]
+              [--max-age SECONDS] [TEST…], as root
 
 While it runs, fs.inotify.max_user_instances is as high as so many agents of one user need.
 """
@@ -69,7 +70,8 @@ class Watch(threading.Thread):
     def run(self):
         begun = time.monotonic()
         while not self.ended.wait(SAMPLE_SECONDS):
-            self.rows.append((time.monotonic() - begun, sum(established(self.ports))))
+            shares = established(self.ports)
+            self.rows.append((time.monotonic() - begun, sum(shares), shares))
 
     def end(self):
         self.ended.set()
@@ -78,11 +80,23 @@ class Watch(threading.Thread):
     def arrivals(self, start):
         """For each connection that came after `start` seconds: how many seconds after."""
         most, found = 0, []
-        for when, count in self.rows:
+        for when, count, _ in self.rows:
             if when >= start and count > most:
                 found += [when - start] * (count - most)
                 most = count
         return found
+
+    def shares(self, start):
+        """Each port's connections at some times after `start` seconds."""
+        rows = []
+        for part in (0.25, 0.5, 0.75, 1, 1.25):
+            due = start + part * OPTIONS.max_age
+            rows += [f"{part * OPTIONS.max_age:.0f} s: {shares[0]} and {shares[1]}"
+                     for when, _, shares in self.rows if when >= due][:1]
+        return "; ".join(rows)
+
+    def await_time(self, when):
+        host.await_that("time goes by", lambda: self.rows[-1][0] >= when, seconds=600, pace=0.1)
 
 
 class Writer(threading.Thread):
@@ -149,6 +163,7 @@ class Fleet(unittest.TestCase):
             OPTIONS.agent, folder, collect={"interval": "15s"},
             docker={"host": "", "data_root": str(folder / "docker")},
             forward=[{"name": "central", "compress": "gzip",
+                      "connection_max_age": f"{OPTIONS.max_age}s",
                       "servers": [{"host": f"127.0.0.1:{port}", "weight": 1}
                                   for port in self.ports]}])
         agent.program = host.Program("agent", [agent.binary, "run", "--config", str(agent.config)],
@@ -184,6 +199,42 @@ class Fleet(unittest.TestCase):
         returned = watch.rows[-1][0]
         return returned, tries / OPTIONS.outage, share
 
+    def await_arrived(self, writer):
+        most = 3 * OPTIONS.agents * OPTIONS.lines_per_second
+        host.await_that("what waited has arrived", lambda: self.acked() >= writer.written - most,
+                        seconds=300, pace=1)
+
+    def watch(self):
+        watch = Watch(self.ports)
+        host.await_that("the watch sees", lambda: watch.rows)
+        self.addCleanup(watch.end)
+        return watch
+
+    def one_returns(self, writer):
+        """Its agents go to the other and come back, each when its connection has had its time."""
+        watch = self.watch()
+        returned, _, _ = self.restart([0], watch)
+        self.await_all_connected()
+        self.await_arrived(writer)
+        watch.await_time(returned + 1.3 * OPTIONS.max_age)
+        watch.end()
+        self.notes.append(f"one of two away for {OPTIONS.outage} s; after it returned, with a "
+                          f"connection_max_age of {OPTIONS.max_age} s: {watch.shares(returned)}")
+
+    def both_return(self, writer):
+        watch = self.watch()
+        returned, tries, share = self.restart([0, 1], watch)
+        self.await_all_connected()
+        self.await_arrived(writer)
+        watch.end()
+        arrivals = watch.arrivals(returned)
+        bins = collections.Counter(int(when) for when in arrivals)
+        self.notes.append(
+            f"both away for {OPTIONS.outage} s: {tries / OPTIONS.agents:.3f} tries/s and "
+            f"{share:.2%} of a CPU each meanwhile; {len(arrivals)} connections came, half "
+            f"within {statistics.median(arrivals):.1f} s, all within {max(arrivals):.1f} s, "
+            f"at most {max(bins.values())} in a second; then {established(self.ports)}")
+
     def test_aggregators_restart(self):
         paths = [self.log(number) for number in range(OPTIONS.agents)]
         for number in range(2):
@@ -200,23 +251,8 @@ class Fleet(unittest.TestCase):
             f"{share:.2%} of a CPU and {statistics.mean(memory):.1f} MiB (Pss) each; "
             f"connections {established(self.ports)}")
 
-        for title, which in (("one of two", [0]), ("both", [0, 1])):
-            watch = Watch(self.ports)
-            host.await_that("the watch sees", lambda: watch.rows)
-            returned, tries, share = self.restart(which, watch)
-            self.await_all_connected()
-            host.await_that("what waited has arrived",
-                            lambda: self.acked() >= writer.written - 3 * OPTIONS.agents *
-                            OPTIONS.lines_per_second, seconds=300, pace=1)
-            watch.end()
-            arrivals = watch.arrivals(returned)
-            bins = collections.Counter(int(when) for when in arrivals)
-            self.notes.append(
-                f"{title} away for {OPTIONS.outage} s: {tries / OPTIONS.agents:.3f} tries/s and "
-                f"{share:.2%} of a CPU each meanwhile; {len(arrivals)} connections came, half "
-                f"within {statistics.median(arrivals):.1f} s, all within {max(arrivals):.1f} s, "
-                f"at most {max(bins.values())} in a second; then {established(self.ports)}")
-
+        self.one_returns(writer)
+        self.both_return(writer)
         writer.end()
         host.await_that("everything written is acknowledged",
                         lambda: self.acked() >= writer.written, seconds=300, pace=1)
@@ -261,6 +297,7 @@ def main():
     parser.add_argument("--agents", type=int, default=300)
     parser.add_argument("--lines-per-second", type=int, default=5)
     parser.add_argument("--outage", type=int, default=45)
+    parser.add_argument("--max-age", type=int, default=60)
     parser.add_argument("tests", nargs="*")
     parser.parse_args(namespace=OPTIONS)
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]

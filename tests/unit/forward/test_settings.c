@@ -31,6 +31,7 @@ static void test_defaults(void **state)
     assert_int_equal(settings->ack_timeout_ms, 60000);
     assert_int_equal(settings->retry_max_ms, 30000);
     assert_int_equal(settings->in_flight_max, 8);
+    assert_int_equal(settings->connection_max_age_ms, 3600000);
     static const char *const expected[] = {"fluentd-1:24225", "fluentd-2:5", "unix:///run/x.sock",
                                            "fluentd-3:24224"};
     const struct tly_forward_server_settings *servers = settings->servers.at;
