@@ -13,7 +13,8 @@
 
 /* Late word of a container that is gone comes within seconds (a list that was under way, a walk of
  * the cgroup tree); at 100 removals per second this remembers for 40 s. */
-#define FORGOTTEN_MAX 4096
+#define FORGOTTEN_MAX     4096
+#define FORGOTTEN_KEEP_NS ((int64_t)300 * 1000 * 1000 * 1000)
 
 static void row_free(void *value)
 {
@@ -356,12 +357,14 @@ static void forgotten_add(struct tly_inventory *inventory, struct tly_text id, i
     }
     gone_ns = NULL;
     free(old);
-    if (tly_map_count(inventory->forgotten) > FORGOTTEN_MAX) {
-        struct tly_map_entry oldest;
-        void *at = NULL;
-        if (tly_map_next(inventory->forgotten, &at, &oldest)) {
-            free(tly_map_remove(inventory->forgotten, oldest.key));
+    struct tly_map_entry oldest;
+    for (void *at = NULL; tly_map_next(inventory->forgotten, &at, &oldest);) {
+        const int64_t *since_ns = oldest.value;
+        if (tly_map_count(inventory->forgotten) <= FORGOTTEN_MAX &&
+            observed_ns - *since_ns <= FORGOTTEN_KEEP_NS) {
+            break; /* those behind it came later */
         }
+        free(tly_map_remove(inventory->forgotten, oldest.key)); /* it is `oldest.value` */
     }
 }
 

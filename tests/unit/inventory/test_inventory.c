@@ -138,6 +138,23 @@ static void remembers_thousands_of_ends(void **state)
     assert_non_null(find("c0"));
 }
 
+/* Nor does it remember for longer than late word can take, however few they are. */
+static void forgets_ends_in_the_end(void **state)
+{
+    (void)state;
+    const int64_t hour_ns = (int64_t)3600 * 1000 * 1000 * 1000;
+    tly_inventory_forget(inventory, TLY_TEXT("a"), 100);
+    tly_inventory_forget(inventory, TLY_TEXT("b"), hour_ns);
+    static const char *const ids[] = {"a", "b"};
+    for (size_t i = 0; i < 2; i++) {
+        assert_int_equal(tly_inventory_put(inventory, TLY_SOURCE_API,
+                                           container_of(ids[i], NULL, TLY_STATE_RUNNING), 99),
+                         0);
+    }
+    assert_non_null(find("a"));
+    assert_null(find("b"));
+}
+
 static void a_relist_drops_what_was_not_said_again(void **state)
 {
     (void)state;
@@ -201,6 +218,7 @@ int main(void)
         TEST(repeats_are_no_change),
         TEST(ignores_word_from_before_the_end),
         TEST(remembers_thousands_of_ends),
+        TEST(forgets_ends_in_the_end),
         TEST(a_relist_drops_what_was_not_said_again),
         TEST(refuses_containers_over_the_maximum),
         TEST(walks_and_stops_listening),
