@@ -107,11 +107,6 @@ static int make_inventory(struct tly_context *context, struct tly_error *err)
 static int make_watcher(struct tly_context *context, struct tly_error *err)
 {
     int rc = tly_watcher_new(context->loop, &context->watcher);
-    if (rc == -EMFILE) {
-        return tly_error_set(err, rc,
-                             "cannot watch files: this user's inotify instances are used up; "
-                             "raise fs.inotify.max_user_instances by sysctl");
-    }
     return rc < 0 ? fail(rc, "the file watch", err) : 0;
 }
 

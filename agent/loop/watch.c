@@ -2,7 +2,8 @@
  * Directory watches over one inotify(7) instance. The kernel keeps one watch for each directory,
  * whatever path led there; several tly_watch objects share it. Any of them may be freed, and new
  * ones made, from inside the callbacks: a freed one is only marked while a batch of events is
- * handed out, and swept afterwards.
+ * handed out, and swept afterwards. Where the user has used up the instances, each new watch tries
+ * to get one.
  */
 #include "agent/loop/watch.h"
 
@@ -37,8 +38,9 @@ struct tly_watch {
 };
 
 struct tly_watcher {
-    int fd;
-    struct tly_poll *poll;
+    struct tly_loop *loop;
+    int fd;                /* -1: there was no instance to be had */
+    struct tly_poll *poll; /* NULL without one */
     int64_t gather_ms;
     struct tly_timer *gather;    /* runs while the descriptor is not looked at; NULL: never */
     struct tly_map *directories; /* by wd; owned */
@@ -197,6 +199,25 @@ static void gathered(void *arg)
     }
 }
 
+/* Gets an instance. */
+static int instance_open(struct tly_watcher *watcher)
+{
+    watcher->fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+    if (watcher->fd < 0) {
+        return -errno;
+    }
+    int rc = tly_poll_new(watcher->loop, watcher->fd, batch_ready, watcher, &watcher->poll);
+    if (rc == 0) {
+        rc = tly_poll_start(watcher->poll, TLY_READABLE);
+    }
+    if (rc < 0) {
+        tly_poll_free(watcher->poll);
+        watcher->poll = NULL;
+        tly_fd_close(&watcher->fd);
+    }
+    return rc;
+}
+
 int tly_watcher_new(struct tly_loop *loop, struct tly_watcher **ret_watcher)
 {
     return tly_watcher_new_gathering(loop, 0, ret_watcher);
@@ -209,22 +230,19 @@ int tly_watcher_new_gathering(struct tly_loop *loop, int64_t gather_ms,
     if (!watcher) {
         return -ENOMEM;
     }
-    watcher->directories = tly_map_new();
-    watcher->fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
-    int rc = watcher->fd < 0 ? -errno : watcher->directories ? 0 : -ENOMEM;
-    if (rc == 0) {
-        rc = tly_poll_new(loop, watcher->fd, batch_ready, watcher, &watcher->poll);
-    }
+    watcher->loop = loop;
+    watcher->fd = -1;
     watcher->gather_ms = gather_ms;
+    watcher->directories = tly_map_new();
+    int rc = watcher->directories ? 0 : -ENOMEM;
     if (rc == 0 && gather_ms > 0) {
         rc = tly_timer_new(loop, gathered, watcher, &watcher->gather);
     }
     if (rc == 0) {
-        rc = tly_poll_start(watcher->poll, TLY_READABLE);
+        rc = instance_open(watcher);
     }
-    if (rc < 0) {
+    if (rc < 0 && rc != -EMFILE) {
         tly_timer_free(watcher->gather);
-        tly_poll_free(watcher->poll);
         release_watcher(watcher);
         return rc;
     }
@@ -272,6 +290,12 @@ int tly_watch_new(struct tly_watcher *watcher, const char *path, unsigned events
                     (events & TLY_WATCH_CREATED ? IN_CREATE | IN_MOVED_TO : 0U) |
                     (events & TLY_WATCH_GONE ? IN_DELETE | IN_MOVED_FROM : 0U) |
                     (events & TLY_WATCH_MODIFIED ? IN_MODIFY : 0U);
+    if (watcher->fd < 0) {
+        int rc = instance_open(watcher);
+        if (rc < 0) {
+            return rc;
+        }
+    }
     struct tly_watch *watch = calloc(1, sizeof(*watch));
     if (!watch) {
         return -ENOMEM;
@@ -320,4 +344,11 @@ void tly_watch_free(struct tly_watch *watch)
     } else {
         release(watch);
     }
+}
+
+const char *tly_watch_advice(int rc)
+{
+    return rc == -ENOSPC   ? " (raise fs.inotify.max_user_watches)"
+           : rc == -EMFILE ? " (raise fs.inotify.max_user_instances)"
+                           : "";
 }

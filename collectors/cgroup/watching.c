@@ -123,10 +123,10 @@ static int watch(struct tly_cgroup_watching *watching, const char *path, unsigne
         return -ENAMETOOLONG;
     }
     int rc = tly_watch_new(watching->watcher, full, events, seen, arg, ret_watch);
-    if (rc == -ENOSPC && !watching->full_said) {
+    if ((rc == -ENOSPC || rc == -EMFILE) && !watching->full_said) {
         watching->full_said = true;
-        tly_log_warn("cgroup", "fs.inotify.max_user_watches is used up: changes of some containers "
-                               "are seen at the next tick only");
+        tly_log_warn("cgroup", "cannot watch %s: %s; changes are seen at the next tick only%s",
+                     full, tly_error_name(rc), tly_watch_advice(rc));
     }
     return rc;
 }
@@ -146,7 +146,7 @@ static size_t nodes_watch(struct tly_cgroup_watching *watching, bool containers)
                                     &node->watch)
                             : watch(watching, node->path, TLY_WATCH_CREATED | TLY_WATCH_GONE,
                                     plain_seen, node, &node->watch);
-        if (rc == -ENOSPC) {
+        if (rc == -ENOSPC || rc == -EMFILE) {
             break; /* so would be the rest */
         }
         made += rc == 0;

@@ -95,8 +95,7 @@ static struct tly_watch *watch_new(struct tly_docker_files *files, const char *p
         tly_log_limit_pass(&files->watch_limit, tly_loop_now_ms(files->config.loop), &held)) {
         tly_log_warn(WHO, "cannot watch %s: %s; looking every %" PRId64 " s instead%s%s", path,
                      tly_error_name(rc), files->config.interval_ms / MS_PER_S,
-                     rc == -ENOSPC ? " (raise fs.inotify.max_user_watches)" : "",
-                     tly_log_held(held).text);
+                     tly_watch_advice(rc), tly_log_held(held).text);
     }
     return rc < 0 ? NULL : watch;
 }

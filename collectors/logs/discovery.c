@@ -151,8 +151,7 @@ static void look(struct tly_logs *logs)
     int64_t now = tly_loop_now_ms(logs->context->loop);
     if (rc < 0 && rc != -ENOENT && tly_log_limit_pass(&logs->watch_limit, now, &held)) {
         tly_log_warn("logs", "cannot watch %s: %s; looking every second%s", logs->root,
-                     tly_error_name(rc),
-                     rc == -ENOSPC ? " (raise fs.inotify.max_user_watches)" : "");
+                     tly_error_name(rc), tly_watch_advice(rc));
     }
     rc = scan(logs);
     logs->stats.success = rc == 0 || rc == -ENOENT;

@@ -151,8 +151,8 @@ static void watch_pod(struct pod *pod)
     pod->watch = rc < 0 ? NULL : pod->watch;
     int64_t now = tly_loop_now_ms(logs->context->loop);
     if (rc < 0 && rc != -ENOENT && tly_log_limit_pass(&logs->watch_limit, now, &held)) {
-        tly_log_warn("logs", "cannot watch %s: %s; looking every second", pod->dir,
-                     tly_error_name(rc));
+        tly_log_warn("logs", "cannot watch %s: %s; looking every second%s", pod->dir,
+                     tly_error_name(rc), tly_watch_advice(rc));
     }
 }
 

@@ -116,7 +116,7 @@ static void say_unwatched(struct tly_log_source *source, const char *dir, int rc
     int64_t now = tly_loop_now_ms(source->logs->context->loop);
     if (rc < 0 && rc != -ENOENT && tly_log_limit_pass(&source->logs->watch_limit, now, &held)) {
         tly_log_warn("logs", "cannot watch %s: %s; looking every second%s", dir, tly_error_name(rc),
-                     rc == -ENOSPC ? " (raise fs.inotify.max_user_watches)" : "");
+                     tly_watch_advice(rc));
     }
 }
 

@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -268,6 +269,38 @@ static void refuses_what_is_no_directory(void **state)
     assert_int_equal(tly_watch_new(watcher, in_folder("file"), ALL, note, &seen, &none), -ENOTDIR);
 }
 
+/* Without an inotify instance, here for lack of descriptors, it is made all the same, and works as
+ * soon as there is one. */
+static void waits_for_an_instance(void **state)
+{
+    (void)state;
+    struct rlimit limit;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    struct tly_watcher *late;
+    struct tly_watcher *gathering;
+    struct seen seen[2] = {{0}, {0}};
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &(struct rlimit){0, limit.rlim_max}), 0);
+    int made[2] = {tly_watcher_new(loop, &late), tly_watcher_new_gathering(loop, 1, &gathering)};
+    int watched = made[0] < 0 ? 0
+                              : tly_watch_new(late, folder, ALL, note, &seen[0], &seen[0].watch);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    assert_int_equal(made[0], 0);
+    assert_int_equal(made[1], 0);
+    assert_int_equal(watched, -EMFILE);
+    assert_string_not_equal(tly_watch_advice(watched), "");
+
+    assert_int_equal(tly_watch_new(late, folder, ALL, note, &seen[0], &seen[0].watch), 0);
+    assert_int_equal(tly_watch_new(gathering, folder, ALL, note, &seen[1], &seen[1].watch), 0);
+    touch("a", "");
+    run_briefly();
+    for (size_t i = 0; i < 2; i++) {
+        assert_string_equal(seen[i].text, "+a");
+        tly_watch_free(seen[i].watch);
+    }
+    tly_watcher_free(late);
+    tly_watcher_free(gathering);
+}
+
 static void is_freed_from_inside_itself(void **state)
 {
     (void)state;
@@ -408,6 +441,7 @@ int main(void)
         WATCHED(a_directory_ends_once),
         WATCHED(may_watch_anew_when_told_of_the_end),
         WATCHED(refuses_what_is_no_directory),
+        WATCHED(waits_for_an_instance),
         WATCHED(is_freed_from_inside_itself),
         WATCHED(frees_its_neighbours),
         WATCHED(the_watcher_may_go_from_inside),
