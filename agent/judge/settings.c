@@ -82,9 +82,10 @@ static const struct tly_option rows[] = {
      .fallback = "64MiB",
      .min = MIB,
      .max = 64 * 1024 * MIB,
-     .help = "Most memory for the samples that rules look back at. At the bound new series are "
-             "left out and old samples go early: tallyman_rule_history_refused_total and "
-             "tallyman_rule_history_shortened_total."},
+     .help = "Most memory for the samples that rules look back at, and for their labels. At the "
+             "bound old samples go early, first those of containers that are gone, and until "
+             "there is room new series are left out: tallyman_rule_history_shortened_total and "
+             "tallyman_rule_history_refused_total."},
     {.key = "alerts_max",
      .restart = true,
      .type = TLY_OPTION_INT,

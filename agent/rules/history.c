@@ -10,8 +10,9 @@
 
 #define BUCKETS_FIRST 1024
 /* Forgetting goes through the series in this many ticks. */
-#define SWEEP_TURNS 8
-#define HEAP_HEADER 8
+#define SWEEP_TURNS  8
+#define HEAP_HEADER  8
+#define PRESSURE_MAX 16
 
 /* Times have come or gone. */
 static void forget_asked(struct tly_history *history)
@@ -23,10 +24,15 @@ static void forget_asked(struct tly_history *history)
 
 /* ---- series ---- */
 
+static size_t used(const struct tly_history *history)
+{
+    return history->bytes + tly_symbols_bytes(history->symbols);
+}
+
 static size_t series_bytes(const struct tly_history_series *series)
 {
     return sizeof(*series) + HEAP_HEADER + series->labels.count * sizeof(*series->labels.at) +
-           HEAP_HEADER + sizeof(struct tly_series);
+           HEAP_HEADER;
 }
 
 static void block_drop_first(struct tly_history *history, struct tly_history_series *series)
@@ -55,6 +61,7 @@ static void list_remove(struct tly_history *history, struct tly_history_series *
     if (list->count == 0) {
         (void)tly_map_remove(history->names,
                              (struct tly_text){(const char *)&name, sizeof(name)}); /* `list` */
+        history->bytes -= list->cap * sizeof(*list->at);
         free(list->at);
         free(list);
     }
@@ -75,6 +82,17 @@ static void series_free(struct tly_history *history, struct tly_history_series *
     free(series);
 }
 
+#define LIST_FIRST 4
+
+/* How many bytes the list of the name is to grow by for one more series. */
+static size_t list_growth(const struct tly_history *history, struct tly_labels labels)
+{
+    const struct tly_name_list *list =
+        tly_history_list(history, tly_labels_get(labels, TLY_SYMBOL_NAME));
+    size_t cap = list && list->cap > 0 ? list->cap : LIST_FIRST;
+    return !list || list->count == list->cap ? cap * sizeof(*list->at) : 0;
+}
+
 static int list_add(struct tly_history *history, struct tly_history_series *series)
 {
     uint32_t name = tly_labels_get(series->labels, TLY_SYMBOL_NAME);
@@ -92,17 +110,25 @@ static int list_add(struct tly_history *history, struct tly_history_series *seri
         }
     }
     if (list->count == list->cap) {
-        size_t cap = list->cap > 0 ? list->cap * 2 : 4;
+        size_t cap = list->cap > 0 ? list->cap * 2 : LIST_FIRST;
         struct tly_series *at = reallocarray(list->at, cap, sizeof(*at));
         if (!at) {
             return -ENOMEM; /* an empty list stays, which does no harm */
         }
+        history->bytes += (cap - list->cap) * sizeof(*at);
         list->at = at;
         list->cap = cap;
     }
     series->position = (uint32_t)list->count;
     list->at[list->count++] = (struct tly_series){series->labels, series};
     return 0;
+}
+
+/* Whether there is room for twice as many; else chains become longer. */
+static bool buckets_fit(const struct tly_history *history)
+{
+    return used(history) + history->bucket_count * sizeof(struct tly_history_series *) <=
+           history->bytes_max;
 }
 
 static int buckets_grow(struct tly_history *history)
@@ -122,6 +148,7 @@ static int buckets_grow(struct tly_history *history)
         }
     }
     free(history->buckets);
+    history->bytes += (count - history->bucket_count) * sizeof(struct tly_history_series *);
     history->buckets = buckets;
     history->bucket_count = count;
     history->sweep = 0; /* series have changed places: the round begins anew */
@@ -290,7 +317,7 @@ struct tly_history_stats tly_history_stats(const struct tly_history *history)
     bool any = history->time_count > history->time_skip;
     return (struct tly_history_stats){
         .series = history->series_count,
-        .bytes = history->bytes + tly_symbols_bytes(history->symbols),
+        .bytes = used(history),
         .bytes_max = history->bytes_max,
         .refused = history->refused,
         .shortened = history->shortened,
@@ -313,19 +340,37 @@ static void forget_times(struct tly_history *history, uint32_t tick)
     }
 }
 
-/* Drops what is too old of a series. true: nothing of it is left, and nobody holds it. */
+/* Drops what is too old of a series. true: nothing of it is left, and nobody holds it. Where room is
+ * wanting, those that nobody adds to any more make it before their time: with the series of all
+ * containers that went, others would find none for hours. */
 static bool series_forget(struct tly_history *history, struct tly_history_series *series,
                           int64_t now_ms)
 {
-    int64_t since_ms = now_ms - series->keep_ms;
-    while (series->first &&
-           tly_history_time(history, tly_block_last_tick(series->first)) <= since_ms) {
+    int64_t due_ms = now_ms - series->keep_ms;
+    int64_t since_ms = series->holds > 0 ? due_ms : now_ms - (series->keep_ms >> history->pressure);
+    while (series->first) {
+        int64_t last_ms = tly_history_time(history, tly_block_last_tick(series->first));
+        if (last_ms > since_ms) {
+            break;
+        }
+        history->shortened += last_ms > due_ms;
         block_drop_first(history, series);
     }
     series->any = series->any && tly_history_time(history, series->tick) > since_ms;
     uint32_t oldest = series->first ? series->first->tick : series->any ? series->tick : UINT32_MAX;
     history->sweep_tick = oldest < history->sweep_tick ? oldest : history->sweep_tick;
     return !series->any && !series->first && series->holds == 0;
+}
+
+/* After each round: more room is to be made, or less. */
+static void press(struct tly_history *history)
+{
+    if (history->wanting != history->wanting_before) {
+        history->pressure += history->pressure < PRESSURE_MAX;
+    } else {
+        history->pressure -= history->pressure > 0;
+    }
+    history->wanting_before = history->wanting;
 }
 
 /* Forgets what is too old, in one part of the series. When all were looked at, the times go that
@@ -347,6 +392,7 @@ static void sweep(struct tly_history *history, int64_t now_ms)
         history->sweep = (history->sweep + 1) & (history->bucket_count - 1);
         if (history->sweep == 0) {
             forget_times(history, history->sweep_tick);
+            press(history);
         }
     }
 }
@@ -363,6 +409,7 @@ int tly_history_tick(struct tly_history *history, int64_t at_ms)
         if (!times) {
             return -ENOMEM;
         }
+        history->bytes += (cap - history->time_cap) * sizeof(*times);
         history->times = times;
         history->time_cap = cap;
     }
@@ -398,11 +445,13 @@ int tly_history_series(struct tly_history *history, struct tly_labels labels,
     }
     struct tly_history_series made = {.keep_ms = keep_ms, .ranged = ranged};
     made.labels.count = labels.count;
-    if (history->bytes + series_bytes(&made) > history->bytes_max) {
+    if (used(history) + series_bytes(&made) + list_growth(history, labels) > history->bytes_max) {
         history->refused++;
+        history->wanting++;
         return TLY_E_LIMIT;
     }
-    if (history->series_count >= history->bucket_count && buckets_grow(history) < 0) {
+    if (history->series_count >= history->bucket_count && buckets_fit(history) &&
+        buckets_grow(history) < 0) {
         return -ENOMEM;
     }
     struct tly_history_series *series = malloc(sizeof(*series));
@@ -444,9 +493,10 @@ static void blocks_add(struct tly_history *history, struct tly_history_series *s
                        int exponent)
 {
     uint32_t tick = tly_history_now(history);
-    if (history->bytes >= history->bytes_max && series->first) {
+    if (used(history) >= history->bytes_max && series->first) {
         block_drop_first(history, series);
         history->shortened++;
+        history->wanting++;
     }
     if (series->last) {
         struct tly_block *before = series->last;
@@ -461,11 +511,12 @@ static void blocks_add(struct tly_history *history, struct tly_history_series *s
             return;
         }
     }
-    struct tly_block *block = history->bytes < history->bytes_max
+    struct tly_block *block = used(history) < history->bytes_max
                                   ? tly_block_new(tick, raw, exponent)
                                   : NULL;
     if (!block) {
         history->shortened++;
+        history->wanting++;
         return;
     }
     history->bytes += tly_block_bytes(block);

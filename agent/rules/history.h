@@ -25,7 +25,7 @@ struct tly_history_series; /* opaque */
 #define TLY_HISTORY_FLOAT 1
 
 struct tly_history_stats {
-    size_t series, bytes, bytes_max; /* bytes: label texts included */
+    size_t series, bytes, bytes_max; /* bytes: label texts included, also in the bound */
     uint64_t refused;                /* new series, for lack of room */
     uint64_t shortened;              /* blocks dropped before their time, for lack of room */
     int64_t oldest_ms;               /* the earliest time that any series can have; 0: none */

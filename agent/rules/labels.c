@@ -12,6 +12,7 @@
 #include <stdlib.h>
 
 #define INDEX_FIRST 256
+#define HEAP_SHARE  16
 /* A set's pairs are sorted as texts on the stack: more labels than any sensible series has. */
 #define LABELS_SORTED_MAX 256
 
@@ -51,9 +52,10 @@ static uint64_t text_hash(uint64_t seed, struct tly_text text)
     return hash ^ (hash >> 29);
 }
 
+/* With what the heap adds to a short text. */
 static size_t symbol_cost(size_t len)
 {
-    return len + sizeof(struct symbol) + 2 * sizeof(uint32_t);
+    return len + HEAP_SHARE + sizeof(struct symbol) + 2 * sizeof(uint32_t);
 }
 
 static void index_put(struct tly_symbols *symbols, uint32_t symbol)
