@@ -37,9 +37,8 @@ int tly_watcher_new_gathering(struct tly_loop *loop, int64_t gather_ms,
 void tly_watcher_free(struct tly_watcher *watcher); /* after all its watches */
 
 /* `events` of interest; ENDED and LOST always come. -ENOSPC: the user's limit of watches
- * (fs.inotify.max_user_watches) is used up, -EMFILE: the watcher does not work; the owner falls back
- * to looking at intervals.
- * Several watches on one directory are independent of each other. */
+ * (fs.inotify.max_user_watches) is used up, -EMFILE: the watcher does not work; the owner falls
+ * back to looking at intervals. Several watches on one directory are independent of each other. */
 int tly_watch_new(struct tly_watcher *watcher, const char *path, unsigned events, tly_watch_fn seen,
                   void *arg, struct tly_watch **ret_watch) TLY_CHECK;
 void tly_watch_free(struct tly_watch *watch);

@@ -87,8 +87,8 @@ static void series_free(struct tly_history *history, struct tly_history_series *
 /* How many bytes the list of the name is to grow by for one more series. */
 static size_t list_growth(const struct tly_history *history, struct tly_labels labels)
 {
-    const struct tly_name_list *list =
-        tly_history_list(history, tly_labels_get(labels, TLY_SYMBOL_NAME));
+    const struct tly_name_list *list = tly_history_list(history,
+                                                        tly_labels_get(labels, TLY_SYMBOL_NAME));
     size_t cap = list && list->cap > 0 ? list->cap : LIST_FIRST;
     return !list || list->count == list->cap ? cap * sizeof(*list->at) : 0;
 }
@@ -340,8 +340,8 @@ static void forget_times(struct tly_history *history, uint32_t tick)
     }
 }
 
-/* Drops what is too old of a series. true: nothing of it is left, and nobody holds it. Where room is
- * wanting, those that nobody adds to any more make it before their time: with the series of all
+/* Drops what is too old of a series. true: nothing of it is left, and nobody holds it. Where room
+ * is wanting, those that nobody adds to any more make it before their time: with the series of all
  * containers that went, others would find none for hours. */
 static bool series_forget(struct tly_history *history, struct tly_history_series *series,
                           int64_t now_ms)

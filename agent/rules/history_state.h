@@ -53,7 +53,7 @@ struct tly_history {
     int64_t *times;                         /* of the ticks from `first_tick` on */
     size_t time_count, time_cap, time_skip; /* the first `time_skip` entries are forgotten */
     uint32_t first_tick;                    /* of times[time_skip] */
-    size_t bytes, bytes_max; /* all but the symbols, which count their own */
+    size_t bytes, bytes_max;                /* all but the symbols, which count their own */
     uint64_t refused, shortened;
     uint64_t wanting, wanting_before; /* times that there was no room; as of the round before */
     unsigned pressure;                /* what nobody holds is kept for 2^-pressure of its time */

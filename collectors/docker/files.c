@@ -94,16 +94,24 @@ static struct tly_watch *watch_new(struct tly_docker_files *files, const char *p
     if (rc < 0 && rc != -ENOENT &&
         tly_log_limit_pass(&files->watch_limit, tly_loop_now_ms(files->config.loop), &held)) {
         tly_log_warn(WHO, "cannot watch %s: %s; looking every %" PRId64 " s instead%s%s", path,
-                     tly_error_name(rc), files->config.interval_ms / MS_PER_S,
-                     tly_watch_advice(rc), tly_log_held(held).text);
+                     tly_error_name(rc), files->config.interval_ms / MS_PER_S, tly_watch_advice(rc),
+                     tly_log_held(held).text);
     }
     return rc < 0 ? NULL : watch;
+}
+
+static void folder_watch(struct folder *folder)
+{
+    char *path = NULL;
+    if (asprintf(&path, "%s/containers/%s", folder->files->data_root, folder->id) >= 0) {
+        folder->watch = watch_new(folder->files, path, TLY_WATCH_CREATED, folder_seen, folder);
+        free(path);
+    }
 }
 
 /* A new folder, watched; NULL when memory is out or there are too many. */
 static struct folder *folder_add(struct tly_docker_files *files, const char *id)
 {
-    char *path = NULL;
     struct folder *folder = NULL;
     if (tly_map_count(files->folders) < files->config.containers_max) {
         folder = calloc(1, sizeof(*folder));
@@ -113,12 +121,7 @@ static struct folder *folder_add(struct tly_docker_files *files, const char *id)
     }
     folder->files = files;
     (void)snprintf(folder->id, sizeof(folder->id), "%s", id); /* ids were measured */
-    if (asprintf(&path, "%s/containers/%s", files->data_root, id) < 0) {
-        free(folder);
-        return NULL;
-    }
-    folder->watch = watch_new(files, path, TLY_WATCH_CREATED, folder_seen, folder);
-    free(path);
+    folder_watch(folder);
     if (tly_map_put(files->folders, tly_text_of(id), folder, NULL) < 0) {
         folder_free(folder);
         return NULL;
@@ -163,6 +166,13 @@ static void watch_containers(struct tly_docker_files *files)
         files->watch = watch_new(files, path, TLY_WATCH_CREATED | TLY_WATCH_GONE, containers_seen,
                                  files);
         free(path);
+    }
+    struct tly_map_entry entry; /* where the kernel had no room */
+    for (void *at = NULL; files->watch && tly_map_next(files->folders, &at, &entry);) {
+        struct folder *folder = entry.value;
+        if (!folder->watch) {
+            folder_watch(folder);
+        }
     }
 }
 

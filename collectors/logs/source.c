@@ -131,18 +131,27 @@ static int watch_names(struct tly_log_source *source, const char *dir, tly_watch
 
 static int watch_writes(struct tly_log_source *source, const char *dir)
 {
-    tly_watch_free(source->writes);
     int rc = tly_watch_new(source->logs->writes, dir, TLY_WATCH_MODIFIED, written, source,
                            &source->writes);
     source->writes = rc < 0 ? NULL : source->writes;
     return rc;
 }
 
+/* Watches what is not watched yet: at the beginning, and again where the kernel had no room. */
 static void start_watching(struct tly_log_source *source)
 {
-    int rc = watch_names(source, source->dir, seen, &source->watch);
-    if (rc == 0) {
-        rc = watch_writes(source, source->dir);
+    TLY_AUTO_FREE char *local = NULL;
+    if (source->files_fd != source->dir_fd &&
+        asprintf(&local, "%s/%s", source->dir, local_dir) < 0) {
+        local = NULL;
+        return; /* the next time */
+    }
+    int rc = source->watch ? 0 : watch_names(source, source->dir, seen, &source->watch);
+    if (rc == 0 && local && !source->names) {
+        rc = watch_names(source, local, name_seen, &source->names);
+    }
+    if (rc == 0 && !source->writes) {
+        rc = watch_writes(source, local ? local : source->dir);
     }
     say_unwatched(source, source->dir, rc);
 }
@@ -151,21 +160,17 @@ static void start_watching(struct tly_log_source *source)
 
 static int use_local(struct tly_log_source *source, int fd)
 {
-    TLY_AUTO_FREE char *dir = NULL;
     char *base = strdup(local_base);
-    if (!base || asprintf(&dir, "%s/%s", source->dir, local_dir) < 0) {
-        free(base);
+    if (!base) {
         return -ENOMEM;
     }
     source->files_fd = fd;
     source->format = &tly_log_entries;
     free(source->base);
     source->base = base;
-    int rc = watch_names(source, dir, name_seen, &source->names);
-    if (rc == 0) {
-        rc = watch_writes(source, dir);
-    }
-    say_unwatched(source, dir, rc);
+    tly_watch_free(source->writes); /* of the other folder */
+    source->writes = NULL;
+    start_watching(source);
     return 0;
 }
 
@@ -329,6 +334,9 @@ void tly_log_source_tick(struct tly_log_source *source)
                      (source->files_fd != source->dir_fd && !source->names);
     bool look = unwatched || source->facts_stale || source->gone ||
                 source->logs->ticks % LOOK_TICKS == 0;
+    if (unwatched && !source->gone && source->logs->ticks % LOOK_TICKS == 0) {
+        start_watching(source); /* before the look, so that nothing comes between */
+    }
     if (look) {
         tly_logs_stale(source->logs, source);
     }

@@ -415,11 +415,8 @@ static void test_churn(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_equal),
-        cmocka_unit_test(test_lines),
-        cmocka_unit_test(test_needs),
-        cmocka_unit_test(test_bound),
-        cmocka_unit_test(test_churn),
+        cmocka_unit_test(test_equal), cmocka_unit_test(test_lines), cmocka_unit_test(test_needs),
+        cmocka_unit_test(test_bound), cmocka_unit_test(test_churn),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
