@@ -461,6 +461,10 @@ STEPS = [
              os.path.join(ROOT, BUILDS, "gcc", "tests", "faults", "libfaults.so"),
              "--keep", os.path.join(ROOT, BUILDS, "faults"))),
          ["build-gcc"]),
+    Step("limits", "a full disk, a read-only one, no descriptors, no inotify: all of them real",
+         lambda run: python_tests(run, as_root(python("tests/limits/run.py", "--agent",
+                                                      agent("gcc")))),
+         ["build-gcc"]),
     Step("engine", "the whole chain on a real Docker engine and Prometheus",
          lambda run: python_tests(run, as_root(python(
              "tests/engine/run.py", "--agent", agent("gcc"), "--asan-agent", agent("clang")))),

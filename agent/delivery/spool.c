@@ -71,7 +71,17 @@ static void segment_remove(struct tly_spool *spool)
     free(segment);
 }
 
-/* Removes what every destination is through with. */
+static bool all_delivered(const struct tly_spool *spool)
+{
+    bool all = spool->readers != NULL;
+    for (const struct tly_spool_reader *at = spool->readers; all && at; at = at->next) {
+        all = tly_spool_reader_lag(at) == 0;
+    }
+    return all;
+}
+
+/* Removes what every destination is through with. The newest file stays, to be written on, unless
+ * it may be what keeps the disk full. */
 static void trim(struct tly_spool *spool)
 {
     uint64_t reached = spool->readers ? UINT64_MAX : 0;
@@ -81,6 +91,12 @@ static void trim(struct tly_spool *spool)
     }
     while (spool->oldest && spool->oldest != spool->newest && spool->oldest->number < reached) {
         segment_remove(spool);
+    }
+    if (spool->no_room && !spool->writing && spool->newest && all_delivered(spool)) {
+        tly_fd_close(&spool->write_fd);
+        while (spool->oldest) {
+            segment_remove(spool);
+        }
     }
 }
 

@@ -60,6 +60,7 @@ struct tly_spool {
     uint64_t ticket;               /* of what gathers */
     struct tly_spool_write *write; /* under way, or to be tried again */
     bool writing;                  /* it is under way */
+    bool no_room;                  /* the disk had none for it the last time */
     int write_fd;                  /* of the newest segment; -1: the next batch makes another one */
     struct tly_defer *flush;
     void (*safe)(void *arg, uint64_t ticket);

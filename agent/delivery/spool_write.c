@@ -120,6 +120,7 @@ static void write_finished(void *arg)
         return;
     }
     spool->writing = false;
+    spool->no_room = write->rc == -ENOSPC || write->rc == -EDQUOT;
     int rc = write->rc < 0 ? write->rc : count_in(spool, write);
     spool->write_fd = write->fd;
     write->fd = -1;
