@@ -98,6 +98,7 @@ void tly_inventory_free(struct tly_inventory *inventory)
     globs_free(&inventory->choice);
     tly_samples_done(&inventory->scratch);
     tly_inventory_scans_free(inventory);
+    free(inventory->data_root);
     free(inventory);
 }
 

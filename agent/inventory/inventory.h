@@ -100,6 +100,11 @@ void tly_inventory_unnews(struct tly_inventory *inventory, tly_news_fn told, voi
 /* By the source that hears of it; also of what does change a container. */
 void tly_inventory_tell(struct tly_inventory *inventory, const struct tly_engine_news *news);
 
+/* Where the engine says that its data is, as it sees it; copied. By the source that asks it. */
+int tly_inventory_put_data_root(struct tly_inventory *inventory, const char *path) TLY_CHECK;
+/* NULL: not told yet. Borrowed until the next put. */
+const char *tly_inventory_data_root(const struct tly_inventory *inventory);
+
 /* ---- scans of images ---- */
 
 /* What a scanner reported of an image, as far as judging it goes. */

@@ -3,6 +3,10 @@
  */
 #include "agent/inventory/table.h"
 
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
 int tly_inventory_news(struct tly_inventory *inventory, tly_news_fn told, void *arg)
 {
     for (size_t i = 0; i < TLY_LISTENERS_MAX; i++) {
@@ -31,4 +35,20 @@ void tly_inventory_tell(struct tly_inventory *inventory, const struct tly_engine
             hearer->told(hearer->arg, news);
         }
     }
+}
+
+int tly_inventory_put_data_root(struct tly_inventory *inventory, const char *path)
+{
+    char *copy = strdup(path);
+    if (!copy) {
+        return -ENOMEM;
+    }
+    free(inventory->data_root);
+    inventory->data_root = copy;
+    return 0;
+}
+
+const char *tly_inventory_data_root(const struct tly_inventory *inventory)
+{
+    return inventory->data_root;
 }

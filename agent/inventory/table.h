@@ -71,6 +71,7 @@ struct tly_inventory {
 
     struct tly_listener listeners[TLY_LISTENERS_MAX];
     struct tly_hearer hearers[TLY_LISTENERS_MAX];
+    char *data_root;       /* the engine's; NULL: not told */
     struct tly_map *scans; /* image id -> struct tly_image_scan; NULL: nobody collects them */
     struct tly_meter meters[TLY_METERS_MAX];
 

@@ -148,7 +148,9 @@ static void session_unusable(void *arg, bool denied)
 static void session_data_root(void *arg, const char *path)
 {
     struct collector *self = arg;
-    if (!self->docker->data_root && tly_docker_files_move(self->files, path) < 0) {
+    int rc = tly_inventory_put_data_root(self->inventory, path);
+    rc = rc == 0 && !self->docker->data_root ? tly_docker_files_move(self->files, path) : rc;
+    if (rc < 0) {
         self->errors++; /* the default stays, and /info is asked at each reconnect */
     }
 }

@@ -87,7 +87,19 @@ static void add(struct tly_logs *logs, const char *id, const char *dir, const ch
     tly_logs_add(logs, &origin);
 }
 
-static void add_below_root(struct tly_logs *logs, struct tly_text name, bool old)
+/* Whether a folder was made before the agent started. Unknown: it was. */
+static bool was_there(const struct tly_logs *logs, const char *dir)
+{
+    struct statx about;
+    if (statx(AT_FDCWD, dir, AT_SYMLINK_NOFOLLOW, STATX_BTIME, &about) < 0 ||
+        !(about.stx_mask & STATX_BTIME)) {
+        return true;
+    }
+    return about.stx_btime.tv_sec * TLY_NS_PER_S + about.stx_btime.tv_nsec < logs->started_ns;
+}
+
+/* `first`: at the first look at this root, which need not be the agent's first. */
+static void add_below_root(struct tly_logs *logs, struct tly_text name, bool first)
 {
     char dir[PATH_LEN_MAX];
     char base[TLY_CONTAINER_ID_MAX + sizeof("-json.log")];
@@ -99,7 +111,7 @@ static void add_below_root(struct tly_logs *logs, struct tly_text name, bool old
     (void)snprintf(base, sizeof(base), "%s-json.log", id);
     int len = snprintf(dir, sizeof(dir), "%s/%s", logs->root, id);
     if (len > 0 && (size_t)len < sizeof(dir)) {
-        add(logs, id, dir, base, old);
+        add(logs, id, dir, base, first && was_there(logs, dir));
     }
 }
 
@@ -162,6 +174,12 @@ static void look(struct tly_logs *logs)
     logs->root_seen = logs->root_seen || logs->stats.success;
 }
 
+static int root_of(const char *data_root, char **ret_root)
+{
+    int len = asprintf(ret_root, "%s/containers", data_root);
+    return len < 0 ? -ENOMEM : 0;
+}
+
 /* ---- what the inventory says ---- */
 
 static bool is_old(const struct tly_logs *logs, const struct tly_container *container)
@@ -201,6 +219,31 @@ static void say_outside(struct tly_logs *logs, const char *dir)
     }
 }
 
+/* Where no folder is configured, the engine's word counts, if it can be seen from here. */
+static void follow_engine(struct tly_logs *logs)
+{
+    const char *data_root = tly_inventory_data_root(logs->context->inventory);
+    TLY_AUTO_FREE char *root = NULL;
+    if (logs->context->docker->data_root || !data_root || root_of(data_root, &root) < 0 ||
+        strcmp(root, logs->root) == 0 || !is_there(root)) {
+        return;
+    }
+    if (!tly_sandbox_allows(logs->context->sandbox, root, TLY_ACCESS_READ)) {
+        say_outside(logs, root);
+        return;
+    }
+    tly_log_info("logs", "the engine's data is in %s: its log files are looked for there",
+                 data_root);
+    tly_watch_free(logs->root_watch);
+    logs->root_watch = NULL;
+    free(logs->root);
+    logs->root = root;
+    root = NULL;
+    logs->root_seen = false;
+    logs->root_holds = false;
+    look(logs);
+}
+
 static void changed(void *arg, enum tly_change change, const struct tly_container *container)
 {
     struct tly_logs *logs = arg;
@@ -230,6 +273,13 @@ static void changed(void *arg, enum tly_change change, const struct tly_containe
             add(logs, container->id, dir, slash + 1, is_old(logs, container));
         } else if (dir) {
             say_unseen(logs, dir);
+        }
+    } else if (logs->settled && container->log_driver &&
+               strcmp(container->log_driver, "local") == 0) {
+        const char *data_root = tly_inventory_data_root(logs->context->inventory);
+        follow_engine(logs);
+        if (data_root) {
+            say_unseen(logs, data_root);
         }
     } else if (logs->settled && tly_log_feeds_want(logs, container->log_driver)) {
         add(logs, container->id, NULL, NULL, is_old(logs, container));
@@ -266,14 +316,12 @@ static void prune(struct tly_logs *logs)
 int tly_logs_discovery_start(struct tly_logs *logs)
 {
     const char *data_root = logs->context->docker->data_root;
-    data_root = data_root ? data_root : DATA_ROOT_DEFAULT;
-    size_t size = strlen(data_root) + sizeof("/containers");
-    logs->root = malloc(size);
-    if (!logs->root) {
-        return -ENOMEM;
+    int rc = root_of(data_root ? data_root : DATA_ROOT_DEFAULT, &logs->root);
+    if (rc < 0) {
+        logs->root = NULL;
+        return rc;
     }
-    (void)snprintf(logs->root, size, "%s/containers", data_root);
-    int rc = tly_inventory_listen(logs->context->inventory, changed, logs);
+    rc = tly_inventory_listen(logs->context->inventory, changed, logs);
     if (rc < 0) {
         return rc;
     }
@@ -299,6 +347,7 @@ void tly_logs_discovery_stop(struct tly_logs *logs)
 
 void tly_logs_discovery_tick(struct tly_logs *logs)
 {
+    follow_engine(logs);
     if (!logs->root_watch || logs->ticks % SCAN_TICKS == 0) {
         look(logs);
     }

@@ -2,6 +2,7 @@
 disk, whose format only the engine itself defines.
 """
 
+import json
 import random
 
 import host
@@ -102,6 +103,25 @@ class Local(Chain):
             host.await_that(f"both lines of container {number}",
                             lambda c=container, n=number: receiver.lines(c) ==
                             [f"brief {n}", "bye"])
+
+    def test_a_data_root_of_which_only_the_engine_tells(self):
+        receiver = self.receiver()
+        agent = self.agent(SANITIZED, forward=receiver.address, logs={"from": "now"})
+        config = json.loads(agent.config.read_text())
+        del config["docker"]["data_root"]
+        agent.config.write_text(json.dumps(config))
+        old = self.local("old", "echo history; until test -e /go; do sleep 0.1; done; echo news")
+        host.await_that("its first line is written", lambda: self.engine.get(
+            f"/containers/{old}/logs?stdout=1").count("history") == 1)
+        agent.start()
+        young = self.local("young", "echo first; echo second; sleep 1000")
+        brief = self.engine.run("brief", "echo hardly there", HostConfig={
+            "AutoRemove": True, "NetworkMode": "none", "LogConfig": {"Type": "local", "Config": {}}})
+        host.await_that("lines of new containers", lambda: receiver.lines(young) ==
+                        ["first", "second"] and receiver.lines(brief) == ["hardly there"])
+        self.exec_in(old, "touch", "/go")
+        host.await_that("what the old one says now", lambda: receiver.lines(old) == ["news"])
+        self.assertIn(f"the engine's data is in {self.engine.data_root}", agent.program.said())
 
     def test_the_engine_dies_within_an_entry(self):
         """Half of an entry, and zeros, as a crash leaves them, cost none of what comes later."""
