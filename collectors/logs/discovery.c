@@ -244,6 +244,19 @@ static void follow_engine(struct tly_logs *logs)
     look(logs);
 }
 
+/* A container whose lines are sent away: its folder may have the engine's copy of them. */
+static void add_elsewhere(struct tly_logs *logs, const struct tly_container *container)
+{
+    char dir[PATH_LEN_MAX];
+    follow_engine(logs);
+    int len = snprintf(dir, sizeof(dir), "%s/%s", logs->root, container->id);
+    if (len > 0 && (size_t)len < sizeof(dir) && is_there(dir)) {
+        add_below_root(logs, tly_text_of(container->id), is_old(logs, container));
+    } else {
+        add(logs, container->id, NULL, NULL, is_old(logs, container));
+    }
+}
+
 static void changed(void *arg, enum tly_change change, const struct tly_container *container)
 {
     struct tly_logs *logs = arg;
@@ -282,7 +295,7 @@ static void changed(void *arg, enum tly_change change, const struct tly_containe
             say_unseen(logs, data_root);
         }
     } else if (logs->settled && tly_log_feeds_want(logs, container->log_driver)) {
-        add(logs, container->id, NULL, NULL, is_old(logs, container));
+        add_elsewhere(logs, container);
     }
 }
 

@@ -114,10 +114,24 @@ static void choose_shape(struct tly_log_source *source, const struct tly_contain
     source->excluded = !tly_log_shape_takes(logs->settings, tag, facts);
 }
 
-/* Whether its lines stand in files, or the engine has to tell them. */
-static void choose_way(struct tly_log_source *source, const char *driver)
+/* The engine opens its copy before it says that the container has started. */
+static bool copy_may_come(const struct tly_container *facts)
 {
-    if (!driver || source->pod || source->newest || source->api || is_read(driver)) {
+    return facts->started_ns == 0;
+}
+
+/* Whether its lines stand in files, or the engine has to tell them. It keeps a copy, if it may and
+ * is not too old, of what a driver that cannot be read sends away. */
+static void choose_way(struct tly_log_source *source, const struct tly_container *facts)
+{
+    const char *driver = facts->log_driver;
+    if (!driver || source->pod || source->newest || source->api || source->copied ||
+        is_read(driver)) {
+        return;
+    }
+    bool accepted = tly_log_feeds_accept(source->logs, driver);
+    if (accepted && !tly_log_feeds_began(source) &&
+        (tly_log_source_use_copy(source) || copy_may_come(facts))) {
         return;
     }
     if (tly_log_feeds_want(source->logs, driver)) {
@@ -150,7 +164,7 @@ static int take_facts(struct tly_log_source *source, const struct tly_container 
                             tly_destination_takes(logs->targets[i].destination,
                                                   tly_buf_text(&source->tag), facts);
     }
-    choose_way(source, facts->log_driver);
+    choose_way(source, facts);
     return rc;
 }
 

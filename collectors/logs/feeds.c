@@ -32,11 +32,10 @@ static bool has_files(const char *driver)
            strcmp(driver, "none") == 0;
 }
 
-bool tly_log_feeds_want(const struct tly_logs *logs, const char *driver)
+bool tly_log_feeds_accept(const struct tly_logs *logs, const char *driver)
 {
     const struct tly_strings *except = &logs->settings->api_except;
-    const char *host = logs->context->docker->host;
-    if (!logs->settings->api || !host || host[0] == '\0' || !driver || has_files(driver)) {
+    if (!logs->settings->api || !driver || has_files(driver)) {
         return false;
     }
     for (size_t i = 0; i < except->count; i++) {
@@ -45,6 +44,27 @@ bool tly_log_feeds_want(const struct tly_logs *logs, const char *driver)
         }
     }
     return true;
+}
+
+bool tly_log_feeds_want(const struct tly_logs *logs, const char *driver)
+{
+    const char *host = logs->context->docker->host;
+    return host && host[0] != '\0' && tly_log_feeds_accept(logs, driver);
+}
+
+bool tly_log_feeds_began(const struct tly_log_source *source)
+{
+    const struct tly_logs *logs = source->logs;
+    for (size_t i = 0; i < logs->target_count; i++) {
+        struct tly_position kept;
+        struct tly_log_anchor anchor;
+        if (tly_delivery_position(logs->context->delivery, logs->targets[i].destination,
+                                  tly_text_of(source->key), &kept) &&
+            tly_log_anchor_of(&kept, &anchor)) {
+            return true;
+        }
+    }
+    return false;
 }
 
 void tly_log_feeds_use(struct tly_log_source *source)

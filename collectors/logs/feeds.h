@@ -44,8 +44,13 @@ struct tly_log_feeds {
     bool said_max;
 };
 
-/* Whether the log of a container with this driver is read from the engine. */
+/* Whether the configuration has the engine's copy read of what containers with this driver write,
+ * be it from its files or from its API; and whether the API can be asked. */
+bool tly_log_feeds_accept(const struct tly_logs *logs, const char *driver);
 bool tly_log_feeds_want(const struct tly_logs *logs, const char *driver);
+
+/* Whether a destination's kept position is one in the engine's stream: no place in a file. */
+bool tly_log_feeds_began(const struct tly_log_source *source);
 
 /* Puts the engine's log in the place of files, for the life of the source. */
 void tly_log_feeds_use(struct tly_log_source *source);

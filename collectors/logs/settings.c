@@ -272,9 +272,9 @@ static const struct tly_option logs_rows[] = {
      .offset = offsetof(struct tly_logs_settings, api),
      .fallback = "true",
      .help =
-         "Whether the logs of containers whose driver keeps no file that is read here (journald, "
-         "syslog, gelf, awslogs ...) come from the engine, at `docker.host`. It promises less: "
-         "see docs/log-sources.md."},
+         "Whether the logs of containers whose driver keeps no file of its own (journald, syslog, "
+         "gelf, awslogs ...) are taken from the engine: from its copy on disk, or, where there is "
+         "none to be seen, through `docker.host`, which promises less: see docs/log-sources.md."},
     {.key = "api_except",
      .restart = true,
      .type = TLY_OPTION_STRINGS,

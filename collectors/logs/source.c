@@ -26,6 +26,9 @@
 static const char local_dir[] = "local-logs";
 static const char local_base[] = "container.log";
 
+/* The engine's copy for drivers that can't be read from (daemon/container/container.go). */
+static const char copy_base[] = "container-cached.log";
+
 /* ---- events ---- */
 
 static bool is_base(const struct tly_log_source *source, struct tly_text name)
@@ -62,7 +65,8 @@ static void seen(void *arg, unsigned events, struct tly_text name)
     }
     if (!source->pod &&
         ((events & TLY_WATCH_LOST) || tly_text_equal(name, TLY_TEXT("config.v2.json")) ||
-         tly_text_equal(name, TLY_TEXT("hostconfig.json")))) {
+         tly_text_equal(name, TLY_TEXT("hostconfig.json")) ||
+         (!source->newest && tly_text_equal(name, tly_text_of(copy_base))))) {
         source->description_stale = true;
     }
     if (source->files_fd == source->dir_fd) {
@@ -189,6 +193,26 @@ static int look_for_local(struct tly_log_source *source)
     rc = use_local(source, fd);
     fd = rc < 0 ? fd : -1;
     return rc;
+}
+
+/* ---- the engine's copy ---- */
+
+bool tly_log_source_use_copy(struct tly_log_source *source)
+{
+    struct stat about;
+    if (fstatat(source->dir_fd, copy_base, &about, AT_SYMLINK_NOFOLLOW) < 0 ||
+        !S_ISREG(about.st_mode)) {
+        return false;
+    }
+    char *base = strdup(copy_base);
+    if (!base) {
+        return false;
+    }
+    free(source->base);
+    source->base = base;
+    source->format = &tly_log_entries;
+    source->copied = true;
+    return true;
 }
 
 /* ---- life ---- */

@@ -66,6 +66,7 @@ struct tly_log_source {
     bool gone;              /* the directory was removed */
     bool stopped;           /* the container does not run */
     bool api;               /* the engine tells its lines: it has no directory, and no files */
+    bool copied;            /* the engine's copy is read, of what its driver sends away */
     bool told;              /* that its driver writes no such file */
     bool stale;             /* in line to be looked at */
     bool facts_stale;       /* somebody knows something new of the container */
@@ -97,6 +98,10 @@ bool tly_log_source_look(struct tly_log_source *source);
 
 /* Once a second. */
 void tly_log_source_tick(struct tly_log_source *source);
+
+/* Reads the engine's copy of what a driver sends away, if there is one: container-cached.log, in
+ * the local driver's format. */
+bool tly_log_source_use_copy(struct tly_log_source *source);
 
 /* It has no use for its directory any more. */
 void tly_log_source_let_go(struct tly_log_source *source);

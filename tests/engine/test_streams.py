@@ -1,8 +1,9 @@
-"""Logs that only the engine can tell, on a real Docker engine: of drivers that send lines away and
-keep no file, the engine has a copy of its own, which its API reads.
+"""Logs of drivers that send lines away and keep no file, on a real Docker engine: the engine has a
+copy of its own, which its API reads, and the agent where it can see the engine's files.
 """
 
 import json
+import os
 import random
 import socket
 
@@ -11,7 +12,7 @@ from test_chain import BINARY, SANITIZED, Chain
 from test_drivers import octal
 
 
-class Streams(Chain):
+class Elsewhere(Chain):
     """Containers with --log-driver syslog, whose lines nobody listens to."""
 
     PIECE = 16384  # as Docker cuts lines
@@ -47,9 +48,8 @@ class Streams(Chain):
     def in_order(lines):
         return list(dict.fromkeys(lines))
 
-    def test_lines_of_all_kinds(self):
-        receiver = self.receiver()
-        agent = self.agent(SANITIZED, forward=receiver.address).start()
+    def await_kinds(self, receiver):
+        """Lines of all kinds arrive unaltered."""
         any_byte = bytes(byte for byte in range(256) if byte != ord("\n"))
         long = 3 * self.PIECE + 77
         container = self.syslog(
@@ -65,6 +65,38 @@ class Streams(Chain):
         for row in receiver.records(container):
             self.assertEqual(row["record"]["container_name"], "/kinds")
             self.assertNotIn("partial_message", row["record"])
+
+    def await_brief(self, receiver):
+        """Containers that end at once and start again; they are removed afterwards."""
+        containers = [self.syslog(f"brief-{number}", f"echo brief {number}; echo bye")
+                      for number in range(10)]
+        for number, container in enumerate(containers):
+            host.await_that(f"both lines of container {number}",
+                            lambda c=container, n=number: receiver.lines(c) ==
+                            [f"brief {n}", "bye"])
+        for _ in range(3):
+            for container in containers:
+                self.engine.post(f"/containers/{container}/start")
+                self.engine.wait(container)
+        for number, container in enumerate(containers):
+            host.await_that(f"all lines of container {number}",
+                            lambda c=container, n=number: receiver.lines(c) ==
+                            [f"brief {n}", "bye"] * 4)
+        for container in containers:
+            self.engine.remove(container)
+
+
+class Streams(Elsewhere):
+    """The engine's files can't be seen: its API tells their lines."""
+
+    def agent(self, *arguments, **settings):
+        return super().agent(*arguments, **{
+            "docker": {"data_root": str(self.directory / "nothing")}, **settings})
+
+    def test_lines_of_all_kinds(self):
+        receiver = self.receiver()
+        agent = self.agent(SANITIZED, forward=receiver.address).start()
+        self.await_kinds(receiver)
         self.assertEqual(self.gaps(agent), 0)
         self.assertGreater(agent.value("tallyman_docker_api_requests_total", endpoint="logs",
                                        code="200"), 0)
@@ -96,22 +128,7 @@ class Streams(Chain):
     def test_short_lived_restarted_and_removed(self):
         receiver = self.receiver()
         agent = self.agent(forward=receiver.address).start()
-        containers = [self.syslog(f"brief-{number}", f"echo brief {number}; echo bye")
-                      for number in range(10)]
-        for number, container in enumerate(containers):
-            host.await_that(f"both lines of container {number}",
-                            lambda c=container, n=number: receiver.lines(c) ==
-                            [f"brief {n}", "bye"])
-        for _ in range(3):
-            for container in containers:
-                self.engine.post(f"/containers/{container}/start")
-                self.engine.wait(container)
-        for number, container in enumerate(containers):
-            host.await_that(f"all lines of container {number}",
-                            lambda c=container, n=number: receiver.lines(c) ==
-                            [f"brief {n}", "bye"] * 4)
-        for container in containers:
-            self.engine.remove(container)
+        self.await_brief(receiver)
         host.await_that("all are forgotten", lambda: agent.value("tallyman_logs_containers") == 0)
         self.assertEqual(self.gaps(agent), 0)
 
@@ -172,11 +189,9 @@ class Streams(Chain):
             self.assertEqual(numbers, list(range(1, len(numbers) + 1)))
         self.assertEqual(self.gaps(agent), 0)
 
-    def test_without_the_engines_files(self):
-        """The agent sees nothing but the socket."""
+    def test_killed_and_started_again(self):
         receiver = self.receiver()
-        hidden = {"docker": {"data_root": str(self.directory / "nothing")}}
-        agent = self.agent(forward=receiver.address, **hidden).start()
+        agent = self.agent(forward=receiver.address).start()
         container = self.syslog("socket", "echo one; sleep 1000")
         host.await_that("its line", lambda: receiver.lines(container) == ["one"])
         self.assertEqual(receiver.records(container)[0]["record"]["container_name"], "/socket")
@@ -203,16 +218,6 @@ class Streams(Chain):
                                          code="501"), 2)
         self.assertEqual(receiver.records(container), [])
 
-    def test_files_are_never_asked_for(self):
-        receiver = self.receiver()
-        agent = self.agent(forward=receiver.address).start()
-        made = [self.container(f"files-{driver}", "echo one; sleep 1000", HostConfig={
-            "NetworkMode": "none", "LogConfig": {"Type": driver, "Config": {}}})
-            for driver in ("json-file", "local", "none")]
-        for container in made[:2]:
-            host.await_that("its line", lambda c=container: receiver.lines(c) == ["one"])
-        self.assertEqual(agent.values("tallyman_docker_api_requests_total", endpoint="logs"), [])
-
     def test_a_receiver_that_is_away(self):
         """Nothing is read meanwhile, and nothing is lost that the engine still has."""
         receiver = self.receiver()
@@ -232,3 +237,97 @@ class Streams(Chain):
         self.assertEqual(self.in_order(receiver.lines(busy)),
                          [f"{i} {'x' * 100}" for i in range(count)])
         self.assertEqual(self.gaps(agent), 0)
+
+
+class Copies(Elsewhere):
+    """The engine's files can be seen, its copy of what the driver sends away among them."""
+
+    def assert_never_asked(self, agent):
+        self.assertEqual(agent.values("tallyman_docker_api_requests_total", endpoint="logs"), [])
+
+    def test_files_are_never_asked_for(self):
+        receiver = self.receiver()
+        agent = self.agent(forward=receiver.address).start()
+        made = [self.container(f"files-{driver}", "echo one; sleep 1000", HostConfig={
+            "NetworkMode": "none", "LogConfig": {"Type": driver, "Config": {}}})
+            for driver in ("json-file", "local", "none")]
+        for container in made[:2]:
+            host.await_that("its line", lambda c=container: receiver.lines(c) == ["one"])
+        self.assertEqual(agent.values("tallyman_docker_api_requests_total", endpoint="logs"), [])
+
+    def test_lines_of_all_kinds(self):
+        receiver = self.receiver()
+        agent = self.agent(SANITIZED, forward=receiver.address).start()
+        self.await_kinds(receiver)
+        self.assertEqual(self.gaps(agent), 0)
+        self.assert_never_asked(agent)
+        host.await_that("the lag is known", lambda: agent.values(
+            "container_log_lag_bytes", name="kinds") == [0])
+
+    def test_short_lived_restarted_and_removed(self):
+        receiver = self.receiver()
+        agent = self.agent(forward=receiver.address).start()
+        self.await_brief(receiver)
+        host.await_that("all are forgotten", lambda: agent.value("tallyman_logs_containers") == 0)
+        self.assertEqual(self.gaps(agent), 0)
+        self.assert_never_asked(agent)
+
+    def test_gone_before_the_next_look(self):
+        receiver = self.receiver()
+        self.agent(forward=receiver.address).start()
+        containers = [self.syslog(f"gone-{number}", f"echo gone {number}",
+                                  host_config={"AutoRemove": True}) for number in range(10)]
+        for number, container in enumerate(containers):
+            host.await_that(f"the line of container {number}",
+                            lambda c=container, n=number: receiver.lines(c) == [f"gone {n}"])
+
+    def test_rotation_and_compression_through_kills(self):
+        seed = random.randrange(1 << 32)
+        dice = random.Random(seed)
+        self.notes.append(f"seed {seed}")
+        count = 250000  # the copy rotates at 20 MB, whatever is asked for (seen in engine 20.10)
+        receiver = self.receiver()
+        agent = self.agent(forward=receiver.address).start()
+        script = (f"awk 'BEGIN {{ for (i = 0; i < {count}; i++) print i, \"{'x' * 180}\" }}'; "
+                  "echo the end")
+        container = self.syslog("busy", script, options={"mode": "blocking"})
+        for _ in range(5):
+            self.pause(dice.uniform(0.1, 0.8))
+            agent.kill()
+            self.pause(dice.uniform(0, 0.4))
+            agent.start()
+        host.await_that("the last line", lambda: "the end" in receiver.lines(container), 120)
+        names = sorted(os.listdir(self.engine.data_root / "containers" / container))
+        self.assertIn("container-cached.log.2.gz", names)
+        lines = receiver.lines(container)
+        self.assertEqual(self.in_order(lines),
+                         [f"{i} {'x' * 180}" for i in range(count)] + ["the end"])
+        self.notes.append(f"{len(lines) - count - 1} repeats of {count} lines")
+        self.assert_never_asked(agent)
+
+    def test_without_the_engines_api(self):
+        receiver = self.receiver()
+        self.agent(forward=receiver.address, docker={"host": ""}).start()
+        container = self.syslog("mute", "echo one; sleep 1000")
+        host.await_that("its line", lambda: receiver.lines(container) == ["one"])
+
+    def test_what_began_as_a_stream_stays_one(self):
+        """A place in the engine's stream is none in its file: nothing comes twice."""
+        receiver = self.receiver()
+        agent = self.agent(forward=receiver.address,
+                           docker={"data_root": str(self.directory / "nothing")}).start()
+        container = self.syslog("moved", "echo one; until test -e /go; do sleep 0.1; done; "
+                                "echo two; sleep 1000")
+        host.await_that("its line", lambda: receiver.lines(container) == ["one"])
+        host.await_that("its answer", lambda: agent.values(
+            "container_log_acknowledged_records_total", name="moved") == [1])
+        agent.stop()
+        config = json.loads(agent.config.read_text())
+        config["docker"]["data_root"] = str(self.engine.data_root)
+        agent.config.write_text(json.dumps(config))
+        agent.start()
+        self.exec_in(container, "touch", "/go")
+        host.await_that("the next one", lambda: receiver.lines(container)[1:] == ["two"])
+        self.assertEqual(self.gaps(agent), 0)
+        self.assertGreater(agent.value("tallyman_docker_api_requests_total", endpoint="logs",
+                                       code="200"), 0)
