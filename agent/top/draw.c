@@ -261,7 +261,13 @@ static void draw_foot(const struct tly_screen *screen, struct tly_grid *grid)
     tly_grid_paint(grid, row, 0, grid->width, TLY_STYLE_BAR);
     if (screen->typing) {
         (void)snprintf(text, sizeof(text), "Filter: %s_   Enter keeps it, Esc does not",
-                       screen->choice.filter); /* fits */
+                       screen->view == TLY_VIEW_FINDINGS ? screen->findings_filter
+                                                         : screen->choice.filter); /* fits */
+    } else if (screen->view == TLY_VIEW_FINDINGS) {
+        const char *filter = screen->findings_filter;
+        (void)snprintf(text, sizeof(text), "%s%s%s  up/down scroll  ? help  q quit",
+                       *filter ? "/" : "1-5 views  / filter", filter,
+                       *filter ? "  Esc all" : ""); /* fits */
     } else if (screen->view != TLY_VIEW_CONTAINERS) {
         (void)snprintf(text, sizeof(text), "%s  up/down scroll  ? help  q quit",
                        screen->view < TLY_VIEW_TABS ? "1-5 views" : "Esc back"); /* fits */
@@ -295,7 +301,7 @@ static void draw_page(struct tly_screen *screen, const struct tly_top_model *mod
         tly_draw_alerts(screen, model, &page);
         break;
     case TLY_VIEW_FINDINGS:
-        tly_draw_findings(model, model, false, &page);
+        tly_draw_findings(model, model, false, screen->findings_filter, &page);
         break;
     case TLY_VIEW_LOGS:
         tly_draw_logs(model, &page);

@@ -56,8 +56,9 @@ void tly_draw_alerts(const struct tly_screen *screen, const struct tly_top_model
 /* One alert's lines; `own`: they stand beside the container that it is about. */
 void tly_draw_alert(const struct tly_screen *screen, const struct tly_top_model *model,
                     const struct tly_top_alert *alert, bool own, struct tly_page *page);
+/* Those that fit the filter; `own`: of the container beside which they stand. */
 void tly_draw_findings(const struct tly_top_model *model, const struct tly_top_model *house,
-                       bool own, struct tly_page *page);
+                       bool own, const char *filter, struct tly_page *page);
 void tly_draw_logs(const struct tly_top_model *model, struct tly_page *page);
 void tly_draw_agent(const struct tly_screen *screen, const struct tly_top_model *model,
                     struct tly_page *page);

@@ -95,75 +95,115 @@ void tly_draw_alerts(const struct tly_screen *screen, const struct tly_top_model
 
 /* ---- findings ---- */
 
-static void draw_subjects(const struct tly_top_finding *findings, size_t count,
-                          struct tly_page *page)
+static bool fits(const struct tly_top_finding *finding, const char *filter)
+{
+    const struct tly_text texts[] = {finding->check, finding->severity, finding->name,
+                                     finding->image, finding->message,  finding->cis};
+    return tly_words_fit(filter, texts, sizeof(texts) / sizeof(texts[0]));
+}
+
+/* Findings of one check, of which those that fit are shown. */
+struct group {
+    const struct tly_top_finding *at;
+    size_t count;
+    const char *filter;
+    const struct tly_top_finding *first; /* that fits; NULL: none does */
+    size_t fitting;
+    bool same; /* their messages */
+};
+
+static struct group look_at(const struct tly_top_finding *at, size_t count, const char *filter)
+{
+    struct group group = {.at = at, .count = count, .filter = filter, .same = true};
+    for (size_t i = 0; i < count; i++) {
+        if (fits(&at[i], filter)) {
+            group.first = group.first ? group.first : &at[i];
+            group.same = group.same && tly_text_equal(at[i].message, group.first->message);
+            group.fitting++;
+        }
+    }
+    return group;
+}
+
+static void draw_subjects(const struct group *group, struct tly_page *page)
 {
     char text[TEXT_MAX];
     size_t len = 0;
-    for (size_t i = 0; i < count && i < NAMED_MAX && len < sizeof(text); i++) {
-        struct tly_text name = findings[i].name.len > 0 ? findings[i].name : findings[i].target;
-        int more = snprintf(text + len, sizeof(text) - len, "%s%.*s", i > 0 ? ", " : "",
+    size_t named = 0;
+    for (size_t i = 0; i < group->count && named < NAMED_MAX && len < sizeof(text); i++) {
+        const struct tly_top_finding *one = &group->at[i];
+        if (!fits(one, group->filter)) {
+            continue;
+        }
+        struct tly_text name = one->name.len > 0 ? one->name : one->target;
+        int more = snprintf(text + len, sizeof(text) - len, "%s%.*s", named > 0 ? ", " : "",
                             TLY_SHOW(name)); /* cut is fine */
         len += more > 0 ? (size_t)more : 0;
+        named++;
     }
-    if (count > NAMED_MAX && len < sizeof(text)) {
+    if (group->fitting > NAMED_MAX && len < sizeof(text)) {
         (void)snprintf(text + len, sizeof(text) - len, " and %zu more",
-                       count - NAMED_MAX); /* cut is fine */
+                       group->fitting - NAMED_MAX); /* cut is fine */
     }
     tly_page_wrap(page, MORE, TLY_STYLE_PLAIN, tly_text_of(text));
 }
 
-/* All of one check. */
-static void draw_group(const struct tly_top_finding *findings, size_t count, bool own,
-                       struct tly_page *page)
+static void draw_group(const struct group *group, bool own, struct tly_page *page)
 {
-    const struct tly_top_finding *one = &findings[0];
+    const struct tly_top_finding *one = group->first;
     enum tly_level level = tly_severity_level(one->severity);
-    bool same = true;
-    for (size_t i = 1; i < count; i++) {
-        same = same && tly_text_equal(findings[i].message, one->message);
-    }
     size_t row = page->row;
     tly_page_line(page, 0, tly_level_style(level), "%s", tly_level_sign(level));
     page->row = row;
     tly_page_line(page, INDENT, level > TLY_LEVEL_OK ? tly_level_style(level) : TLY_STYLE_STRONG,
                   "%.*s (%.*s)%s%.*s%s%s", TLY_SHOW(one->check), TLY_SHOW(one->severity),
                   one->cis.len > 0 ? " CIS " : "", TLY_SHOW(one->cis), own ? "" : " \u00b7 ",
-                  own         ? ""
-                  : count > 1 ? tly_amount_count((double)count).text
-                              : "1");
+                  own ? "" : tly_amount_count((double)group->fitting).text);
     tly_page_wrap(page, MORE, TLY_STYLE_PLAIN, one->message);
-    if (!same) {
+    if (!group->same) {
         tly_page_line(page, MORE, TLY_STYLE_DIM, "(and the like)");
     }
     if (!own) {
-        draw_subjects(findings, count, page);
+        draw_subjects(group, page);
     }
     tly_page_wrap(page, MORE, TLY_STYLE_DIM, one->remediation);
 }
 
-void tly_draw_findings(const struct tly_top_model *model, const struct tly_top_model *house,
-                       bool own, struct tly_page *page)
+/* Whether there is any. */
+static bool draw_groups(const struct tly_top_model *model, bool own, const char *filter,
+                        struct tly_page *page)
 {
-    const struct tly_text none = {NULL, 0};
-    const double score = tly_top_sample(house, "posture_score", NULL, none);
     bool any = false;
-    if (!own && tly_known(score)) {
-        tly_page_title(page, "Findings of the audit: score %s of 100",
-                       tly_amount_figures(score).text);
-    }
-    for (size_t i = 0, end = 0; model && i < model->finding_count; i = end) {
+    for (size_t i = 0, end = 0; i < model->finding_count; i = end) {
         for (end = i; end < model->finding_count &&
                       tly_text_equal(model->findings[end].check, model->findings[i].check);) {
             end++;
         }
-        if (!own || tly_text_equal(model->findings[i].target, TLY_TEXT("container"))) {
-            draw_group(&model->findings[i], end - i, own, page);
+        const struct group group = look_at(&model->findings[i], end - i, filter);
+        if (group.first &&
+            (!own || tly_text_equal(model->findings[i].target, TLY_TEXT("container")))) {
+            draw_group(&group, own, page);
             any = true;
         }
     }
+    return any;
+}
+
+void tly_draw_findings(const struct tly_top_model *model, const struct tly_top_model *house,
+                       bool own, const char *filter, struct tly_page *page)
+{
+    const struct tly_text none = {NULL, 0};
+    const double score = tly_top_sample(house, "posture_score", NULL, none);
+    if (!own && tly_known(score)) {
+        tly_page_title(page, "Findings of the audit: score %s of 100",
+                       tly_amount_figures(score).text);
+    }
+    bool any = model && draw_groups(model, own, filter, page);
     if (!model || !model->findings_known) {
         tly_page_line(page, INDENT, TLY_STYLE_DIM, "Waiting for the audit.");
+    } else if (!any && *filter && model->finding_count > 0) {
+        tly_page_line(page, INDENT, TLY_STYLE_DIM,
+                      "No finding fits. Change the filter, or show all (Esc).");
     } else if (!any && !tly_known(score)) {
         tly_page_line(page, INDENT, TLY_STYLE_DIM, "Nothing was judged yet.");
     } else if (!any) {

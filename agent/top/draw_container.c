@@ -379,7 +379,7 @@ void tly_draw_container(const struct tly_screen *screen, const struct tly_top_mo
     tly_page_column(page, top, 0, beside ? half - 2 : 0);
     draw_events(screen, model, page);
     tly_page_title(page, "Findings of the audit");
-    tly_draw_findings(model->detail_findings, model, true, page);
+    tly_draw_findings(model->detail_findings, model, true, "", page);
     if (!one) {
         return;
     }
@@ -402,8 +402,9 @@ void tly_draw_help(struct tly_page *page)
         {"up, down, k, j", "the row above, below"},
         {"PgUp PgDn Home End", "a page up, a page down, the first, the last"},
         {"Enter", "everything of the chosen container: history, events, findings, limits"},
-        {"Esc, Backspace", "back; in the list: all containers again"},
-        {"/", "filter by words in name, image, project, id, state or health"},
+        {"Esc, Backspace", "back; in a list: all of it again"},
+        {"/", "filter by words in name, image, project, id, state or health; findings by "
+              "words in check, severity, name, image or message"},
         {"a", "show all, those that need attention, running, stopped, unhealthy"},
         {"s S, right left", "sort by the next, the previous column"},
         {"A N T C M", "sort by attention, name, state, CPU, memory"},

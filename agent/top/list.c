@@ -34,14 +34,12 @@ static bool contains(struct tly_text text, struct tly_text word)
     return false;
 }
 
-static bool fits_filter(const struct tly_top_container *container, const char *filter)
+bool tly_words_fit(const char *words, const struct tly_text *texts, size_t count)
 {
-    const struct tly_text texts[] = {container->name, container->image, container->project,
-                                     container->id,   container->state, container->health};
-    for (struct tly_text rest = tly_text_of(filter); rest.at;) {
+    for (struct tly_text rest = tly_text_of(words); rest.at;) {
         struct tly_text word = tly_text_trim(tly_text_cut(&rest, ' '));
         bool found = word.len == 0;
-        for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]) && !found; i++) {
+        for (size_t i = 0; i < count && !found; i++) {
             found = contains(texts[i], word);
         }
         if (!found) {
@@ -49,6 +47,13 @@ static bool fits_filter(const struct tly_top_container *container, const char *f
         }
     }
     return true;
+}
+
+static bool fits_filter(const struct tly_top_container *container, const char *filter)
+{
+    const struct tly_text texts[] = {container->name, container->image, container->project,
+                                     container->id,   container->state, container->health};
+    return tly_words_fit(filter, texts, sizeof(texts) / sizeof(texts[0]));
 }
 
 static bool fits_show(const struct tly_top_container *container, enum tly_show show)

@@ -40,6 +40,10 @@ extern const char *const tly_show_names[TLY_SHOW_COUNT + 1];
 
 #define TLY_FILTER_MAX 128
 
+/* Whether each of the words, apart by blanks, is somewhere in one of the texts; in either case of
+ * ASCII. No words fit everything. */
+bool tly_words_fit(const char *words, const struct tly_text *texts, size_t count);
+
 struct tly_choice {
     enum tly_sort sort; /* numbers from most to least, texts from A on, what is worst first */
     bool reverse;

@@ -373,6 +373,7 @@ int tly_top_model_findings(struct tly_top_model *model, struct tly_text body, st
             .target = tly_json_text_at(one, "target"),
             .id = tly_json_text_at(one, "id"),
             .name = tly_json_text_at(one, "name"),
+            .image = tly_json_text_at(one, "image"),
             .message = tly_json_text_at(one, "message"),
             .remediation = tly_json_text_at(one, "remediation"),
         };

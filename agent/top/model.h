@@ -75,7 +75,7 @@ struct tly_top_sample {
 };
 
 struct tly_top_finding {
-    struct tly_text check, cis, severity, target, id, name, message, remediation;
+    struct tly_text check, cis, severity, target, id, name, image, message, remediation;
 };
 
 /* Of one destination, since the overview before. */

@@ -81,59 +81,78 @@ static void rearrange(struct tly_screen *screen, const struct tly_top_model *mod
 
 /* ---- the filter ---- */
 
-static void filter_end(struct tly_screen *screen)
+/* The view's own; NULL: it has none. */
+static char *filter_of(struct tly_screen *screen)
 {
-    size_t len = strlen(screen->choice.filter);
-    while (len > 0 && screen->choice.filter[len - 1] == ' ') {
-        screen->choice.filter[--len] = '\0';
+    return screen->view == TLY_VIEW_CONTAINERS ? screen->choice.filter
+           : screen->view == TLY_VIEW_FINDINGS ? screen->findings_filter
+                                               : NULL;
+}
+
+static void filter_begin(struct tly_screen *screen)
+{
+    const char *filter = filter_of(screen);
+    if (filter) {
+        memcpy(screen->filter_before, filter, sizeof(screen->filter_before));
+        screen->typing = true;
+    }
+}
+
+static void filter_end(struct tly_screen *screen, char *filter)
+{
+    size_t len = strlen(filter);
+    while (len > 0 && filter[len - 1] == ' ') {
+        filter[--len] = '\0';
     }
     screen->typing = false;
 }
 
-static void filter_type(struct tly_screen *screen, uint32_t key)
+static void filter_type(char *filter, uint32_t key)
 {
     char bytes[TLY_GLYPH_BYTES_MAX];
-    size_t len = strlen(screen->choice.filter);
+    size_t len = strlen(filter);
     size_t more = tly_glyph_write(key, bytes);
     if (key >= ' ' && key != 0x7f && len + more < TLY_FILTER_MAX) {
-        memcpy(screen->choice.filter + len, bytes, more);
-        screen->choice.filter[len + more] = '\0';
+        memcpy(filter + len, bytes, more);
+        filter[len + more] = '\0';
     }
 }
 
-static void filter_shorten(struct tly_screen *screen)
+static void filter_shorten(char *filter)
 {
-    size_t len = strlen(screen->choice.filter);
-    while (len > 0 && ((unsigned char)screen->choice.filter[len - 1] & 0xc0) == 0x80) {
+    size_t len = strlen(filter);
+    while (len > 0 && ((unsigned char)filter[len - 1] & 0xc0) == 0x80) {
         len--; /* the rest of a character */
     }
-    screen->choice.filter[len > 0 ? len - 1 : 0] = '\0';
+    filter[len > 0 ? len - 1 : 0] = '\0';
 }
 
 static enum tly_act key_of_filter(struct tly_screen *screen, const struct tly_top_model *model,
                                   uint32_t key)
 {
+    char *filter = filter_of(screen);
     switch (key) {
     case TLY_KEY_ENTER:
     case TLY_KEY_UP:
     case TLY_KEY_DOWN:
-        filter_end(screen);
+        filter_end(screen, filter);
         return TLY_ACT_NONE;
     case TLY_KEY_ESCAPE:
-        memcpy(screen->choice.filter, screen->filter_before, sizeof(screen->filter_before));
-        filter_end(screen);
+        memcpy(filter, screen->filter_before, sizeof(screen->filter_before));
+        filter_end(screen, filter);
         break;
     case TLY_KEY_BACKSPACE:
-        filter_shorten(screen);
+        filter_shorten(filter);
         break;
     case 'U' - '@': /* Ctrl-U, as line editors have it */
-        screen->choice.filter[0] = '\0';
+        filter[0] = '\0';
         break;
     default:
         if (key < TLY_KEY_UP) {
-            filter_type(screen, key);
+            filter_type(filter, key);
         }
     }
+    screen->scroll = 0;
     rearrange(screen, model, true);
     return TLY_ACT_NONE;
 }
@@ -171,6 +190,9 @@ static enum tly_act escape(struct tly_screen *screen, const struct tly_top_model
         screen->choice.filter[0] = '\0';
         screen->choice.show = TLY_SHOW_ALL;
         rearrange(screen, model, false);
+    }
+    if (screen->view == TLY_VIEW_FINDINGS) {
+        screen->findings_filter[0] = '\0';
     }
     return TLY_ACT_NONE;
 }
@@ -281,14 +303,10 @@ static bool key_of_order(struct tly_screen *screen, const struct tly_top_model *
 static enum tly_act key_of_list(struct tly_screen *screen, const struct tly_top_model *model,
                                 uint32_t key)
 {
-    if (key == '/') {
-        memcpy(screen->filter_before, screen->choice.filter, sizeof(screen->filter_before));
-        screen->typing = true;
-    } else if (key == TLY_KEY_ENTER) {
+    if (key == TLY_KEY_ENTER) {
         return open_chosen(screen, model);
-    } else {
-        (void)key_of_order(screen, model, key); /* or it means nothing */
     }
+    (void)key_of_order(screen, model, key); /* or it means nothing */
     return TLY_ACT_NONE;
 }
 
@@ -307,6 +325,9 @@ enum tly_act tly_screen_key(struct tly_screen *screen, const struct tly_top_mode
     case '?':
     case 'h':
         return screen->view == TLY_VIEW_HELP ? escape(screen, model) : go(screen, TLY_VIEW_HELP);
+    case '/':
+        filter_begin(screen);
+        return TLY_ACT_NONE;
     case ' ':
         screen->held = !screen->held;
         return screen->held ? TLY_ACT_NONE : TLY_ACT_ASK;

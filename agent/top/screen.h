@@ -62,7 +62,8 @@ struct tly_contact {
 struct tly_screen {
     enum tly_view view, before; /* `before`: where Escape leads */
     struct tly_choice choice;
-    bool typing; /* the filter */
+    char findings_filter[TLY_FILTER_MAX];
+    bool typing; /* the filter of the view, of containers or of findings */
     char filter_before[TLY_FILTER_MAX];
     bool held; /* nothing is asked until it is let go */
 

@@ -6,6 +6,19 @@ import json
 import os
 import random
 
+# bcrypt's authors' vector: "U*U".
+USER, PASSWORD = "night", "U*U"
+HASH = "$2a$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW"
+RULES = """
+groups:
+  - name: test
+    rules:
+      - {alert: NearLimit, expr: 'container_memory_working_set_bytes{name="full"} > 0',
+         labels: {severity: critical}, annotations: {summary: 'full is nearly full'}}
+      - {alert: Waits, expr: 'container_memory_working_set_bytes{name="full"} > 0', for: 1h,
+         labels: {severity: warning}}
+"""
+
 
 def rfc3339(seconds):
     moment = datetime.datetime.fromtimestamp(seconds, datetime.timezone.utc)
@@ -122,6 +135,29 @@ class Host:
                 container.work(seconds)
                 self.write_group(container)
 
+    def add_few(self):
+        """One near its limit, one that is ill, and one that has ended."""
+        self.add("full", memory=480, limit=512, cpu=0.3, quota=0.1, health="healthy",
+                 labels={"com.docker.compose.project": "shop"})
+        self.add("ill", memory=30, health="unhealthy", restarts=4, write=2.0)
+        self.add("ended", state="exited", exit_code=3)
+
     def settings(self):
         return {"docker": {"host": "", "data_root": str(self.root / "data")},
                 "cgroup": {"root": str(self.root / "cgroup")}}
+
+    def alerts(self):
+        """Settings for one alert that fires on `full` and one that waits, and for a destination that is
+        not there."""
+        rules = self.root / "rules.yml"
+        rules.write_text(RULES)
+        return {"rules": {"files": [str(rules)], "builtin": False},
+                "forward": [{"name": "gone", "servers": ["127.0.0.1:1"]}]}
+
+    def guard(self, agent, **web):
+        """Puts a password before the agent's pages, USER's; `web` are more settings of them."""
+        file = self.root / "web.yml"
+        file.write_text(f"basic_auth_users: {{{USER}: '{HASH}'}}\n")
+        config = json.loads(agent.config.read_text())
+        config["web"].update(web, config_file=str(file))
+        agent.config.write_text(json.dumps(config))

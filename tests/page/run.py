@@ -8,7 +8,6 @@ from npm, into a folder of its own.
 
 import argparse
 import base64
-import json
 import os
 import pathlib
 import shutil
@@ -38,18 +37,6 @@ NODES_MAX = 3000  # in the document, with MANY containers
 HOSTILE = ['<img src=x onerror="hacked=1">', "</script><script>hacked=2</script>",
            "\"'><b>bold</b>", "javascript:hacked=3", "\u202egnp.exe", "x" * 300]
 VIEWS = ("#/", "#/alerts", "#/findings", "#/logs", "#/agent")
-# bcrypt's authors' vector: "U*U".
-USER, PASSWORD = "night", "U*U"
-HASH = "$2a$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW"
-RULES = """
-groups:
-  - name: test
-    rules:
-      - {alert: NearLimit, expr: 'container_memory_working_set_bytes{name="full"} > 0',
-         labels: {severity: critical}, annotations: {summary: 'full is nearly full'}}
-      - {alert: Waits, expr: 'container_memory_working_set_bytes{name="full"} > 0', for: 1h,
-         labels: {severity: warning}}
-"""
 
 
 def axe_install(folder):
@@ -109,17 +96,12 @@ class Made(Page):
         return super().start(**{**self.house.settings(), **settings})
 
     def populate(self):
-        self.house.add("full", memory=480, limit=512, cpu=0.3, quota=0.1, health="healthy",
-                       labels={"com.docker.compose.project": "shop"})
-        self.house.add("ill", memory=30, health="unhealthy", restarts=4, write=2.0)
-        self.house.add("ended", state="exited", exit_code=3)
+        self.house.add_few()
         for index, text in enumerate(HOSTILE):
             self.house.add(text, image=text, labels={text: text, f"k{index}": text})
 
     def start_with_alerts(self):
-        (self.folder / "rules.yml").write_text(RULES)
-        return self.start(rules={"files": [str(self.folder / "rules.yml")], "builtin": False},
-                          forward=[{"name": "gone", "servers": ["127.0.0.1:1"]}])
+        return self.start(**self.house.alerts())
 
     def test_assets(self):
         agent = self.start()
@@ -300,13 +282,10 @@ class Made(Page):
         self.assertIn("answers again", page.text("#announce"))
 
     def test_behind_a_password(self):
-        (self.folder / "web.yml").write_text(f"basic_auth_users: {{{USER}: '{HASH}'}}\n")
         self.house.add("guarded")
         agent = host.Agent(self.binary, self.folder, **self.house.settings())
-        config = json.loads(agent.config.read_text())
-        config["web"]["config_file"] = str(self.folder / "web.yml")
-        agent.config.write_text(json.dumps(config))
-        token = "Basic " + base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
+        self.house.guard(agent)
+        token = "Basic " + base64.b64encode(f"{house.USER}:{house.PASSWORD}".encode()).decode()
         agent.program = host.Program("agent", [agent.binary, "run", "--config",
                                                str(agent.config)], self.folder)
         self.addCleanup(agent.kill)

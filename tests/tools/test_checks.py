@@ -41,6 +41,11 @@ class CountCmocka(unittest.TestCase):
             with self.subTest(output=output):
                 self.assertEqual(checks.count_cmocka(output), expected)
 
+    def test_names_of_those_skipped(self):
+        self.assertEqual(checks.skipped_in(MIXED + "[  SKIPPED ] 1 test(s), listed below:\n"),
+                         ["test_three"])
+        self.assertEqual(checks.skipped_in(GOOD), [])
+
 
 class Chosen(unittest.TestCase):
     def names(self, *arguments):

@@ -38,16 +38,6 @@ HOSTILE = ["\x1b[31mred\x1b[2J", "\x1b]0;title\x07", "a\rb\tc", "\u202egnp.exe",
 COLUMNS = ["CONTAINER", "ATTENTION", "STATE", "HEALTH", "SINCE", "CPU", "MEMORY", "OF_LIMIT",
            "LIMIT", "RECEIVED", "SENT", "READ", "WRITTEN", "RESTARTS", "LOG_LAG", "FINDINGS",
            "IMAGE"]
-# bcrypt's authors' vector: "U*U".
-USER, PASSWORD = "night", "U*U"
-HASH = "$2a$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW"
-RULES = """
-groups:
-  - name: test
-    rules:
-      - {alert: NearLimit, expr: 'container_memory_working_set_bytes{name="full"} > 0',
-         labels: {severity: critical}, annotations: {summary: 'full is nearly full'}}
-"""
 
 
 def cpu_ms(pid):
@@ -116,18 +106,13 @@ class Made(Case):
         return super().start(**{**self.house.settings(), **settings})
 
     def populate(self):
-        self.house.add("full", memory=480, limit=512, cpu=0.3, quota=0.1, health="healthy",
-                       labels={"com.docker.compose.project": "shop"})
-        self.house.add("ill", memory=30, health="unhealthy", restarts=4, write=2.0)
-        self.house.add("ended", state="exited", exit_code=3)
+        self.house.add_few()
         for index in range(30):
             self.house.add(f"unit-{index:02}", image="shop/unit:1", memory=8 + index)
 
     def start_with_alerts(self):
         self.populate()
-        (self.folder / "rules.yml").write_text(RULES)
-        return self.start(rules={"files": [str(self.folder / "rules.yml")], "builtin": False},
-                          forward=[{"name": "gone", "servers": ["127.0.0.1:1"]}])
+        return self.start(**self.house.alerts())
 
     def names(self, screen):
         """Of the rows of the list, from the top."""
@@ -342,23 +327,19 @@ class Made(Case):
         self.assertIn("cannot write to standard output", done.stderr)
 
     def test_behind_a_password_on_a_unix_socket(self):
-        (self.folder / "web.yml").write_text(f"basic_auth_users: {{{USER}: '{HASH}'}}\n")
         self.house.add("guarded")
         agent = host.Agent(self.binary, self.folder, **self.house.settings())
-        config = json.loads(agent.config.read_text())
-        config["web"] = {"listen": [f"unix://{self.folder}/web.sock"],
-                         "config_file": str(self.folder / "web.yml")}
-        agent.config.write_text(json.dumps(config))
+        self.house.guard(agent, listen=[f"unix://{self.folder}/web.sock"])
         agent.program = host.Program("agent", [agent.binary, "run", "--config",
                                                str(agent.config)], self.folder)
         self.addCleanup(agent.kill)
         secret = self.folder / "password"
-        secret.write_text(PASSWORD)
+        secret.write_text(house.PASSWORD)
         secret.chmod(0o600)
         host.await_that("it listens", (self.folder / "web.sock").exists)
         self.assertIn("it asks for a password: see --user", self.text(agent, code=1))
         rows = host.await_that("its container is known", lambda: self.table(
-            agent, "--user", USER, "--password-file", str(secret)))
+            agent, "--user", house.USER, "--password-file", str(secret)))
         self.assertEqual(rows[0]["CONTAINER"], "guarded")
 
     def test_many(self):
@@ -557,6 +538,12 @@ class Real(Case):
                         lambda: re.search(r"web +(exit 137 +)?Exited \(137\)", top.screen()))
         top.keys("3")
         top.until("[3 Findings", "Findings of the audit: score")
+        top.keys("/")
+        top.type("web memory")
+        top.keys("Enter")
+        top.until("/web memory", "memory_limit (", absent=["pids_limit ("])
+        top.keys("Escape")
+        top.until("pids_limit (")
         top.keys("4")
         top.until("up to date, connected", "Acknowledged")
         rows = self.table(agent)

@@ -287,6 +287,44 @@ static void test_filter(void **state)
     expect_text(tly_text_of(screen.choice.filter), "");
 }
 
+static bool is_shown(const char *text)
+{
+    return strstr(draw(80, 24, false), text) != NULL;
+}
+
+/* Findings have a filter of their own. */
+static void test_filter_of_findings(void **state)
+{
+    (void)state;
+    assert_int_equal(tly_top_model_findings(&model, tly_text_of(findings_json), NULL), 0);
+    press("/shop");
+    (void)tly_screen_key(&screen, &model, TLY_KEY_ENTER);
+    press("3");
+    expect_shown("1-5 views  / filter");
+    press("/STORE lim");
+    expect_shown("Filter: STORE lim_");
+    expect_shown("   no_limits (low) CIS 5.11 \u00b7 1");
+    expect_shown("      Store\n");
+    assert_false(is_shown("privileged"));
+    (void)tly_screen_key(&screen, &model, TLY_KEY_ENTER);
+    expect_shown("/STORE lim  Esc all");
+    press("/");
+    press(" none");
+    expect_shown("No finding fits");
+    (void)tly_screen_key(&screen, &model, TLY_KEY_ESCAPE); /* as it was before */
+    expect_shown("/STORE lim ");
+    (void)tly_screen_key(&screen, &model, TLY_KEY_ESCAPE);
+    expect_shown("no_limits (low) CIS 5.11 \u00b7 2");
+    press("/critical");
+    expect_shown("privileged (critical)");
+    assert_false(is_shown("no_limits"));
+    (void)tly_screen_key(&screen, &model, TLY_KEY_ENTER);
+    press("1");
+    expect_shown("by attention, /shop ");
+    press("2/"); /* a view without one */
+    expect_shown("1-5 views  up/down");
+}
+
 static void test_plain(void **state)
 {
     (void)state;
@@ -302,7 +340,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_whole_screens), TEST(test_every_size), TEST(test_agent_gone),
         TEST(test_nothing_known), TEST(test_views),      TEST(test_detail),
-        TEST(test_cursor),        TEST(test_filter),     TEST(test_plain),
+        TEST(test_cursor),        TEST(test_filter),     TEST(test_filter_of_findings),
+        TEST(test_plain),
     };
     if (!setlocale(LC_CTYPE, "C.UTF-8")) {
         return 77; /* a skip: this system has no UTF-8 */
