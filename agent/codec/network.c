@@ -152,13 +152,25 @@ static const struct tly_text metadata_addresses[] = {
     {"C20E00FD000000000000000054020000", 32},
 };
 
-/* "address:port" of the other side. Listeners have port 0 there. */
-static void remote_count(struct tly_net_sockets *sockets, struct tly_text remote)
+/* "address:port" of both sides. Listeners have port 0 on the other one. */
+static void remote_count(struct tly_net_sockets *sockets, struct tly_text local,
+                         struct tly_text remote)
 {
     struct tly_text address = tly_text_cut(&remote, ':');
+    int64_t local_port = 0;
     int64_t port = 0;
-    if (!hex_parse(remote, &port) || port == 0) {
+    (void)tly_text_cut(&local, ':');
+    if (!hex_parse(remote, &port) || !hex_parse(local, &local_port)) {
         return;
+    }
+    if (port == 0) {
+        if (sockets->peers != NULL) {
+            tly_peers_listen(sockets->peers, local_port);
+        }
+        return;
+    }
+    if (sockets->peers != NULL && tly_peers_add(sockets->peers, local_port, address, port) < 0) {
+        sockets->peers = NULL; /* no memory: whoever gave them sees that they are not whole */
     }
     sockets->pools += tly_suspect_is_pool_port(port);
     for (size_t i = 0; i < sizeof(metadata_addresses) / sizeof(metadata_addresses[0]); i++) {
@@ -172,14 +184,14 @@ static void line_count(struct tly_net_sockets *sockets)
     struct tly_text rest = {sockets->line, sockets->len};
     sockets->len = 0;
     struct tly_text number = word_cut(&rest);
-    (void)word_cut(&rest); /* the local address */
+    struct tly_text local = word_cut(&rest);
     struct tly_text remote = word_cut(&rest);
     int64_t state = 0;
     if (!tly_text_ends(number, TLY_TEXT(":")) || !hex_parse(word_cut(&rest), &state)) {
         return;
     }
     sockets->sockets++;
-    remote_count(sockets, remote);
+    remote_count(sockets, local, remote);
     if (state < TLY_NET_STATES) {
         sockets->states[state]++;
     }
@@ -201,9 +213,9 @@ static void line_count(struct tly_net_sockets *sockets)
     }
 }
 
-void tly_net_sockets_init(struct tly_net_sockets *sockets)
+void tly_net_sockets_init(struct tly_net_sockets *sockets, struct tly_peers *peers)
 {
-    *sockets = (struct tly_net_sockets){0};
+    *sockets = (struct tly_net_sockets){.peers = peers};
 }
 
 void tly_net_sockets_feed(struct tly_net_sockets *sockets, struct tly_text piece)

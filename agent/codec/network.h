@@ -7,6 +7,7 @@
 #define TLY_CODEC_NETWORK_H
 
 #include "agent/base/text.h"
+#include "agent/codec/peers.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -57,11 +58,13 @@ struct tly_net_sockets {
     int64_t transmit_queued, receive_queued; /* bytes */
     int64_t dropped;                         /* the last column of net/udp */
     int64_t pools, metadata; /* connections to ports of mining pools, to a cloud's metadata */
+    struct tly_peers *peers; /* borrowed; NULL: nobody asks for them */
     char line[TLY_NET_LINE_MAX];
     size_t len;
 };
 
-void tly_net_sockets_init(struct tly_net_sockets *sockets);
+/* `peers`, which may be NULL, gets the ends of TCP connections. */
+void tly_net_sockets_init(struct tly_net_sockets *sockets, struct tly_peers *peers);
 void tly_net_sockets_feed(struct tly_net_sockets *sockets, struct tly_text piece);
 /* Counts a last line without an end. */
 void tly_net_sockets_end(struct tly_net_sockets *sockets);

@@ -78,5 +78,10 @@ bool tly_suspect_is_pool_port(int64_t port)
 
 bool tly_suspect_is_deleted(struct tly_text exe)
 {
-    return tly_text_starts(exe, TLY_TEXT("/memfd:")) || tly_text_ends(exe, TLY_TEXT(" (deleted)"));
+    return tly_suspect_is_memory(exe) || tly_text_ends(exe, TLY_TEXT(" (deleted)"));
+}
+
+bool tly_suspect_is_memory(struct tly_text exe)
+{
+    return tly_text_starts(exe, TLY_TEXT("/memfd:"));
 }

@@ -21,5 +21,7 @@ bool tly_suspect_is_pool_port(int64_t port);
 /* Where /proc/<pid>/exe points to: a file that was removed, or one that never had a name on a file
  * system (memfd_create(2)). Replacing a program while it runs looks the same. */
 bool tly_suspect_is_deleted(struct tly_text exe);
+/* ... one that never had a name alone. */
+bool tly_suspect_is_memory(struct tly_text exe);
 
 #endif

@@ -28,6 +28,7 @@ int tly_census_new(const struct tly_census_config *config, struct tly_census **r
     census->turn = 1; /* nodes begin with 0 */
     census->reader.proc_fd = -1;
     tly_samples_init(&census->samples);
+    tly_strangers_init(&census->strangers);
     tly_buf_init(&census->buf, TEXT_MAX);
     census->nodes = tly_map_new();
     int rc = census->nodes == NULL
@@ -46,6 +47,7 @@ static void node_free(struct tly_census_node *node)
     tly_task_books_done(&node->books);
     tly_sample_set_unref(node->set);
     free(node->path);
+    free(node->pids);
     free(node);
 }
 
@@ -60,6 +62,7 @@ void tly_census_free(struct tly_census *census)
     }
     tly_map_free(census->nodes, NULL);
     tly_tasks_reader_done(&census->reader);
+    tly_strangers_done(&census->strangers);
     tly_samples_done(&census->samples);
     tly_buf_done(&census->buf);
     tly_fd_close(&census->root_fd);
@@ -92,6 +95,7 @@ int tly_census_see(struct tly_census *census, const struct tly_container *contai
     struct tly_census_node *node = tly_map_get(census->nodes, id);
     if (node != NULL && strcmp(node->path, container->cgroup_path) == 0) {
         node->seen = true;
+        node->started_ns = container->started_ns;
         return 0;
     }
     char *path = tly_text_dup(tly_text_of(container->cgroup_path));
@@ -108,10 +112,12 @@ int tly_census_see(struct tly_census *census, const struct tly_container *contai
         }
         memcpy(node->id, container->id, sizeof(node->id));
         node->read_ns = tly_clock_monotonic_ns();
+        node->strangers = -1;
     }
     free(node->path);
     node->path = path;
     node->seen = true;
+    node->started_ns = container->started_ns;
     return 0;
 }
 
@@ -157,11 +163,70 @@ static int node_open(const struct tly_census *census, struct tly_census_node *no
     if (node->inode != status.st_ino) { /* its next run */
         tly_task_books_done(&node->books);
         node->inode = status.st_ino;
+        node->mount_ns = 0;
+        node->strangers = -1;
     }
+    node->books.engine_ns = node->started_ns;
     *ret_fd = fd;
     fd = -1;
     return 0;
 }
+
+/* ---- strangers ---- */
+
+/* Keeps what the walk for strangers has to know of a container. */
+static int node_keep(const struct tly_census *census, struct tly_census_node *node)
+{
+    const struct tly_tasks_reader *reader = &census->reader;
+    int32_t *pids = reallocarray(node->pids, reader->pid_count + 1, sizeof(*pids));
+    node->pid_count = 0;
+    if (pids == NULL) {
+        return -ENOMEM;
+    }
+    node->pids = pids;
+    for (size_t i = 0; i < reader->pid_count; i++) {
+        pids[i] = (int32_t)reader->pids[i];
+    }
+    node->pid_count = reader->pid_count;
+    node->mount_ns = reader->first_pid > 0 ? tly_mount_namespace(reader->proc_fd, reader->first_pid)
+                                           : 0;
+    return 0;
+}
+
+static int strangers_prepare(struct tly_census *census)
+{
+    struct tly_map_entry entry;
+    int rc = 0;
+    tly_strangers_clear(&census->strangers);
+    for (void *at = NULL; rc == 0 && tly_map_next(census->nodes, &at, &entry);) {
+        struct tly_census_node *node = entry.value;
+        const struct tly_home home = {node->mount_ns, node->id, node->path, &node->strangers};
+        node->strangers = -1;
+        rc = tly_strangers_knows(&census->strangers, node->pids, node->pid_count);
+        rc = rc < 0 || node->mount_ns == 0 ? rc : tly_strangers_home(&census->strangers, &home);
+    }
+    return rc;
+}
+
+/* Goes by what the rounds before have found; its numbers come with those of this one. */
+static void strangers_look(struct tly_census *census)
+{
+    int rc = strangers_prepare(census);
+    rc = rc < 0 ? rc
+                : tly_strangers_count(&census->strangers, census->reader.proc_fd,
+                                      tly_clock_monotonic_ns() + census->config.budget_ns);
+    census->errors += rc < 0 && rc != TLY_E_TIMEOUT; /* then the numbers are not there */
+}
+
+static void strangers_write(struct tly_census *census, const struct tly_census_node *node)
+{
+    if (node->strangers >= 0) {
+        tly_samples_add(&census->samples, TLY_F_container_foreign_processes, TLY_DIM_NONE,
+                        node->strangers);
+    }
+}
+
+/* ---- containers in their turn ---- */
 
 /* False when it was given up at the deadline, and would get further with a whole budget. */
 static bool node_read(struct tly_census *census, struct tly_census_node *node, bool first)
@@ -180,6 +245,10 @@ static bool node_read(struct tly_census *census, struct tly_census_node *node, b
     if (rc < 0 && !node->over) {
         census->errors += rc != -ENOENT;
         return true;
+    }
+    if (census->reader.suspects) {
+        census->errors += node_keep(census, node) < 0;
+        strangers_write(census, node);
     }
     tly_tasks_write(&census->reader, &node->books, &census->samples);
     node->set = tly_samples_take(&census->samples);
@@ -225,7 +294,10 @@ void tly_census_run(struct tly_census *census)
 {
     int64_t start_ns = tly_clock_monotonic_ns();
     uint64_t refused = census->samples.refused;
-    census->reader.deadline_ns = start_ns + census->config.budget_ns;
+    if (census->reader.suspects) {
+        strangers_look(census);
+    }
+    census->reader.deadline_ns = tly_clock_monotonic_ns() + census->config.budget_ns;
     census->failure = root_open(census);
     if (census->failure < 0) {
         census->errors++;

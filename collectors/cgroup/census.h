@@ -12,6 +12,7 @@
 #include "agent/model/container.h"
 #include "agent/model/group.h"
 #include "agent/model/sample.h"
+#include "collectors/cgroup/strangers.h"
 #include "collectors/cgroup/tasks.h"
 
 #include <stdbool.h>
@@ -21,8 +22,9 @@
 /* One running container. */
 struct tly_census_node {
     char id[TLY_CONTAINER_ID_MAX + 1];
-    char *path; /* of its cgroup, with a leading slash; owned */
-    bool seen;  /* in the present look at the inventory */
+    char *path;         /* of its cgroup, with a leading slash; owned */
+    bool seen;          /* in the present look at the inventory */
+    int64_t started_ns; /* realtime, by the engine's word; 0: none */
 
     /* The worker's. */
     struct tly_task_books books;
@@ -30,6 +32,10 @@ struct tly_census_node {
     uint64_t turn;   /* in which it was looked at last */
     int64_t read_ns; /* monotonic, when; of its first sight before that */
     bool over;       /* takes longer than the whole budget */
+    int32_t *pids;   /* its processes then; owned */
+    size_t pid_count;
+    uint64_t mount_ns; /* of its first process; 0: unknown */
+    int64_t strangers; /* at the last walk for them; -1: unknown */
 
     /* What the last round found out, for the loop to take. */
     bool fresh;
@@ -40,7 +46,7 @@ struct tly_census_config {
     const char *root; /* of the cgroup tree; NULL: where cgroup2 is mounted */
     const char *proc; /* borrowed, as is `root` */
     struct tly_group_choice groups;
-    int64_t budget_ns; /* of one round */
+    int64_t budget_ns; /* of one round, and of its look for strangers */
 };
 
 struct tly_census {
@@ -49,6 +55,7 @@ struct tly_census {
     struct tly_map *nodes; /* id to node */
     uint64_t turn;
     struct tly_tasks_reader reader;
+    struct tly_strangers strangers;
     struct tly_samples samples;
     struct tly_buf buf;
     uint64_t errors;     /* in all */

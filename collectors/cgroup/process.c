@@ -10,10 +10,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <limits.h>
 #include <stdio.h>
 #include <time.h>
 #include <unistd.h>
+
+#define NAME_BYTES 32 /* "<pid>/stat" */
 
 static int first_pid(int dir_fd, const char *path, struct tly_buf *buf, int64_t *ret_pid)
 {
@@ -40,6 +41,22 @@ static int64_t boot_ns(void)
     return tly_clock_realtime_ns() - since_boot.tv_sec * TLY_NS_PER_S - since_boot.tv_nsec;
 }
 
+int tly_process_started(int proc_fd, int64_t pid, struct tly_buf *buf, int64_t *ret_started_ns)
+{
+    char path[NAME_BYTES];
+    int64_t ticks = 0;
+    (void)snprintf(path, sizeof(path), "%" PRId64 "/stat", pid);
+    tly_buf_clear(buf);
+    if (tly_file_read(proc_fd, path, buf) < 0 ||
+        tly_process_start_parse(tly_buf_text(buf), &ticks) < 0) {
+        return -ENOENT;
+    }
+    int64_t per_second = sysconf(_SC_CLK_TCK);
+    *ret_started_ns = boot_ns() + ticks / per_second * TLY_NS_PER_S +
+                      ticks % per_second * (TLY_NS_PER_S / per_second);
+    return 0;
+}
+
 int tly_cgroup_process_find(int dir_fd, const char *proc, struct tly_buf *buf,
                             struct tly_cgroup_process *ret_process)
 {
@@ -51,17 +68,11 @@ int tly_cgroup_process_find(int dir_fd, const char *proc, struct tly_buf *buf,
     if (rc < 0) {
         return -ENOENT;
     }
-    char path[PATH_MAX];
-    int len = snprintf(path, sizeof(path), "%s/%" PRId64 "/stat", proc, process.pid);
-    tly_buf_clear(buf);
-    int64_t ticks = 0;
-    if (len >= (int)sizeof(path) || tly_file_read(AT_FDCWD, path, buf) < 0 ||
-        tly_process_start_parse(tly_buf_text(buf), &ticks) < 0) {
+    TLY_AUTO_FD proc_fd = -1;
+    if (tly_file_open(AT_FDCWD, proc, O_RDONLY | O_DIRECTORY, &proc_fd) < 0 ||
+        tly_process_started(proc_fd, process.pid, buf, &process.started_ns) < 0) {
         return -ENOENT;
     }
-    int64_t per_second = sysconf(_SC_CLK_TCK);
-    process.started_ns = boot_ns() + ticks / per_second * TLY_NS_PER_S +
-                         ticks % per_second * (TLY_NS_PER_S / per_second);
     *ret_process = process;
     return 0;
 }

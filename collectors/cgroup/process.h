@@ -15,6 +15,11 @@ struct tly_cgroup_process {
     int64_t started_ns; /* realtime */
 };
 
+/* When a process of the procfs `proc_fd` began: realtime, by the clock as it is set now, rounded
+ * down to a tick of 10 ms. -ENOENT when there is none any more. Uses `buf`. */
+int tly_process_started(int proc_fd, int64_t pid, struct tly_buf *buf,
+                        int64_t *ret_started_ns) TLY_CHECK;
+
 /*
  * The first process that cgroup.procs below `dir_fd` lists (the kernel lists them in the order in
  * which they came), or that of the inner cgroup `container`, where crun puts it. `proc` is where

@@ -29,7 +29,8 @@ static const struct tly_option rows[] = {
      .max = 10000,
      .help =
          "How long one walk may take, at each collect.interval. Containers that it did not come "
-         "to are looked at in the next one."},
+         "to are looked at in the next one. The search for processes that entered a container from "
+         "outside, through all those of the host, may take as long again."},
     {.key = NULL},
 };
 

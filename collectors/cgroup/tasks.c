@@ -7,6 +7,7 @@
 #include "agent/base/clock.h"
 #include "agent/base/file.h"
 #include "agent/codec/task.h"
+#include "collectors/cgroup/process.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -258,13 +259,14 @@ static int thread_look(struct tly_tasks_reader *reader, int64_t pid, int64_t tid
     return rc < 0 ? rc : late(reader) ? TLY_E_TIMEOUT : 0;
 }
 
-static int process_look(struct tly_tasks_reader *reader, int64_t pid)
+static int process_look(struct tly_tasks_reader *reader, const struct tly_image_root *image,
+                        int64_t pid)
 {
     char path[NAME_BYTES];
     int fd = -1;
     int rc = reader->files ? descriptors_read(reader, pid) : 0;
     if (rc == 0 && reader->suspects) {
-        tly_suspects_look(&reader->tasks.suspects, reader->proc_fd, pid, &reader->text);
+        tly_suspects_look(&reader->tasks.suspects, image, reader->proc_fd, pid, &reader->text);
     }
     if (!reader->states && !reader->files && !reader->schedule) {
         return late(reader) ? TLY_E_TIMEOUT : 0; /* nobody asks for its threads */
@@ -329,39 +331,83 @@ static int books_update(struct tly_tasks_reader *reader, struct tly_task_books *
     return 0;
 }
 
-int tly_tasks_read(struct tly_tasks_reader *reader, int dir_fd, struct tly_task_books *books)
+/* ---- the walk ---- */
+
+/* Lists the processes of the cgroup and of those below. */
+static int list(struct tly_tasks_reader *reader, int dir_fd)
 {
     int fd = -1;
-    reader->tasks = (struct tly_tasks){.processes = -1,
-                                       .zombies = -1,
-                                       .descriptors = -1,
-                                       .sockets = -1,
-                                       .states = {-1, -1, -1, -1}};
     reader->pid_count = 0;
-    reader->use_count = 0;
     int rc = tly_file_open(dir_fd, ".", O_RDONLY | O_DIRECTORY, &fd);
     rc = rc < 0 ? rc : cgroup_walk(reader, fd, 0);
     if (rc < 0) {
         return rc == -ENODEV ? -ENOENT : rc;
     }
-    struct tly_tasks tasks = {.processes = (int64_t)reader->pid_count};
-    reader->tasks = tasks;
-    reader->first_pid = 0;
+    /* The kernel lists them in the order of their coming. */
+    reader->first_pid = reader->pid_count > 0 ? reader->pids[0] : 0;
     if (reader->pid_count > 0) {
-        reader->first_pid =
-            reader->pids[0]; /* the kernel lists them in the order of their coming */
         qsort(reader->pids, reader->pid_count, sizeof(*reader->pids), pid_compare);
     }
+    return 0;
+}
+
+static void image_look(struct tly_tasks_reader *reader, struct tly_task_books *books)
+{
+    int64_t started_ns = 0;
+    if (books->image.since_ns == 0) {
+        int rc = tly_process_started(reader->proc_fd, reader->first_pid, &reader->text,
+                                     &started_ns);
+        books->image.since_ns = tly_image_since(rc == 0 ? started_ns : 0, books->engine_ns);
+    }
+    tly_image_root_look(&books->image, reader->proc_fd, reader->first_pid);
+}
+
+/* Numbers of processes are given out again: only who is still there after the walk was there when
+ * it was looked at. */
+static void late_settle(struct tly_tasks_reader *reader, int dir_fd, bool known)
+{
+    struct tly_suspects *suspects = &reader->tasks.suspects;
+    suspects->late = known ? 0 : -1;
+    if (suspects->late_count == 0 || list(reader, dir_fd) < 0) {
+        return;
+    }
+    for (size_t i = 0; i < suspects->late_count; i++) {
+        suspects->late += reader->pid_count > 0 &&
+                          bsearch(&suspects->late_pids[i], reader->pids, reader->pid_count,
+                                  sizeof(*reader->pids), pid_compare) != NULL;
+    }
+}
+
+int tly_tasks_read(struct tly_tasks_reader *reader, int dir_fd, struct tly_task_books *books)
+{
+    reader->tasks = (struct tly_tasks){.processes = -1,
+                                       .zombies = -1,
+                                       .descriptors = -1,
+                                       .sockets = -1,
+                                       .states = {-1, -1, -1, -1}};
+    reader->use_count = 0;
+    int rc = list(reader, dir_fd);
+    if (rc < 0) {
+        return rc;
+    }
+    int64_t processes = (int64_t)reader->pid_count;
+    reader->tasks = (struct tly_tasks){.processes = processes};
+    if (reader->suspects && reader->pid_count > 0) {
+        image_look(reader, books);
+    }
     for (size_t i = 0; i < reader->pid_count && rc == 0; i++) {
-        rc = process_look(reader, reader->pids[i]);
+        rc = process_look(reader, &books->image, reader->pids[i]);
     }
     reader->tasks.walked = rc == 0;
+    if (rc == 0 && reader->suspects) {
+        late_settle(reader, dir_fd, processes == 0 || books->image.known);
+    }
     if (rc == 0 && reader->schedule) {
         rc = books_update(reader, books);
         reader->tasks.scheduled = rc == 0;
     }
     if (rc < 0) {
-        reader->tasks = (struct tly_tasks){.processes = tasks.processes,
+        reader->tasks = (struct tly_tasks){.processes = processes,
                                            .zombies = -1,
                                            .descriptors = -1,
                                            .sockets = -1,

@@ -29,11 +29,14 @@ struct tly_task_use {
     int64_t run_ns, wait_ns, periods;
 };
 
-/* What is kept of one container from one walk to the next; zero-initialised means nothing yet. */
+/* What is kept of one run of a container from one walk to the next; zero-initialised means nothing
+ * yet. */
 struct tly_task_books {
     struct tly_task_use *at; /* sorted by tid; owned */
     size_t count;
     int64_t run_ns, wait_ns, periods; /* sums of all that was seen */
+    int64_t engine_ns;                /* realtime: the start by the engine's word; 0: none */
+    struct tly_image_root image;
 };
 void tly_task_books_done(struct tly_task_books *books);
 
@@ -52,7 +55,7 @@ struct tly_tasks_reader {
     int64_t deadline_ns; /* monotonic: a walk that is not done by then is given up */
     struct tly_buf list, text, children;
     int64_t first_pid; /* of the container under way; 0: none */
-    int64_t *pids;     /* sorted; owned */
+    int64_t *pids;     /* sorted after a walk; owned */
     size_t pid_count, pid_cap;
     struct tly_task_use *uses; /* of the walk under way; owned */
     size_t use_count, use_cap;

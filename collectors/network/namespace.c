@@ -150,12 +150,13 @@ int tly_namespace_file(struct tly_namespace_reader *reader, const struct tly_nam
 }
 
 int tly_namespace_sockets(struct tly_namespace_reader *reader, const struct tly_namespace *space,
-                          const char *name, struct tly_net_sockets *ret_sockets)
+                          const char *name, struct tly_peers *peers,
+                          struct tly_net_sockets *ret_sockets)
 {
     TLY_AUTO_FD fd = -1;
     struct tly_net_sockets sockets;
     size_t offset = 0;
-    tly_net_sockets_init(&sockets);
+    tly_net_sockets_init(&sockets, peers);
     int rc = tly_file_open(space->process_fd, name, O_RDONLY, &fd);
     while (rc == 0) {
         ssize_t got = tly_file_pread(fd, reader->buffer, reader->cap, (off_t)offset);

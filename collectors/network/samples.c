@@ -146,6 +146,11 @@ void tly_network_suspicious_write(const struct tly_network_writer *writer, int64
     add(writer, family, "kind", TLY_TEXT("cloud_metadata"), metadata);
 }
 
+void tly_network_peers_write(const struct tly_network_writer *writer, int64_t count)
+{
+    add(writer, TLY_F_container_remote_endpoints, NULL, (struct tly_text){NULL, 0}, count);
+}
+
 /* ---- counters of the protocols ---- */
 
 /* The longest name of net/netstat has 26 bytes. */

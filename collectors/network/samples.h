@@ -38,6 +38,9 @@ void tly_network_sockets_write(const struct tly_network_writer *writer,
 void tly_network_suspicious_write(const struct tly_network_writer *writer, int64_t pools,
                                   int64_t metadata);
 
+/* Different remote ends of connections that were opened from within. */
+void tly_network_peers_write(const struct tly_network_writer *writer, int64_t count);
+
 /* Every counter of a protocol of net/snmp or net/netstat. */
 void tly_network_counters_write(const struct tly_network_writer *writer,
                                 struct tly_net_counters counters);

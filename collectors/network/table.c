@@ -61,6 +61,7 @@ void tly_network_table_free(struct tly_network_table *table)
     tly_map_free(table->nodes, NULL);
     tly_namespace_close(&table->reader, &table->host);
     tly_namespace_reader_done(&table->reader);
+    tly_peers_done(&table->peers);
     tly_samples_done(&table->samples);
     tly_sample_set_unref(table->host_set);
     tly_fd_close(&table->proc_fd);
@@ -304,22 +305,29 @@ static void sockets_read(struct tly_network_table *table, const struct tly_netwo
     };
     int64_t pools = 0;
     int64_t metadata = 0;
+    bool whole = table->groups.on[TLY_G_tcp] && tly_peers_clear(&table->peers) == 0;
     for (size_t i = 0; i < TLY_NETWORK_PROTOCOLS; i++) {
         struct tly_net_sockets sockets;
         if (!table->groups.on[files[i].group]) {
             continue;
         }
-        int rc = tly_namespace_sockets(&table->reader, space, files[i].name, &sockets);
+        bool tcp = files[i].group == TLY_G_tcp;
+        struct tly_peers *peers = tcp && whole ? &table->peers : NULL;
+        int rc = tly_namespace_sockets(&table->reader, space, files[i].name, peers, &sockets);
+        whole = whole && (!tcp || rc == -ENOENT || (rc == 0 && sockets.peers != NULL));
         if (rc == 0) {
             tly_network_sockets_write(writer, (enum tly_network_protocol)i, &sockets);
-            pools += files[i].group == TLY_G_tcp ? sockets.pools : 0;
-            metadata += files[i].group == TLY_G_tcp ? sockets.metadata : 0;
+            pools += tcp ? sockets.pools : 0;
+            metadata += tcp ? sockets.metadata : 0;
         } else if (rc != -ENOENT) { /* a kernel without IPv6 has no such file */
             table->errors++;
         }
     }
     if (table->groups.on[TLY_G_tcp]) {
         tly_network_suspicious_write(writer, pools, metadata);
+    }
+    if (whole) {
+        tly_network_peers_write(writer, (int64_t)table->peers.count);
     }
 }
 

@@ -55,6 +55,7 @@ struct tly_network_table {
     bool
         host_is_container; /* the first process is one of a container: it tells nothing of a host */
     struct tly_namespace_reader reader;
+    struct tly_peers peers; /* of the namespace under way */
     struct tly_samples samples;
     struct tly_sample_set *host_set; /* moved out by the loop */
     size_t places[TLY_NETWORK_PLACES];

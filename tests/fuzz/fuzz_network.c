@@ -35,10 +35,13 @@ static void counters(struct tly_text text)
     }
 }
 
-static struct tly_net_sockets sockets(struct tly_text text, size_t piece)
+static struct tly_net_sockets sockets(struct tly_text text, size_t piece, struct tly_peers *peers)
 {
     struct tly_net_sockets sums;
-    tly_net_sockets_init(&sums);
+    if (tly_peers_clear(peers) < 0) {
+        abort();
+    }
+    tly_net_sockets_init(&sums, peers);
     while (text.len > 0) {
         size_t len = text.len < piece ? text.len : piece;
         tly_net_sockets_feed(&sums, (struct tly_text){text.at, len});
@@ -59,10 +62,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct tly_text text = {copy, size};
     devices(text);
     counters(text);
-    struct tly_net_sockets whole = sockets(text, size + 1);
-    struct tly_net_sockets pieces = sockets(text, 7);
+    static struct tly_peers whole_peers;
+    static struct tly_peers piece_peers;
+    struct tly_net_sockets whole = sockets(text, size + 1, &whole_peers);
+    struct tly_net_sockets pieces = sockets(text, 7, &piece_peers);
     if (whole.sockets != pieces.sockets || whole.dropped != pieces.dropped ||
-        whole.receive_queued != pieces.receive_queued ||
+        whole.receive_queued != pieces.receive_queued || whole_peers.count != piece_peers.count ||
+        whole_peers.count > (size_t)whole.sockets ||
         memcmp(whole.states, pieces.states, sizeof(whole.states)) != 0) {
         abort();
     }

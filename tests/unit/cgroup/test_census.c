@@ -9,6 +9,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -243,8 +244,107 @@ static void what_is_suspicious(void **state)
     tly_census_run(census);
     assert_int_equal(value(ID_A, TLY_F_container_suspicious_processes, "kind=\"miner\""), 1);
     assert_int_equal(value(ID_A, TLY_F_container_processes_deleted_exe, ""), 2);
+    assert_int_equal(value(ID_A, TLY_F_container_processes_not_in_image, ""), 2);
+    assert_int_equal(value(ID_B, TLY_F_container_processes_not_in_image, ""), 0);
     assert_int_equal(value(ID_B, TLY_F_container_suspicious_processes, "kind=\"miner\""), 0);
     assert_int_equal(value(ID_B, TLY_F_container_processes_deleted_exe, ""), 0);
+}
+
+/* A program that lay there before the first process began is the image's own. */
+static void what_came_before(void **state)
+{
+    (void)state;
+    pid_t pids[] = {miner_start("earlier"), miner_start("later")};
+    cgroup_make("a", pids, 2);
+    new_census(60 * TLY_NS_PER_S);
+    see(ID_A, "/a", TLY_STATE_RUNNING);
+    tly_census_run(census);
+    assert_int_equal(value(ID_A, TLY_F_container_processes_deleted_exe, ""), 2);
+    /* The first one was unlinked after its start, which is a change as well. */
+    assert_int_equal(value(ID_A, TLY_F_container_processes_not_in_image, ""), 2);
+    /* The engine's word of a later start, as after a change of the clock. */
+    struct tly_container *container = tly_container_new(tly_text_of(ID_B));
+    assert_non_null(container);
+    container->state = TLY_STATE_RUNNING;
+    container->started_ns = tly_clock_realtime_ns() + 3600 * TLY_NS_PER_S;
+    assert_int_equal(tly_container_set(&container->cgroup_path, TLY_TEXT("/b")), 0);
+    cgroup_make("b", pids, 2);
+    assert_int_equal(tly_census_see(census, container), 0);
+    tly_container_unref(container);
+    tly_census_run(census);
+    assert_int_equal(value(ID_B, TLY_F_container_processes_not_in_image, ""), 0);
+}
+
+static void since_when(void **state)
+{
+    (void)state;
+    static const struct {
+        int64_t process_s, engine_s, since_s;
+    } rows[] = {
+        {1000, 0, 1000},    {1000, 1001, 1000}, {1000, 1059, 1000},
+        {0, 1000, 1000},    {1000, 5000, 5000}, /* the clock was set forward, and back */
+        {5000, 1000, 1000}, {0, 0, 0},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        assert_int_equal(
+            tly_image_since(rows[i].process_s * TLY_NS_PER_S, rows[i].engine_s * TLY_NS_PER_S),
+            rows[i].since_s * TLY_NS_PER_S);
+    }
+}
+
+/* In the test's own mount namespace, as everybody is: nobody is a stranger in it. */
+static void strangers_are_not_told_of_the_host(void **state)
+{
+    (void)state;
+    const pid_t pid = child_start(0, false);
+    cgroup_make("a", &pid, 1);
+    new_census(60 * TLY_NS_PER_S);
+    see(ID_A, "/a", TLY_STATE_RUNNING);
+    tly_census_run(census);
+    tly_census_run(census);
+    assert_int_equal(value(ID_A, TLY_F_container_foreign_processes, ""), INT64_MIN);
+    assert_int_equal(census->errors, 0);
+}
+
+/* A container's mount namespace, and a process in it that its cgroup has not. */
+static void strangers_are_counted(void **state)
+{
+    (void)state;
+    int ready[2];
+    pid_t inner = 0;
+    assert_int_equal(pipe(ready), 0);
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        if (unshare(geteuid() == 0 ? CLONE_NEWNS : CLONE_NEWUSER | CLONE_NEWNS) < 0) {
+            _exit(1);
+        }
+        inner = fork();
+        if (inner > 0 && write(ready[1], &inner, sizeof(inner)) != sizeof(inner)) {
+            _exit(1);
+        }
+        while (true) {
+            (void)pause();
+        }
+    }
+    children[child_count++] = pid;
+    (void)close(ready[1]);
+    assert_int_equal(read(ready[0], &inner, sizeof(inner)), sizeof(inner));
+    (void)close(ready[0]);
+    children[child_count++] = inner; /* whoever reaps it */
+    cgroup_make("a", &pid, 1);
+    new_census(60 * TLY_NS_PER_S);
+    see(ID_A, "/a", TLY_STATE_RUNNING);
+    tly_census_run(census);
+    assert_int_equal(value(ID_A, TLY_F_container_foreign_processes, ""), INT64_MIN);
+    tly_census_run(census);
+    assert_int_equal(value(ID_A, TLY_F_container_foreign_processes, ""), 1);
+    const pid_t both[] = {pid, inner};
+    cgroup_make("a", both, 2);
+    tly_census_run(census); /* learns of it */
+    tly_census_run(census);
+    assert_int_equal(value(ID_A, TLY_F_container_foreign_processes, ""), 0);
+    assert_int_equal(census->errors, 0);
 }
 
 static void a_budget_that_is_too_small(void **state)
@@ -291,9 +391,11 @@ int main(void)
 {
 #define IN_ROOT(test) cmocka_unit_test_setup_teardown(test, make_root, remove_root)
     const struct CMUnitTest tests[] = {
-        IN_ROOT(what_processes_have), IN_ROOT(states_and_ends),
-        IN_ROOT(what_is_suspicious),  IN_ROOT(a_budget_that_is_too_small),
-        IN_ROOT(containers_that_end),
+        IN_ROOT(what_processes_have),   IN_ROOT(states_and_ends),
+        IN_ROOT(what_is_suspicious),    IN_ROOT(a_budget_that_is_too_small),
+        IN_ROOT(containers_that_end),   IN_ROOT(what_came_before),
+        IN_ROOT(strangers_are_counted), IN_ROOT(strangers_are_not_told_of_the_host),
+        cmocka_unit_test(since_when),
     };
     return cmocka_run_group_tests_name("census", tests, NULL, NULL);
 }

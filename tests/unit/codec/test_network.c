@@ -112,7 +112,7 @@ static void sockets_in_pieces(void **state)
     (void)state;
     for (size_t piece = 1; piece < sizeof(tcp); piece++) {
         struct tly_net_sockets sockets;
-        tly_net_sockets_init(&sockets);
+        tly_net_sockets_init(&sockets, NULL);
         for (size_t at = 0; at < sizeof(tcp) - 1; at += piece) {
             size_t left = sizeof(tcp) - 1 - at;
             tly_net_sockets_feed(&sockets,
@@ -155,7 +155,7 @@ static void suspicious_peers(void **state)
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         struct tly_net_sockets sockets;
-        tly_net_sockets_init(&sockets);
+        tly_net_sockets_init(&sockets, NULL);
         tly_net_sockets_feed(&sockets, tly_text_of(rows[i].line));
         tly_net_sockets_end(&sockets);
         assert_int_equal(sockets.sockets, 1);
@@ -176,7 +176,7 @@ static void dropped_datagrams(void **state)
         "   70: 00000000:0045 00000000:0000 07 00000000:00000000 00:00000000 00000000     0        "
         "0 1235 2 0000000000000000 30";
     struct tly_net_sockets sockets;
-    tly_net_sockets_init(&sockets);
+    tly_net_sockets_init(&sockets, NULL);
     tly_net_sockets_feed(&sockets, tly_text_of(udp));
     tly_net_sockets_end(&sockets);
     assert_int_equal(sockets.sockets, 2);
@@ -190,7 +190,7 @@ static void a_line_without_end(void **state)
 {
     (void)state;
     struct tly_net_sockets sockets;
-    tly_net_sockets_init(&sockets);
+    tly_net_sockets_init(&sockets, NULL);
     tly_net_sockets_feed(&sockets, TLY_TEXT("  0: A B 01 0:0 "));
     for (int i = 0; i < 1000; i++) {
         tly_net_sockets_feed(&sockets, TLY_TEXT("xxxxxxxxxx"));

@@ -290,7 +290,8 @@ static void what_the_groups_add(void **state)
     groups.on[TLY_G_tcp_losses] = true;
     assert_int_equal(tly_network_table_new(proc, &groups, 1, &table), 0);
     process_make("10", ID_A, "77", NULL);
-    file_write("10", "net/tcp", "  sl\n 0: A B 0A 0:0 0\n 1: A B 01 0:0 0\n 2: A B 0C 0:0 0\n");
+    file_write("10", "net/tcp",
+               "  sl\n 0: A:50 B:0 0A 0:0 0\n 1: A:8000 B:50 01 0:0 0\n 2: A:50 B:9000 0C 0:0 0\n");
     file_write("10", "net/udp", "  sl\n 0: A B 07 00000001:00000002 00:00000000 0 0 0 1 2 3 4\n");
     file_write("10", "net/snmp", "Tcp: MaxConn RetransSegs\nTcp: -1 7\n");
     file_write("10", "net/netstat", "TcpExt: ListenOverflows ListenDrops\nTcpExt: 8 9\n");
@@ -308,6 +309,7 @@ static void what_the_groups_add(void **state)
         {TLY_F_container_network_tcp_usage_total, "tcp_state=\"synrecv\"", 1},
         {TLY_F_container_network_tcp_usage_total, "tcp_state=\"timewait\"", 0},
         {TLY_F_container_network_tcp6_usage_total, "tcp_state=\"listen\"", -1}, /* no IPv6 */
+        {TLY_F_container_remote_endpoints, "", 1},
         {TLY_F_container_network_udp_usage_total, "udp_state=\"listen\"", 1},
         {TLY_F_container_network_udp_usage_total, "udp_state=\"dropped\"", 4},
         {TLY_F_container_network_udp_usage_total, "udp_state=\"txqueued\"", 1},
