@@ -123,6 +123,23 @@ class Ours:
         return [compare.parse_line(line) for line in done.stdout.splitlines()]
 
 
+def disturbed(series, seed):
+    """The same series in the opposite order, and values that differ in their last bits: not integers
+    of what is no counter, since those are states that expressions ask for."""
+    rng = random.Random(seed)
+
+    def more(one, value):
+        fixed = value is None or (float(value).is_integer() and not one.name.endswith("_total"))
+        return value if fixed else value * (1 + rng.uniform(-4e-15, 4e-15))
+
+    changed = []
+    for one in reversed(series):
+        other = generate.Series(one.name, one.labels)
+        other.samples = [(t_ms, more(one, value)) for t_ms, value in one.samples]
+        changed.append(other)
+    return changed
+
+
 class Case(unittest.TestCase):
     def start(self, series):
         prometheus = Prometheus(series)
@@ -140,11 +157,14 @@ class Thousands(Case):
         prometheus, ours = self.start(series)
         kept = Ours(series, history=True)
         self.addCleanup(kept.stop)
+        shaken = [Ours(disturbed(series, OPTIONS.seed * 10 + number)) for number in range(4)]
+        for one in shaken:
+            self.addCleanup(one.stop)
         rng = random.Random(OPTIONS.seed)
         expressions = generate.Expressions(OPTIONS.seed, version2=True)
         rows = [(generate.START_MS + rng.randrange(3700) * 1000 + EVALUATION_MS,
                  expressions.expression()) for _ in range(OPTIONS.expressions)]
-        counts, wrong = {}, []
+        counts, wrong, unstable = {}, [], 0
         for (t_ms, expression), result, again in zip(rows, ours.query(rows), kept.query(rows),
                                                      strict=True):
             expected = prometheus.query(t_ms, expression)
@@ -156,13 +176,20 @@ class Thousands(Case):
             ordered = kind == "vector" and expression.startswith("sort")
             for where, own in (("", result), ("on the history: ", again)):
                 what = compare.difference(own, expected, ordered)
-                if what:
+                # In what order series come is not said, Prometheus's own memory and blocks differ in
+                # it; nor is a bit of rounding. An answer that hangs on either is nobody's.
+                if what and any(compare.difference(one.query([(t_ms, expression)])[0], result, ordered)
+                                for one in shaken):
+                    unstable += 1
+                elif what:
                     wrong.append(f"{where}{t_ms} {expression}\n    {what}")
         self.assertFalse(wrong, f"{len(wrong)} of {len(rows)}:\n" + "\n".join(wrong[:20]))
+        self.assertLess(unstable, len(rows) // 500)
         # A comparison of nothing with nothing would prove nothing.
         self.assertGreater(counts.get("vector", 0), len(rows) // 2)
         shown = ", ".join(f"{count} {kind}" for kind, count in sorted(counts.items()))
-        self.notes = [f"seed {OPTIONS.seed}, Prometheus {prometheus.version()}: {shown}"]
+        self.notes = [f"seed {OPTIONS.seed}, Prometheus {prometheus.version()}: {shown}; "
+                      f"{unstable} that hang on a last bit"]
 
 
 def line(selector, *values, step_ms=60_000, start_ms=generate.START_MS):
