@@ -166,6 +166,20 @@ static void cursor_progress(struct tly_cursor *cursor)
     cursor_settle(cursor);
 }
 
+bool tly_chunk_shares(const struct tly_chunk *a, const struct tly_chunk *b)
+{
+    if (a->lane != b->lane || !a->spans || !b->spans) {
+        return a->lane == b->lane;
+    }
+    bool shares = false;
+    for (const struct tly_span *one = a->spans; one && !shares; one = one->next_of_chunk) {
+        for (const struct tly_span *other = b->spans; other; other = other->next_of_chunk) {
+            shares = shares || one->cursor == other->cursor;
+        }
+    }
+    return shares;
+}
+
 void tly_chunk_returned(const struct tly_chunk *chunk)
 {
     for (const struct tly_span *span = chunk->spans; span; span = span->next_of_chunk) {

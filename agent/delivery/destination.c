@@ -12,6 +12,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* How far down the queue a chunk is looked for that overtakes nothing: each is held against all
+ * before it. */
+#define FRESH_LOOKS_MAX 256
+
 /* ---- lists ---- */
 
 void tly_chunk_list_remove(struct tly_chunk_list *list, struct tly_chunk *chunk)
@@ -261,19 +265,35 @@ struct tly_chunk *tly_destination_take(struct tly_destination *destination)
     return take(destination, destination->queue.first);
 }
 
-struct tly_chunk *tly_destination_take_fresh(struct tly_destination *destination, const char *tag)
+static bool is_fresh(const struct tly_chunk *chunk)
 {
-    struct tly_chunk *found = NULL;
-    for (struct tly_chunk *chunk = destination->queue.first; chunk; chunk = chunk->next) {
-        bool fresh = chunk->refusals == 0 && chunk->unproved == 0;
-        bool other = fresh && strcmp(chunk->tag, tag) != 0;
-        found = fresh && !found ? chunk : found;
-        if (other) {
-            found = chunk;
-            break;
-        }
+    return chunk->refusals == 0 && chunk->unproved == 0;
+}
+
+/* Whether a chunk would overtake the refused one, or one that waits before it. */
+static bool overtakes(const struct tly_destination *destination, const struct tly_chunk *chunk,
+                      const struct tly_chunk *refused)
+{
+    bool shares = tly_chunk_shares(chunk, refused);
+    for (const struct tly_chunk *at = destination->queue.first; at != chunk && !shares;
+         at = at->next) {
+        shares = tly_chunk_shares(chunk, at);
     }
-    return take(destination, found);
+    return shares;
+}
+
+struct tly_chunk *tly_destination_take_fresh(struct tly_destination *destination,
+                                             const struct tly_chunk *refused)
+{
+    struct tly_chunk *oldest = NULL;
+    struct tly_chunk *at = destination->queue.first;
+    for (size_t i = 0; at && i < FRESH_LOOKS_MAX; at = at->next, i++) {
+        if (is_fresh(at) && !overtakes(destination, at, refused)) {
+            return take(destination, at);
+        }
+        oldest = oldest || !is_fresh(at) ? oldest : at;
+    }
+    return take(destination, oldest);
 }
 
 /* The chunk is out of the books' "queued" and its positions move. */

@@ -112,9 +112,11 @@ void tly_destination_attach(struct tly_destination *destination, void (*ready)(v
                             void *arg);
 /* The oldest sealed chunk, now under way; NULL if none waits. Borrowed until ack or give_back. */
 struct tly_chunk *tly_destination_take(struct tly_destination *destination);
-/* The oldest sealed chunk that no receiver has refused, of another tag than `tag` if there is one;
+/* The oldest sealed chunk that no receiver has refused and that overtakes nothing of its streams by
+ * going before `refused`, which is under way; if there is none, the oldest that none has refused.
  * NULL if none waits. */
-struct tly_chunk *tly_destination_take_fresh(struct tly_destination *destination, const char *tag);
+struct tly_chunk *tly_destination_take_fresh(struct tly_destination *destination,
+                                             const struct tly_chunk *refused);
 /* The receiver has it: positions move, the chunk is gone. In any order. */
 void tly_destination_ack(struct tly_destination *destination, struct tly_chunk *chunk);
 /* It was not acknowledged: it goes back to its old place in the queue. `ready` is not called. */

@@ -32,6 +32,9 @@ int tly_chunk_mark(struct tly_chunk *chunk, struct tly_cursor *cursor, uint32_t 
                    const struct tly_position *position) TLY_CHECK;
 /* The chunk is acknowledged, or refused for ever: its cursors move. It has no spans afterwards. */
 void tly_chunk_delivered(struct tly_chunk *chunk, bool acked);
+/* Whether there may be records of one stream in both: those of one tag and one cursor. The spool's
+ * cursor has those of many tags, and a tag those of many cursors. */
+bool tly_chunk_shares(const struct tly_chunk *a, const struct tly_chunk *b);
 /* It was sent and will be once more. */
 void tly_chunk_returned(const struct tly_chunk *chunk);
 /* Its first `records` are through, or dropped, ahead of the others: the cursors count them, and

@@ -17,7 +17,7 @@
 #define REFUSALS_MAX 3
 
 /* Without a sign that the receiver takes anything, another chunk goes first every so many times.
- * Not every time: should it take everything again just then, that one overtakes. */
+ * Not every time: should it take everything again just then, one of the same stream overtakes. */
 #define PROOF_EVERY 4
 
 size_t tly_forward_part_bytes(const struct tly_chunk *chunk)

@@ -21,8 +21,9 @@ size_t tly_forward_part_bytes(const struct tly_chunk *chunk);
  * through on it. True: nobody will ever take this record. */
 bool tly_forward_refused(struct tly_chunk *chunk, bool proved);
 
-/* Whether another chunk should go before this one, to see if the receiver takes that. Such a chunk
- * overtakes if the receiver, until now deaf to everything, has just become well. */
+/* Whether another chunk should go before this one, to see if the receiver takes that: one of other
+ * streams. Where there is none such, the one that goes overtakes if the receiver, until now deaf to
+ * everything, has just become well. */
 bool tly_forward_wants_proof(const struct tly_chunk *chunk);
 
 /* Where there is no other chunk: the first record changes places with the second, if there is one,

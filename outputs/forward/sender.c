@@ -491,7 +491,7 @@ static struct tly_chunk *take_next(struct tly_forward_sender *sender, struct tly
     if (!chunk || !tly_forward_wants_proof(chunk) || tly_forward_link_in_flight(link) > 0) {
         return chunk;
     }
-    struct tly_chunk *other = tly_destination_take_fresh(sender->destination, chunk->tag);
+    struct tly_chunk *other = tly_destination_take_fresh(sender->destination, chunk);
     if (!other) {
         tly_forward_stand_back(chunk);
         return chunk;

@@ -13,6 +13,7 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -238,14 +239,99 @@ static void a_fresh_chunk_is_taken_beside_another(void **state)
     }
     struct tly_chunk *refused = tly_destination_take(house->destination);
     refused->unproved = 1;
-    struct tly_chunk *first = tly_destination_take_fresh(house->destination, "a");
+    struct tly_chunk *first = tly_destination_take_fresh(house->destination, refused);
     assert_int_equal(first->payload.at[0], '2');
     tly_destination_give_back(house->destination, refused);
-    struct tly_chunk *second = tly_destination_take_fresh(house->destination, "a");
+    struct tly_chunk *second = tly_destination_take_fresh(house->destination, refused);
     assert_int_equal(second->payload.at[0], '1');
-    struct tly_chunk *third = tly_destination_take_fresh(house->destination, "a");
+    struct tly_chunk *third = tly_destination_take_fresh(house->destination, refused);
     assert_int_equal(third->payload.at[0], '3');
-    assert_null(tly_destination_take_fresh(house->destination, "a"));
+    assert_null(tly_destination_take_fresh(house->destination, refused));
+}
+
+/* ---- order beside what is refused ---- */
+
+#define STREAMS 6
+
+/* Streams that share two tags, and how far the receiver has them: always the next chunk, unless it
+ * had to see one of the very stream that it had refused. */
+struct streams {
+    struct tly_destination *destination;
+    struct tly_cursor *cursors[STREAMS];
+    uint64_t written[STREAMS], taken[STREAMS];
+    bool disordered[STREAMS];
+    unsigned beside; /* chunks of other streams that went before a refused one */
+};
+
+static unsigned stream_of(const struct tly_chunk *chunk)
+{
+    return (unsigned char)chunk->payload.at[0];
+}
+
+static void receive(struct streams *streams, struct tly_chunk *chunk)
+{
+    unsigned stream = stream_of(chunk);
+    uint64_t number = chunk->spans->position.offset;
+    assert_true(streams->disordered[stream] || number == streams->taken[stream] + 1);
+    streams->taken[stream] = number;
+    tly_destination_ack(streams->destination, chunk);
+}
+
+/* One goes before the refused chunk: of another stream, if any waits. */
+static void prove(struct streams *streams, const struct tly_chunk *refused)
+{
+    unsigned own = stream_of(refused);
+    bool others = false;
+    for (const struct tly_chunk *at = streams->destination->queue.first; at; at = at->next) {
+        others = others || stream_of(at) != own;
+    }
+    struct tly_chunk *chunk = tly_destination_take_fresh(streams->destination, refused);
+    if (!chunk) {
+        return;
+    }
+    assert_int_equal(stream_of(chunk) != own, others);
+    streams->beside += others;
+    streams->disordered[own] = streams->disordered[own] || !others;
+    receive(streams, chunk);
+}
+
+/* A receiver that takes chunks or refuses them, by chance; one that it refused it may take later.
+ */
+static void streams_keep_their_order_beside_refused_chunks(void **state)
+{
+    enum { ROUNDS = 4000, WAITING = 5 };
+    struct house *house = *state;
+    struct streams streams = {.destination = house->destination};
+    unsigned seed = (unsigned)getpid();
+    print_message("seed %u\n", seed);
+    for (unsigned i = 0; i < STREAMS; i++) {
+        const char key = (char)('a' + i);
+        assert_int_equal(
+            tly_cursor_new(house->destination, (struct tly_text){&key, 1}, &streams.cursors[i]), 0);
+    }
+    for (unsigned waiting = 0, round = 0; round < ROUNDS; round++) {
+        unsigned i = (unsigned)rand_r(&seed) % STREAMS;
+        while (waiting < WAITING) {
+            append_chunk(house->destination, i % 2 ? "odd" : "even", (char)i, streams.cursors[i],
+                         ++streams.written[i]);
+            waiting++;
+            i = (unsigned)rand_r(&seed) % STREAMS;
+        }
+        struct tly_chunk *chunk = tly_destination_take(house->destination);
+        if (rand_r(&seed) % 3 > 0) {
+            receive(&streams, chunk);
+            waiting--;
+            continue;
+        }
+        chunk->unproved = 1;
+        prove(&streams, chunk);
+        tly_destination_give_back(house->destination, chunk);
+        waiting--;
+    }
+    assert_true(streams.beside > ROUNDS / 10);
+    for (unsigned i = 0; i < STREAMS; i++) {
+        tly_cursor_detach(streams.cursors[i]);
+    }
 }
 
 /* All orders in which four chunks can be acknowledged. */
@@ -656,6 +742,7 @@ int main(void)
         WITH_HOUSE(what_comes_back_takes_its_old_place),
         WITH_HOUSE(parts_of_a_chunk_go_one_by_one),
         WITH_HOUSE(a_fresh_chunk_is_taken_beside_another),
+        WITH_HOUSE(streams_keep_their_order_beside_refused_chunks),
         WITH_HOUSE(a_position_moves_only_over_a_gapless_prefix),
         WITH_HOUSE(a_cursor_may_return_to_an_open_chunk),
         WITH_HOUSE(an_ended_cursor_keeps_its_position_until_all_is_acknowledged),
