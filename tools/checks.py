@@ -38,6 +38,9 @@ SANITIZERS = {
     "TSAN_OPTIONS": "halt_on_error=1:second_deadlock_stack=1:allocator_may_return_null=1:"
                     f"suppressions={ROOT}/tests/tsan.supp",
 }
+# What of the engine tests moves most between threads, and takes less than a minute under TSan.
+TSAN_ENGINE_TESTS = ("test_churn", "test_chain.Hostile",
+                     "test_chain.Losing.test_short_lived_and_removed_containers")
 FUZZ_SECONDS = 4  # for each target; longer campaigns are run by hand
 # States that clang's analyzer looks at in one function; its own bound is three times as high, and
 # costs three times as much.
@@ -475,6 +478,10 @@ STEPS = [
          lambda run: python_tests(run, as_root(python(
              "tests/engine/run.py", "--agent", agent("gcc"), "--asan-agent", agent("clang")))),
          ["build-gcc", "build-clang"]),
+    Step("engine-tsan", "some of these under TSan: containers that come and go, all ways at once",
+         lambda run: python_tests(run, as_root(python(
+             "tests/engine/run.py", "--agent", agent("tsan"), *TSAN_ENGINE_TESTS))),
+         ["build-tsan"]),
     Step("build-package", "the Debian package, as tools/build-package makes it", build_package),
     Step("package", "the Debian package: lintian, a fresh Debian, its removal",
          lambda run: python_tests(run, as_root(python("tests/package/run.py", "--packages",

@@ -99,6 +99,40 @@ void *__libc_realloc(void *at, size_t size);
 void *__libc_memalign(size_t alignment, size_t size);
 void __libc_free(void *at);
 
+/* Libraries that end the program where memory is out, or fall over it; nobody can help that. libuv
+ * does so where its table of descriptors cannot grow, GMP always, libtasn1 in nearly all places. */
+static struct fragile {
+    const char *name;
+    bool all; /* not only realloc() */
+    uint64_t from, to;
+} fragiles[] = {{.name = "libuv"},
+                {.name = "libgmp", .all = true},
+                {.name = "libhogweed", .all = true},
+                {.name = "libtasn1", .all = true}};
+#define FRAGILES       (sizeof(fragiles) / sizeof(fragiles[0]))
+#define FRAGILE_FRAMES 4
+
+static bool is_fragile(const void *caller, bool growing)
+{
+    for (size_t i = 0; i < FRAGILES; i++) {
+        if ((fragiles[i].all || growing) && (uint64_t)caller >= fragiles[i].from &&
+            (uint64_t)caller < fragiles[i].to) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Whether one of them is among the nearest callers: GMP allocates by functions of GnuTLS. */
+static bool has_fragile(void *const *frames, int count)
+{
+    bool has = false;
+    for (int i = 0; i < count && i < FRAGILE_FRAMES; i++) {
+        has = has || is_fragile(frames[i], false);
+    }
+    return has;
+}
+
 /* ---- points ---- */
 
 static uint64_t mix(uint64_t value)
@@ -162,7 +196,7 @@ static __attribute__((noinline)) int fault(enum kind kind)
     if (!shared || inside || shared->mode == FAULTS_OFF || !(shared->kinds >> kind & 1)) {
         return 0;
     }
-    if (shared->mode == FAULTS_ALL) {
+    if (shared->mode == FAULTS_ALL && kind != MEMORY) {
         __atomic_add_fetch(&shared->injected, 1, __ATOMIC_RELAXED);
         return shared->error;
     }
@@ -170,6 +204,14 @@ static __attribute__((noinline)) int fault(enum kind kind)
     void *frames[FAULTS_FRAMES_MAX + OWN_FRAMES];
     int count = backtrace(frames, FAULTS_FRAMES_MAX + OWN_FRAMES) - OWN_FRAMES;
     int result = 0;
+    if (kind == MEMORY && has_fragile(frames + OWN_FRAMES, count)) {
+        count = 0;
+    }
+    if (shared->mode == FAULTS_ALL) {
+        inside = false;
+        __atomic_add_fetch(&shared->injected, count > 0, __ATOMIC_RELAXED);
+        return count > 0 ? shared->error : 0;
+    }
     uint64_t stack = mix((uint64_t)kind + 1);
     for (int i = 0; i < count; i++) {
         stack = mix(stack ^ (uint64_t)frames[i + OWN_FRAMES]);
@@ -290,9 +332,6 @@ void abort(void)
     _exit(98);
 }
 
-/* libuv ends the program where its table of descriptors cannot grow; nobody can help that. */
-static uint64_t uv_from, uv_to;
-
 static int note_text(struct dl_phdr_info *info, size_t size, void *arg)
 {
     (void)size;
@@ -306,18 +345,16 @@ static int note_text(struct dl_phdr_info *info, size_t size, void *arg)
         if (*first) { /* the program itself */
             shared->text_from = from;
             shared->text_to = to;
-        } else if (strstr(info->dlpi_name, "libuv")) {
-            uv_from = from;
-            uv_to = to;
+        }
+        for (size_t k = 0; k < FRAGILES; k++) {
+            if (strstr(info->dlpi_name, fragiles[k].name)) {
+                fragiles[k].from = from;
+                fragiles[k].to = to;
+            }
         }
     }
     *first = false;
     return 0;
-}
-
-static bool from_libuv(const void *caller)
-{
-    return (uint64_t)caller >= uv_from && (uint64_t)caller < uv_to;
 }
 
 static __attribute__((constructor)) void begin(void)
@@ -386,7 +423,7 @@ void *calloc(size_t count, size_t size)
 
 void *realloc(void *old, size_t size)
 {
-    if (!from_libuv(__builtin_return_address(0)) && fault(MEMORY)) {
+    if (!is_fragile(__builtin_return_address(0), true) && fault(MEMORY)) {
         errno = ENOMEM;
         return NULL;
     }

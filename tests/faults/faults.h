@@ -8,7 +8,7 @@
 #include <stdint.h>
 
 #define FAULTS_MAGIC      0x746c7466U
-#define FAULTS_POINTS_MAX 32768 /* a power of two */
+#define FAULTS_POINTS_MAX 65536 /* a power of two */
 #define FAULTS_FRAMES_MAX 12
 
 enum faults_mode {

@@ -1,13 +1,16 @@
 #!/usr/bin/python3
 """Makes calls of the agent fail, one place after the other: memory, files, sockets, names, and time
 that jumps. Whatever fails, the agent goes on or ends with a word of why, and then every line that
-was written arrives, the books balance, and nothing is left behind.
+was written arrives, the books balance, and nothing is left behind. Runs take turns: log files alone,
+beside an engine (with its audit), files of pods, a destination behind TLS; all of them with a client
+of the receiver, the spool, rules, an Alertmanager and a webhook.
 
 usage: run.py --agent BINARY --library LIBRARY [--seconds N] [--points N] [--seed N]
-              [--replay FILE] [--keep FOLDER] [TEST…]
+              [--scenes LIST] [--replay FILE] [--keep FOLDER] [TEST…]
   --seconds N    how long places are looked for that have not failed yet (60)
   --points N     that many are enough; fewer in that time are a failure
   --seed N       of the chances; another one finds other combinations
+  --scenes LIST  of files, engine, pods, tls, with commas between (all)
   --replay FILE  instead: what a failure has left, the same places once more
   --keep FOLDER  where the evidence of failures goes (the present folder's build-check/faults)
 
@@ -44,15 +47,17 @@ HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent / "engine"), str(HERE.parent)]
 
 import host  # noqa: E402
+import pretended  # noqa: E402
 import runner  # noqa: E402
+import sources  # noqa: E402
 
 OPTIONS = argparse.Namespace()
-MAGIC, POINTS_MAX, FRAMES_MAX = 0x746C7466, 32768, 12
+MAGIC, POINTS_MAX, FRAMES_MAX = 0x746C7466, 65536, 12
 OFF, NEW, REPLAY, ALL = range(4)
 KINDS = ["memory", "open", "read", "write", "sync", "rename", "stat", "folder", "socket", "connect",
          "accept", "send", "receive", "watch", "handle", "names", "signal"]
 EVERYTHING = (1 << len(KINDS)) - 1
-CONTAINERS = 3
+SCENES = ("files", "engine", "pods", "tls")  # what a run is about; see Scene
 QUIET_SECONDS = 40  # how long what was written may take to arrive once nothing fails any more
 STOP_SECONDS = 30
 
@@ -142,8 +147,9 @@ class Records:
             record = row["record"]
             if row["tag"].startswith("in."):
                 self.lines[row["tag"]].append(record["log"])
-            elif "container_id" in record and "log" in record:
-                self.lines[record["container_id"]].append(record["log"])
+            elif "log" in record and ("container_id" in record or "pod_id" in record):
+                whose = record.get("container_id") or record["pod_id"]
+                self.lines[whose].append(record["log"])
 
 
 class Client(threading.Thread):
@@ -177,25 +183,55 @@ class Client(threading.Thread):
         self.join()
 
 
-class Scene:
-    """One run of the agent on folders of its own; what it was given, and whether all came out."""
+def openssl(folder, *arguments):
+    subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True)
 
-    def __init__(self, campaign, number, environment=None):
-        self.campaign, self.number = campaign, number
+
+class Hub:
+    """An agent in which nothing fails, as an aggregator that is spoken to by TLS and a shared key."""
+
+    KEY = "a key that both sides know"
+
+    def __init__(self, folder, receiver):
+        folder.mkdir()
+        openssl(folder, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+                "-nodes", "-keyout", "key.pem", "-out", "cert.pem", "-subj", "/CN=localhost",
+                "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-days", "2")
+        (folder / "key.pem").chmod(0o600)
+        self.ca = str(folder / "cert.pem")
+        self.address = f"localhost:{host.free_port()}"
+        self.agent = host.Agent(
+            OPTIONS.agent, folder, forward=[{"name": "on", "servers": [receiver.address],
+                                             "flush_interval": "20ms"}],
+            docker={"host": "", "data_root": str(folder)}, logs={"pods_root": ""},
+            receiver={"listen": [self.address], "shared_key": self.KEY, "self_hostname": "hub",
+                      "tls": {"enabled": True, "cert_file": self.ca,
+                              "key_file": str(folder / "key.pem")}}).start()
+
+    def settings(self):
+        return {"servers": [self.address], "shared_key": self.KEY, "self_hostname": "agent",
+                "tls": {"enabled": True, "ca_file": self.ca}}
+
+
+class Scene:
+    """One run of the agent on folders of its own; what it was given, and whether all came out. It is
+    about log files alone, about an engine (with the audit, and the `local` driver's files), about
+    pods, or about a destination behind TLS."""
+
+    def __init__(self, campaign, number, kind, environment=None):
+        self.campaign, self.number, self.kind = campaign, number, kind
         self.folder = campaign.folder / f"run{number}"
         self.folder.mkdir()
-        self.ids = [f"{number:032x}{index:032x}" for index in range(CONTAINERS)]
-        self.pod = f"ns_pod_{number:08x}-0000-4000-8000-000000000000"
+        makers = {"engine": sources.LocalFiles, "pods": sources.PodFiles}
+        self.source = makers.get(kind, sources.JsonFiles)(self.folder, number)
+        self.ids = self.source.ids
+        self.engine = pretended.Engine(self.folder, self.source) if kind == "engine" else None
         self.written = collections.Counter()
         self.environment = environment or {}
-        for container in self.ids:
-            self.log(container).parent.mkdir(parents=True)
-            (self.log(container).parent / "config.v2.json").write_text(json.dumps({
-                "ID": container, "Name": f"/c{container[-1]}", "Config": {"Image": "image"},
-                "State": {"Running": True, "StartedAt": "2026-01-01T00:00:00Z"}}))
-            (self.log(container).parent / "hostconfig.json").write_text(
-                json.dumps({"LogConfig": {"Type": "json-file"}}))
-            self.log(container).touch()
+        self.scans = self.folder / "scans"
+        self.scans.mkdir()
+        report = HERE.parent / "fuzz" / "corpus" / "scan_report" / "trivy"
+        shutil.copyfile(report, self.scans / "image.json")
         rules = self.folder / "rules.yml"
         rules.write_text(json.dumps({"groups": [{"name": "g", "interval": "1s", "rules": [
             {"alert": "Fires", "expr": "sum(tallyman_build_info) > 0",
@@ -203,39 +239,33 @@ class Scene:
             {"record": "a:b", "expr": "rate(process_cpu_seconds_total[10s])"}]}]}))
         self.receive_port = host.free_port()
         url = f"http://127.0.0.1:{campaign.server.server_port}"
+        where = (self.engine or self.source).settings()
+        to = (campaign.hub_settings() if kind == "tls" else
+              {"servers": [campaign.receiver.address]})
         self.agent = host.Agent(
             OPTIONS.agent, self.folder,
-            forward=[{"name": "test", "servers": [campaign.receiver.address],
-                      "flush_interval": "50ms", "retry_max": "200ms", "ack_timeout": "2s",
+            forward=[{"name": "test", **to, "flush_interval": "50ms", "retry_max": "200ms", "ack_timeout": "2s",
                       "connect_timeout": "2s", "chunk_size": "16KiB"},
                      {"name": "other", "servers": [f"localhost:{campaign.other.port}"],
                       "flush_interval": "50ms", "retry_max": "200ms", "ack_timeout": "2s",
                       "compress": "gzip"}],
-            docker={"host": "", "data_root": str(self.folder / "docker")},
-            logs={"from": "beginning", "pods_root": "",
+            docker=where["docker"],
+            logs={"from": "beginning", **where["logs"],
                   "fields": [{"name": "f", "value": "{id}"}],
                   "shape": [{"match": {"containers": ["c1"]}, "redact": ["nothing[0-9]+"],
                              "parse_json": True}]},
             receiver={"listen": [f"127.0.0.1:{self.receive_port}"]},
             rules={"builtin": number % 4 == 0, "files": [str(rules)]},
             alertmanagers=[url], webhooks=[url], web={"reload": True}, log={"level": "info"},
-            disk={"interval": "1s"})
-
-    def log(self, container):
-        return self.folder / "docker" / "containers" / container / f"{container}-json.log"
+            disk={"interval": "1s"}, posture={"records": True},
+            vulnerabilities={"directory": str(self.scans)})
 
     def write(self, count):
         for container in self.ids:
-            with open(self.log(container), "a") as log:
-                for number in range(self.written[container], self.written[container] + count):
-                    log.write(json.dumps({"log": f"line {number}\n", "stream": "stdout",
-                                          "time": "2026-01-02T03:04:05.678Z"}) + "\n")
+            first = self.written[container]
+            self.source.write(container, [f"line {number}" for number in range(first,
+                                                                               first + count)])
             self.written[container] += count
-
-    def rotate(self, container):
-        path = self.log(container)
-        path.rename(path.with_name(path.name + ".1"))
-        path.touch()
 
     def start(self, ready=True):
         environment = {**os.environ, "LD_PRELOAD": str(OPTIONS.library),
@@ -246,9 +276,6 @@ class Scene:
         self.agent.program = host.Program("agent", command, self.folder, environment)
 
         def is_ready():
-            if self.ended() == 2 and "inotify instances" in self.agent.program.said()[-300:]:
-                # Other tests on this machine have them all.
-                self.agent.program = host.Program("agent", command, self.folder, environment)
             return self.agent.program.assert_running() and self.asks("/-/ready") == 200
         if ready:
             host.await_that("the agent is ready", is_ready, seconds=QUIET_SECONDS)
@@ -365,6 +392,9 @@ class Scene:
     def kill(self):
         if self.agent.program and self.agent.program.process.poll() is None:
             self.agent.program.kill()
+        if self.engine:
+            self.engine.end()
+            self.engine = None
 
 
 class Campaign(unittest.TestCase):
@@ -383,6 +413,7 @@ class Campaign(unittest.TestCase):
         cls.records = Records(cls.receiver)
         cls.server = Server(("127.0.0.1", 0), Listener)
         threading.Thread(target=cls.server.serve_forever, daemon=True).start()
+        cls.hub = None
         cls.number = 0
         cls.baseline = collections.Counter()
         cls.measuring = False
@@ -391,16 +422,23 @@ class Campaign(unittest.TestCase):
     @classmethod
     def tearDownClass(cls):
         cls.server.shutdown()
+        if cls.hub:
+            cls.hub.agent.kill()
         cls.receiver.stop()
         cls.other.stop()
         cls.scratch.cleanup()
 
-    def scene(self, **options):
+    def hub_settings(self):
+        if not self.hub:
+            type(self).hub = Hub(self.folder / "hub", self.receiver)
+        return self.hub.settings()
+
+    def scene(self, kind="files", **options):
         type(self).number += 1
         self.board.shared.run = type(self).number
         self.board.shared.injected = 0
         self.board.shared.clock_ns = 0
-        scene = Scene(self, type(self).number, **options)
+        scene = Scene(self, type(self).number, kind, **options)
         self.addCleanup(scene.kill)
         return scene
 
@@ -432,7 +470,7 @@ class Campaign(unittest.TestCase):
             scene.write(20)
             scene.asks(paths[step % len(paths)])
             if step == 6:
-                scene.rotate(scene.ids[0])
+                scene.source.rotate(scene.ids[0])
             if step % 8 == 3:
                 config = json.loads(scene.agent.config.read_text())
                 config["logs"]["fields"] = [{"name": "f", "value": f"{step}"}]
@@ -510,11 +548,12 @@ class Campaign(unittest.TestCase):
                                  for frame in own)
                 raise AssertionError(f"{count} blocks were never freed, made at {where}")
 
-    def measure(self):
+    def measure(self, *kinds):
         """What is left at the end of runs in which nothing fails: libraries keep some."""
         self.measuring = True
-        for startup in (True, False, False):
-            self.go(self.scene(), lambda: self.board.say(OFF), startup=startup)
+        for kind in kinds:
+            for startup in (True, False):
+                self.go(self.scene(kind), lambda: self.board.say(OFF), startup=startup)
         self.measuring = False
 
 
@@ -523,11 +562,11 @@ class Sustained(Campaign):
 
     def setUp(self):
         if not self.baseline:
-            self.measure()
+            self.measure(*SCENES)
 
-    def all_of(self, kinds, error):
+    def all_of(self, kinds, error, scene="files"):
         mask = sum(1 << KINDS.index(kind) for kind in kinds)
-        self.go(self.scene(), lambda: self.board.say(ALL, kinds=mask, error=error), 2.0)
+        self.go(self.scene(scene), lambda: self.board.say(ALL, kinds=mask, error=error), 2.0)
 
     def test_disk_full(self):
         self.all_of(["sync", "rename"], 28)
@@ -540,6 +579,15 @@ class Sustained(Campaign):
 
     def test_no_memory(self):
         self.all_of(["memory"], 12)
+
+    def test_no_memory_beside_an_engine(self):
+        self.all_of(["memory"], 12, "engine")
+
+    def test_no_memory_behind_tls(self):
+        self.all_of(["memory"], 12, "tls")
+
+    def test_no_descriptors_beside_an_engine(self):
+        self.all_of(["open", "socket", "accept", "handle", "folder"], 24, "engine")
 
     def test_no_watches(self):
         self.all_of(["watch"], 28)
@@ -576,22 +624,24 @@ class Places(Campaign):
                 self.board.shared.points[slot].hash = value
                 self.board.shared.points[slot].marked = 1
                 self.board.shared.point_count = number + 1
-            for startup in (True, False):
-                self.go(self.scene(), lambda: self.board.say(REPLAY, budget=len(wanted)),
-                        startup=startup)
+            for kind in OPTIONS.scenes:
+                for startup in (True, False):
+                    self.go(self.scene(kind), lambda: self.board.say(REPLAY, budget=len(wanted)),
+                            startup=startup)
             return
-        self.measure()
+        self.measure(*OPTIONS.scenes)
         end = time.monotonic() + OPTIONS.seconds
         failures, starts, runs = [], 0, 0
         while time.monotonic() < end:
-            startup = runs % 4 == 0
+            startup = runs // len(OPTIONS.scenes) % 4 == 0
             budget = 1 if startup else 120
             chance = 1000000 if startup and self.random.random() < 0.5 else \
-                self.random.choice([20000, 100000, 300000])
+                self.random.choice([20000, 100000, 300000, 1000000])
             runs += 1
             starts += startup
             try:
-                self.go(self.scene(), lambda: self.board.say(NEW, chance, budget),
+                kind = OPTIONS.scenes[runs % len(OPTIONS.scenes)]
+                self.go(self.scene(kind), lambda: self.board.say(NEW, chance, budget),
                         startup=startup)
             except AssertionError as error:
                 failures.append(str(error))
@@ -622,6 +672,7 @@ if __name__ == "__main__":
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--points", type=int, default=0)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--scenes", type=lambda text: text.split(","), default=SCENES)
     parser.add_argument("--replay")
     parser.add_argument("--keep", default="build-check/faults")
     OPTIONS, rest = parser.parse_known_args()
