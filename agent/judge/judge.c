@@ -223,6 +223,7 @@ static int apply(struct tly_judge *judge, struct tly_judge_plan *plan)
         judge->verdict = verdict;
         tly_judge_plan_say(plan);
     }
+    judge->spec.feed->external = (struct tly_alert_external){plan->external, plan->external_count};
     tly_judge_abandon(judge->plan); /* the engine has nothing of it any more */
     judge->plan = plan;
     return rc;
@@ -342,6 +343,7 @@ void tly_judge_free(struct tly_judge *judge)
         return;
     }
     tly_inventory_unmeter(judge->spec.inventory, tly_judge_meter, judge);
+    judge->spec.feed->external = (struct tly_alert_external){NULL, 0};
     tly_timer_free(judge->timer);
     tly_verdict_unref(judge->verdict);
     tly_engine_free(judge->engine);

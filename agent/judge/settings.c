@@ -50,7 +50,10 @@ static const struct tly_option rows[] = {
      .type = TLY_OPTION_STRINGS,
      .offset = offsetof(struct tly_rules_settings, external_labels),
      .verify = verify_label,
-     .help = "Labels as `name=value` that templates know as `$externalLabels`."},
+     .help =
+         "Labels as `name=value` that every alert gets on its way to Alertmanagers and webhooks "
+         "which has none of that name, as Prometheus's own external_labels; templates know them "
+         "as `$externalLabels`. ALERTS and `/api/v1/alerts` are without them."},
     {.key = "external_url",
      .type = TLY_OPTION_STRING,
      .offset = offsetof(struct tly_rules_settings, external_url),

@@ -78,9 +78,17 @@ typedef void (*tly_alert_fn)(void *arg, struct tly_alert *alert, unsigned news);
 
 #define TLY_ALERT_LISTENERS_MAX 16
 
+/* Labels that every alert gets on its way out which has none of that name (Prometheus's
+ * external_labels). They are no part of the alert: ALERTS and the API are without them. */
+struct tly_alert_external {
+    const struct tly_alert_pair *labels; /* one without a value is none */
+    size_t count;
+};
+
 /* The feed of an agent; embedded, zeroed before use. A listener must not add or remove listeners
  * while it is called. */
 struct tly_alert_feed {
+    struct tly_alert_external external; /* the rules' side's; may be others after a reload */
     struct {
         tly_alert_fn tell;
         void *arg;

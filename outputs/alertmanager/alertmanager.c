@@ -65,7 +65,7 @@ static int start(const struct tly_context *context, const struct tly_section *se
         (void)tly_error_set(err, rc, "alerts: %s", tly_error_name(rc));
     }
     for (size_t i = 0; rc == 0 && i < list->count; i++) {
-        rc = tly_notifier_new(context->loop, &peers[i], dialect, &all->at[i], err);
+        rc = tly_notifier_new(context->loop, context->alerts, &peers[i], dialect, &all->at[i], err);
         all->count += rc == 0;
     }
     if (rc < 0) {

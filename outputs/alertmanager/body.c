@@ -31,6 +31,16 @@ static void put_pair(struct tly_json_writer *writer, const struct tly_alert_pair
     tly_json_put_text(writer, pair->value);
 }
 
+static bool has(const struct tly_alert_external *external, struct tly_text name)
+{
+    for (size_t i = 0; i < external->count; i++) {
+        if (external->labels[i].value.len > 0 && tly_text_equal(external->labels[i].name, name)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void put_labels(struct tly_json_writer *writer, const struct tly_alert *alert,
                        const struct tly_alert_extra *extra)
 {
@@ -39,9 +49,16 @@ static void put_labels(struct tly_json_writer *writer, const struct tly_alert *a
     for (size_t i = 0; i < alert->label_count; i++) {
         put_pair(writer, &alert->labels[i], &first);
     }
+    for (size_t i = 0; i < extra->external.count; i++) {
+        const struct tly_alert_pair *label = &extra->external.labels[i];
+        if (label->value.len > 0 && !tly_alert_label(alert, label->name).at) {
+            put_pair(writer, label, &first);
+        }
+    }
     for (size_t i = 0; i < extra->count; i++) {
         const struct tly_alert_pair *label = &extra->labels[i];
-        if (label->value.len > 0 && !tly_alert_label(alert, label->name).at) {
+        if (label->value.len > 0 && !tly_alert_label(alert, label->name).at &&
+            !has(&extra->external, label->name)) {
             put_pair(writer, label, &first);
         }
     }

@@ -12,8 +12,9 @@
 
 #include <stddef.h>
 
-/* Labels that alerts get which have none of that name. */
+/* Labels that alerts get which have none of that name: those of all alerts, then the peer's. */
 struct tly_alert_extra {
+    struct tly_alert_external external;
     const struct tly_alert_pair *labels;
     size_t count;
 };

@@ -35,6 +35,7 @@ struct tly_notifier {
     char name[256];
     char hostname[HOST_NAME_MAX + 1];
     struct tly_alert_pair labels[LABELS_MAX];
+    const struct tly_alert_feed *feed;
     struct tly_alert_extra extra;
     struct tly_fetcher *fetcher;
     struct tly_alert_queue *queue;
@@ -120,6 +121,7 @@ static ssize_t write_body(struct tly_notifier *notifier)
     bool webhook = notifier->dialect->webhook;
     size_t written = 0;
     tly_buf_clear(body);
+    notifier->extra.external = notifier->feed->external;
     int rc = webhook ? tly_alert_body_webhook_head(body, notifier->name, any_fires(notifier))
                      : tly_buf_append(body, "[", 1);
     for (size_t i = 0; rc == 0 && i < notifier->batch_count; i++) {
@@ -318,7 +320,8 @@ static int set_fetcher(struct tly_notifier *notifier)
     return rc;
 }
 
-int tly_notifier_new(struct tly_loop *loop, const struct tly_alert_peer_settings *settings,
+int tly_notifier_new(struct tly_loop *loop, const struct tly_alert_feed *feed,
+                     const struct tly_alert_peer_settings *settings,
                      const struct tly_alert_dialect *dialect, struct tly_notifier **ret_notifier,
                      struct tly_error *err)
 {
@@ -328,6 +331,7 @@ int tly_notifier_new(struct tly_loop *loop, const struct tly_alert_peer_settings
         return tly_error_set(err, -ENOMEM, "out of memory");
     }
     notifier->loop = loop;
+    notifier->feed = feed;
     notifier->settings = settings;
     notifier->dialect = dialect;
     (void)snprintf(notifier->name, sizeof(notifier->name), "%.*s",

@@ -22,8 +22,10 @@ struct tly_alert_dialect {
 
 struct tly_notifier;
 
-/* Everything but `dialect`, which is constant, is borrowed for the notifier's life. -ENOMEM. */
-int tly_notifier_new(struct tly_loop *loop, const struct tly_alert_peer_settings *settings,
+/* Everything but `dialect`, which is constant, is borrowed for the notifier's life. Of the feed
+ * only the labels are read, when something is sent. -ENOMEM. */
+int tly_notifier_new(struct tly_loop *loop, const struct tly_alert_feed *feed,
+                     const struct tly_alert_peer_settings *settings,
                      const struct tly_alert_dialect *dialect, struct tly_notifier **ret_notifier,
                      struct tly_error *err) TLY_CHECK;
 void tly_notifier_free(struct tly_notifier *notifier); /* NULL is fine */

@@ -257,7 +257,11 @@ class Notified(WithRules):
         alert = next(alert for alert in alertmanager.alerts()
                      if alert["labels"]["alertname"] == "AtOnce")
         self.assertEqual(alert["labels"], {"alertname": "AtOnce", "severity": "info",
-                                           "instance": "host-1"})
+                                           "instance": "host-1", "site": "here"})
+        # They are added on the way out, and nowhere else.
+        own = json.loads(agent.get("/api/v1/alerts"))["data"]["alerts"]
+        self.assertFalse([one for one in own if "site" in one["labels"]])
+        self.assertEqual(agent.values("ALERTS", site="here"), [])
         self.assertRegex(alert["annotations"]["summary"], r"^\d+ of here$")
         self.assertEqual(agent.value("tallyman_notifications_dropped_total"), 0)
         # Without its cause an alert is resolved there, too.

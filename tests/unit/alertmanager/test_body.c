@@ -40,7 +40,8 @@ static void test_items(void **state)
     }
 }
 
-/* What the alert says itself counts; a label without a value is none. */
+/* What the alert says itself counts, then what all alerts get, then what the peer wants; a label
+ * without a value is none. */
 static void test_added_labels(void **state)
 {
     (void)state;
@@ -48,15 +49,25 @@ static void test_added_labels(void **state)
         {TLY_TEXT("instance"), TLY_TEXT("host-1")},
         {TLY_TEXT("name"), TLY_TEXT("another")},
         {TLY_TEXT("empty"), TLY_TEXT("")},
+        {TLY_TEXT("site"), TLY_TEXT("the peer's own")},
     };
-    const struct tly_alert_extra extra = {labels, 3};
+    static const struct tly_alert_pair everywhere[] = {
+        {TLY_TEXT("site"), TLY_TEXT("here")},
+        {TLY_TEXT("name"), TLY_TEXT("another")},
+        {TLY_TEXT("instance"), TLY_TEXT("")},
+        {TLY_TEXT("tier"), TLY_TEXT("")},
+    };
+    const struct tly_alert_extra extra = {{everywhere, 4}, labels, 4};
     struct tly_alert *alert = alert_make("Burns", "web", TLY_ALERT_FIRING);
     struct tly_buf body;
     tly_buf_init(&body, 4096);
     assert_int_equal(tly_alert_body_item(&body, alert, &extra), 0);
-    assert_non_null(memmem(body.at, body.len, "\"name\":\"web\",\"instance\":\"host-1\"}", 33));
+    static const struct tly_text wanted = TLY_TEXT(
+        "\"name\":\"web\",\"site\":\"here\",\"instance\":\"host-1\"}");
+    assert_non_null(memmem(body.at, body.len, wanted.at, wanted.len));
     assert_null(memmem(body.at, body.len, "another", 7));
     assert_null(memmem(body.at, body.len, "empty", 5));
+    assert_null(memmem(body.at, body.len, "tier", 4));
     tly_buf_done(&body);
     tly_alert_unref(alert);
 }
