@@ -41,6 +41,18 @@ def enter():
     os.execv("/bin/sh", ["sh", str(here / "enter.sh"), sys.executable, *sys.argv])
 
 
+def peak_mib(pid):
+    """The most memory that a process ever had."""
+    status = pathlib.Path(f"/proc/{pid}/status").read_text()
+    return int(re.search(r"VmHWM:\s+(\d+)", status)[1]) / 1024
+
+
+def cpu_seconds(pid):
+    """What a process has used, all of its threads."""
+    fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def await_that(what, condition, seconds=None, pace=0.02):
     """Waits until `condition()` is true and returns its value; `what` says it for a person. An
     exception counts as "not yet", and the last one is told when time is up. `pace` is for

@@ -9,7 +9,6 @@ usage: run.py --agent BINARY --flood BINARY [--megabytes N] [TEST…]
 import argparse
 import os
 import pathlib
-import re
 import socket
 import subprocess
 import sys
@@ -28,17 +27,6 @@ MEMORY_MAX_MIB = 32
 CPU_SHARE_MAX = 0.01
 RETRIES = 3  # how many attempts to connect the quiet time lasts
 DRAIN_SECONDS_MAX = 900
-TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
-
-
-def peak_mib(pid):
-    status = pathlib.Path(f"/proc/{pid}/status").read_text()
-    return int(re.search(r"VmHWM:\s+(\d+)", status)[1]) / 1024
-
-
-def cpu_seconds(pid):
-    fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS_PER_SECOND
 
 
 class Outage(unittest.TestCase):
@@ -67,10 +55,11 @@ class Outage(unittest.TestCase):
             self.assertEqual(writer.returncode, 0)
         return lines
 
-    def agent(self, *destinations):
+    def agent(self, *destinations, wrapper=()):
         agent = host.Agent(OPTIONS.agent, self.folder, forward=list(destinations),
                            collect={"interval": "10s"},
-                           docker={"host": "", "data_root": str(self.folder / "docker")}).start()
+                           docker={"host": "", "data_root": str(self.folder / "docker")})
+        agent.start(wrapper)
         self.addCleanup(lambda: agent.program.process.poll() is None and agent.kill())
         return agent
 
@@ -105,23 +94,23 @@ class Outage(unittest.TestCase):
         def attempts():
             return agent.value("tallyman_forward_errors_total", reason="connect")
         first = attempts()
-        started, before = time.monotonic(), cpu_seconds(agent.program.pid)
+        started, before = time.monotonic(), host.cpu_seconds(agent.program.pid)
         host.await_that("it tried again several times", lambda: attempts() >= first + RETRIES,
                         pace=1)
-        return (cpu_seconds(agent.program.pid) - before) / (time.monotonic() - started)
+        return (host.cpu_seconds(agent.program.pid) - before) / (time.monotonic() - started)
 
     def outage(self, agent, port, lines):
         pid = agent.program.pid
         share = self.await_quiet(agent)
-        waiting = peak_mib(pid)
+        waiting = host.peak_mib(pid)
         self.assertEqual(agent.value("tallyman_destination_records_acked_total"), 0)
-        started, before = time.monotonic(), cpu_seconds(pid)
+        started, before = time.monotonic(), host.cpu_seconds(pid)
         repeats = self.expect_all(self.check(port, lines))
-        seconds, cpu = time.monotonic() - started, cpu_seconds(pid) - before
+        seconds, cpu = time.monotonic() - started, host.cpu_seconds(pid) - before
         host.await_that("all is acknowledged", lambda: agent.value(
             "tallyman_destination_records_acked_total") >= sum(lines))
         self.assertEqual(repeats, 0)
-        peak = peak_mib(pid)
+        peak = host.peak_mib(pid)
         self.notes.append(
             f"{OPTIONS.megabytes} MB, {sum(lines)} lines; while they wait {waiting:.1f} MiB and "
             f"{share:.2%} of a CPU; sent in {seconds:.1f} s with {cpu:.1f} CPU-s; "
@@ -143,14 +132,14 @@ class Outage(unittest.TestCase):
         lines = self.flood(OPTIONS.megabytes, rotations=1)
         self.outage(agent, port, lines)
 
-    def receiver(self, name, *options):
-        """One that prints nothing; its port."""
-        port = host.free_port()
+    def receiver(self, name, *options, address="127.0.0.1", port=None):
+        """One that prints nothing; its program and its port."""
+        port = port or host.free_port()
         program = host.Program(name, [OPTIONS.agent, "receive", "--quiet", "--listen",
-                                      f"127.0.0.1:{port}", *options], self.folder)
+                                      f"{address}:{port}", *options], self.folder)
         self.addCleanup(program.kill)
         host.await_that(f"{name} listens", lambda: "listening" in program.said())
-        return port
+        return program, port
 
     def test_one_destination_never_delays_another(self):
         """Beside one that takes everything stand one that reads nothing, one that reads and never
@@ -163,7 +152,7 @@ class Outage(unittest.TestCase):
         checker = self.check(good, lines)
         agent = self.agent(
             self.destination("reads-nothing", silent.getsockname()[1], compress="gzip"),
-            self.destination("never-acks", self.receiver("never-acks", "--no-ack")),
+            self.destination("never-acks", self.receiver("never-acks", "--no-ack")[1]),
             self.destination("absent", absent),
             self.destination("good", good))
         started = time.monotonic()
@@ -178,10 +167,39 @@ class Outage(unittest.TestCase):
             self.assertGreater(agent.value("tallyman_destination_queued_records",
                                            destination=name), 0, name)
         self.notes.append(f"{megabytes:.0f} MB in {seconds:.1f} s; peak "
-                          f"{peak_mib(agent.program.pid):.1f} MiB with four destinations")
+                          f"{host.peak_mib(agent.program.pid):.1f} MiB with four destinations")
         self.assertEqual(self.expect_all(self.check(absent, lines)), 0)
         for name in ("reads-nothing", "never-acks"):
             self.assertEqual(acked(name), 0, name)
+
+    def write(self, count):
+        with open(self.log(self.CONTAINERS[0]), "a", encoding="utf-8") as log:
+            for number in range(count):
+                log.write(f'{{"log":"line {number}\\n","stream":"stdout",'
+                          f'"time":"2026-08-23T00:28:30.{number:09}Z"}}\n')
+
+    @unittest.skipUnless(os.geteuid() == 0, "a file of hosts of its own needs root")
+    def test_a_name_that_comes_to_mean_another_server(self):
+        """As the system's resolver has it, from a file of hosts that only the agent sees."""
+        hosts = self.folder / "hosts"
+        hosts.write_text("127.0.0.1 receiver.test\n")
+        first, port = self.receiver("first")
+        agent = self.agent(
+            {"name": "central", "servers": [f"receiver.test:{port}"], "retry_max": "1s"},
+            wrapper=["unshare", "--mount", "--propagation", "private", "sh", "-c",
+                     'mount --bind "$0" /etc/hosts && exec "$@"', hosts])
+
+        def acked():
+            return agent.value("tallyman_destination_records_acked_total")
+        self.write(100)
+        host.await_that("the first one has all", lambda: acked() == 100)
+        first.kill()
+        self.write(100)
+        host.await_that("nobody is there", lambda: agent.value(
+            "tallyman_forward_errors_total", reason="connect") > 0)
+        self.receiver("second", address="127.0.0.2", port=port)
+        hosts.write_text("127.0.0.2 receiver.test\n")
+        host.await_that("the second one has the rest", lambda: acked() == 200)
 
 
 def main():

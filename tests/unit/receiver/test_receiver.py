@@ -15,6 +15,7 @@ import ssl
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 import zlib
 
@@ -328,6 +329,9 @@ class Receiver(unittest.TestCase):
             selector.register(peer.socket, selectors.EVENT_READ, peer)
         host.await_that("all of them are connected", lambda: self.agent.value(
             "tallyman_receiver_connections_open") == CONNECTIONS)
+        pid = self.agent.program.process.pid
+        cpu = -host.cpu_seconds(pid)
+        begun = time.monotonic()
         for key in list(selector.get_map().values()):
             send(key.data)
         answered = 0
@@ -341,6 +345,9 @@ class Receiver(unittest.TestCase):
                 peer.round += 1
                 if peer.round < rounds:
                     send(peer)
+        cpu += host.cpu_seconds(pid)
+        self.notes = [f"{answered} answers in {time.monotonic() - begun:.1f} s, {cpu:.2f} CPU-s; "
+                      f"peak {host.peak_mib(pid):.1f} MiB"]
         host.await_that("every record arrived",
                         lambda: len(self.logs()) >= CONNECTIONS * rounds)
         logs = self.logs()
