@@ -544,8 +544,8 @@ static void fill_row(struct tly_fill *fill, const struct tly_option *row,
     }
     const struct tly_yaml_node *written = source->map ? source->map : source->text;
     if (!node && row->required && written) {
-        complain(fill, row, written, "it is missing, and there is no default%s%s",
-                 row->help ? ": " : "", row->help ? row->help : "");
+        complain(fill, row, written, "it is missing, and has no default%s%s%s",
+                 row->help ? " (" : "", row->help ? row->help : "", row->help ? ")" : "");
         return;
     }
     tly_fill_value(fill, row, node, to);

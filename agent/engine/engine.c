@@ -123,6 +123,20 @@ const char *tly_docker_engine_host(const struct tly_docker_engine *engine)
     return engine->host;
 }
 
+const char *tly_docker_engine_advice(int code)
+{
+    switch (code) {
+    case -EACCES:
+    case -EPERM:
+        return "; run as root, or belong to the group of that socket";
+    case -ENOENT:
+    case -ECONNREFUSED:
+        return "; is it running there? docker.host or DOCKER_HOST names another";
+    default:
+        return "";
+    }
+}
+
 struct tly_api_version tly_docker_engine_version(const struct tly_docker_engine *engine)
 {
     return engine->version;

@@ -33,6 +33,10 @@ void tly_docker_engine_free(struct tly_docker_engine *engine);
 bool tly_docker_engine_is_local(const struct tly_docker_engine *engine);
 const char *tly_docker_engine_host(const struct tly_docker_engine *engine);
 
+/* What may help where the engine cannot be reached, by the code of a request ("; is it running
+ * ..."), or "". */
+const char *tly_docker_engine_advice(int code);
+
 enum tly_docker_outcome {
     TLY_DOCKER_OK,         /* a 2xx reply, whole */
     TLY_DOCKER_DENIED,     /* 401, 403, 404 of an endpoint, 405, 501: this endpoint is not for us */

@@ -159,10 +159,11 @@ static void say_why(const struct tly_fetch *fetch, CURLcode result, int code,
         to[0] = '\0';
     } else if (code == TLY_E_LIMIT) {
         (void)snprintf(to, TLY_ERROR_TEXT_MAX, "the reply is longer than %zu bytes",
-                       fetch->spec.body_max); /* cut to fit, like the others */
-    } else if (result == CURLE_COULDNT_CONNECT && fetcher->unix_socket) {
-        (void)snprintf(to, TLY_ERROR_TEXT_MAX, "%s: %s", fetcher->unix_socket,
-                       tly_error_name(code));
+                       fetch->spec.body_max);     /* cut to fit, like the others */
+    } else if (result == CURLE_COULDNT_CONNECT) { /* whom it asked the caller says */
+        (void)snprintf(to, TLY_ERROR_TEXT_MAX, "%s%s%s",
+                       fetcher->unix_socket ? fetcher->unix_socket : "",
+                       fetcher->unix_socket ? ": " : "", tly_error_name(code));
     } else {
         (void)snprintf(to, TLY_ERROR_TEXT_MAX, "%s", text);
     }

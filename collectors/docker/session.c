@@ -262,14 +262,11 @@ static void go_down(struct tly_docker_session *session, const struct tly_docker_
     uint64_t held = 0;
     session->counts->up = false;
     if (tly_log_limit_pass(&session->down_limit, now_of(session), &held)) {
-        bool permission = reply->code == -EACCES || reply->code == -EPERM;
         tly_log_warn(WHO,
                      "no answer from the Docker engine at %s (%s)%s; what is known stays, and "
                      "it is tried again and again",
                      tly_docker_engine_host(session->engine), reply->why,
-                     permission ? "; the agent must run as root or belong to the group of that "
-                                  "socket"
-                                : "");
+                     tly_docker_engine_advice(reply->code));
     }
     reconnect(session);
     if (!session->synced) {

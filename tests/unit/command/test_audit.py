@@ -213,6 +213,7 @@ class Audit(Case):
         self.expect(result, 2)
         self.assertIn("none.sock", result.stderr)
         self.assertIn("does not answer", result.stderr)
+        self.assertIn("is it running", result.stderr)
 
     def test_wrong_arguments(self):
         for arguments, said in ((["--format", "xml"], "xml"), (["--fail-on", "info"], "info"),

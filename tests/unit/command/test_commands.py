@@ -265,7 +265,7 @@ class Running(Case):
         self.assertIn("stopped", program.said())
         result = tallyman("healthcheck", "--url", url)
         self.expect(result, 1, "")
-        self.assertIn("does not answer", result.stderr)
+        self.assertIn("does not answer: Connection refused", result.stderr)
 
     def layers(self, program):
         samples = host.parse_metrics(self.get(program, "/metrics"))
