@@ -4,9 +4,6 @@
 #include "agent/config/reference.h"
 #include "agent/config/roff.h"
 
-#include <stdio.h>
-
-#define PATH_MAX_BYTES 128
 #define LINE_MAX_BYTES 8192 /* of what stands for one option */
 
 static const char head[] =
@@ -102,25 +99,6 @@ static int put_option(struct tly_buf *buf, const struct tly_option *row, const c
     return rc;
 }
 
-/* Inner tables stand behind their row, each key with the path that leads to it. */
-static int put_rows(struct tly_buf *buf, const struct tly_option *rows, const char *path,
-                    bool restart)
-{
-    int rc = 0;
-    for (const struct tly_option *row = rows; row->key && rc == 0; row++) {
-        char name[PATH_MAX_BYTES];
-        (void)snprintf(name, sizeof(name), "%s%s", path, row->key); /* keys are short */
-        rc = put_option(buf, row, name, row->restart || restart);
-        if (rc == 0 && row->inner) {
-            char inner[PATH_MAX_BYTES];
-            (void)snprintf(inner, sizeof(inner), "%.100s%s.", name,
-                           row->type == TLY_OPTION_LIST ? "[]" : "");
-            rc = put_rows(buf, row->inner, inner, row->restart || restart);
-        }
-    }
-    return rc;
-}
-
 static int put_section(struct tly_buf *buf, const struct tly_section *section)
 {
     int rc = *section->key ? tly_buf_printf(buf, ".Ss Section %s\n", section->key)
@@ -137,7 +115,7 @@ static int put_section(struct tly_buf *buf, const struct tly_section *section)
                  : put(buf, "It is a list: each item begins with a dash.\n");
     }
     rc = rc < 0 ? rc : put(buf, ".Bl -tag -width Ds\n");
-    rc = rc < 0 ? rc : put_rows(buf, section->options, "", section->restart);
+    rc = rc < 0 ? rc : tly_reference_each(buf, section, put_option);
     return rc < 0 ? rc : put(buf, ".El\n");
 }
 

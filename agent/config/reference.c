@@ -1,5 +1,5 @@
 /*
- * Documents from the option tables. Both walk the same rows as the parser, so that an option which
+ * Documents from the option tables. All walk the same rows as the parser, so that an option which
  * exists is documented, and a default which is documented is the real one.
  */
 #include "agent/config/reference.h"
@@ -100,30 +100,41 @@ static int put_default(struct tly_buf *buf, const struct tly_option *row)
     return put(buf, row->required ? "required" : "");
 }
 
-/* The rows of a table, each with the path of keys that leads to it, inner tables behind their
- * row. `restart`: what stands around them needs one. */
-static int put_rows(struct tly_buf *buf, const struct tly_option *rows, const char *path,
-                    bool restart)
+static int put_row(struct tly_buf *buf, const struct tly_option *row, const char *path,
+                   bool restart)
+{
+    int rc = tly_buf_printf(buf, "| `%s` | ", path);
+    rc = rc < 0 ? rc : tly_reference_put_kind(buf, row);
+    rc = rc < 0 ? rc : put(buf, " | ");
+    rc = rc < 0 ? rc : put_default(buf, row);
+    return rc < 0 ? rc
+                  : tly_buf_printf(buf, " | %s%s |\n", row->help ? row->help : "",
+                                   restart ? TLY_REFERENCE_RESTART : "");
+}
+
+static int walk(struct tly_buf *buf, const struct tly_option *rows, const char *path, bool restart,
+                tly_reference_fn write)
 {
     int rc = 0;
     for (const struct tly_option *row = rows; row->key && rc == 0; row++) {
+        const bool needs = row->restart || restart;
         char name[PATH_MAX_BYTES];
         (void)snprintf(name, sizeof(name), "%s%s", path, row->key); /* keys are short */
-        rc = tly_buf_printf(buf, "| `%s` | ", name);
-        rc = rc < 0 ? rc : tly_reference_put_kind(buf, row);
-        rc = rc < 0 ? rc : put(buf, " | ");
-        rc = rc < 0 ? rc : put_default(buf, row);
-        rc = rc < 0 ? rc
-                    : tly_buf_printf(buf, " | %s%s |\n", row->help ? row->help : "",
-                                     row->restart || restart ? TLY_REFERENCE_RESTART : "");
+        rc = write(buf, row, name, needs);
         if (rc == 0 && row->inner) {
             char inner[PATH_MAX_BYTES];
             (void)snprintf(inner, sizeof(inner), "%.100s%s.", name,
                            row->type == TLY_OPTION_LIST ? "[]" : "");
-            rc = put_rows(buf, row->inner, inner, row->restart || restart);
+            rc = walk(buf, row->inner, inner, needs, write);
         }
     }
     return rc;
+}
+
+int tly_reference_each(struct tly_buf *buf, const struct tly_section *section,
+                       tly_reference_fn write)
+{
+    return walk(buf, section->options, "", section->restart, write);
 }
 
 static int put_section(struct tly_buf *buf, const struct tly_section *section)
@@ -144,7 +155,7 @@ static int put_section(struct tly_buf *buf, const struct tly_section *section)
     rc = rc < 0 ? rc
                 : put(buf, "| key | value | default | what it does |\n"
                            "| --- | --- | --- | --- |\n");
-    return rc < 0 ? rc : put_rows(buf, section->options, "", section->restart);
+    return rc < 0 ? rc : tly_reference_each(buf, section, put_row);
 }
 
 int tly_reference_markdown(const struct tly_section *const *sections, size_t count,

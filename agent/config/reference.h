@@ -29,4 +29,12 @@ extern const char tly_reference_reload[]; /* what a reload applies */
 /* "number, 1 to 10" */
 int tly_reference_put_kind(struct tly_buf *buf, const struct tly_option *row) TLY_CHECK;
 
+/* Writes one option. `path`: the keys that lead to it, "tls.ca_file" or "servers[].host";
+ * `restart`: it needs one, by itself or by what stands around it. */
+typedef int (*tly_reference_fn)(struct tly_buf *buf, const struct tly_option *row, const char *path,
+                                bool restart);
+/* All options of a section, inner ones behind the row that they are of. */
+int tly_reference_each(struct tly_buf *buf, const struct tly_section *section,
+                       tly_reference_fn write) TLY_CHECK;
+
 #endif

@@ -267,6 +267,27 @@ bool tly_top_has_page(const struct tly_top_model *model, const char *path)
     return false;
 }
 
+bool tly_top_is_cut_off(const struct tly_top_model *model, struct tly_text destination)
+{
+    return tly_top_sum(model, "tallyman_forward_connected", "destination", destination) == 0;
+}
+
+size_t tly_top_cut_off(const struct tly_top_model *model, struct tly_text *ret_name)
+{
+    const struct tly_top_sample *one;
+    size_t count = 0;
+    *ret_name = (struct tly_text){NULL, 0};
+    for (size_t at = 0;
+         (one = tly_top_samples_next(model, "tallyman_destination_queued_records", &at)) != NULL;) {
+        struct tly_text name = tly_top_label(one, "destination");
+        if (tly_top_is_cut_off(model, name)) {
+            *ret_name = count == 0 ? name : *ret_name;
+            count++;
+        }
+    }
+    return count;
+}
+
 double tly_top_worst_lag(const struct tly_top_model *model)
 {
     const json_t *lags = tly_json_at(model->overview, "lags");
@@ -423,7 +444,9 @@ static void all_is_well(const struct tly_top_model *model, struct sentence *sent
     (void)snprintf(text, sizeof(text), "%s running",
                    tly_amount_many((double)running, "container").text); /* fits */
     say(sentence, ", ", text);
-    if (tly_json_count(tly_json_at(model->overview, "lags")) > 0) {
+    struct tly_text cut_off;
+    if (tly_json_count(tly_json_at(model->overview, "lags")) > 0 &&
+        tly_top_cut_off(model, &cut_off) == 0) {
         say(sentence, ", ", "logs up to date");
     }
     if (model->alerts_known) {

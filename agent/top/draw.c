@@ -129,21 +129,30 @@ static size_t draw_delivery(const struct tly_top_model *model, struct tly_grid *
     char text[TEXT_MAX];
     const struct tly_top_sample *one;
     struct tly_text name = {NULL, 0};
+    struct tly_text cut_off;
     size_t destinations = 0;
+    const size_t cut_off_count = tly_top_cut_off(model, &cut_off);
     const double worst = tly_top_worst_lag(model);
     for (size_t i = 0;
          (one = tly_top_samples_next(model, "tallyman_destination_queued_records", &i)) != NULL;) {
         name = tly_top_label(one, "destination");
         destinations++;
     }
-    unsigned style = worst > LAG_BAD_S    ? TLY_STYLE_BAD
-                     : worst > LAG_WARN_S ? TLY_STYLE_WARN
-                                          : TLY_STYLE_PLAIN;
+    unsigned style = worst > LAG_BAD_S                         ? TLY_STYLE_BAD
+                     : worst > LAG_WARN_S || cut_off_count > 0 ? TLY_STYLE_WARN
+                                                               : TLY_STYLE_PLAIN;
     if (destinations == 0) {
         (void)snprintf(text, sizeof(text), "stay here"); /* fits, as all of these */
     } else if (worst >= LAG_LEAST_S) {
-        (void)snprintf(text, sizeof(text), "%s%s behind", worst > LAG_WARN_S ? "! " : "",
-                       tly_amount_span(worst).text);
+        (void)snprintf(text, sizeof(text), "%s%s behind%s", worst > LAG_WARN_S ? "! " : "",
+                       tly_amount_span(worst).text, cut_off_count > 0 ? ", not connected" : "");
+    } else if (cut_off_count == 1) {
+        (void)snprintf(text, sizeof(text), "! not connected to %.*s",
+                       cut_off.len < NAME_BYTES ? (int)cut_off.len : NAME_BYTES,
+                       cut_off.at ? cut_off.at : "");
+    } else if (cut_off_count > 1) {
+        (void)snprintf(text, sizeof(text), "! not connected to %s",
+                       tly_amount_many((double)cut_off_count, "destination").text);
     } else if (destinations == 1) {
         (void)snprintf(text, sizeof(text), "up to date to %.*s",
                        name.len < NAME_BYTES ? (int)name.len : NAME_BYTES, name.at ? name.at : "");
@@ -179,6 +188,7 @@ static enum tly_level tab_count(const struct tly_top_model *model, enum tly_view
                                 char to[TLY_AMOUNT_MAX])
 {
     double count = NAN;
+    struct tly_text cut_off;
     enum tly_level level = TLY_LEVEL_OK;
     const double worst = tly_top_worst_lag(model);
     switch (view) {
@@ -200,9 +210,9 @@ static enum tly_level tab_count(const struct tly_top_model *model, enum tly_view
                                                       : TLY_LEVEL_OK;
         break;
     case TLY_VIEW_LOGS:
-        level = worst > LAG_BAD_S    ? TLY_LEVEL_BAD
-                : worst > LAG_WARN_S ? TLY_LEVEL_WARN
-                                     : TLY_LEVEL_OK;
+        level = worst > LAG_BAD_S                                            ? TLY_LEVEL_BAD
+                : worst > LAG_WARN_S || tly_top_cut_off(model, &cut_off) > 0 ? TLY_LEVEL_WARN
+                                                                             : TLY_LEVEL_OK;
         (void)snprintf(to, TLY_AMOUNT_MAX, "%s", level > TLY_LEVEL_OK ? " !" : ""); /* fits */
         return level;
     case TLY_VIEW_AGENT:

@@ -45,20 +45,15 @@ static void list_add(struct line *line, const char *format, ...)
 
 /* ---- one destination ---- */
 
-/* Its servers, with those that are down; how many there are and are up. */
-static void servers_of(const struct tly_top_model *model, struct tly_text name, struct line *line,
-                       size_t *ret_count, size_t *ret_up)
+/* Its servers, with those that are down. */
+static void servers_of(const struct tly_top_model *model, struct tly_text name, struct line *line)
 {
     const struct tly_top_sample *one;
-    *ret_count = *ret_up = 0;
     for (size_t at = 0;
          (one = tly_top_samples_next(model, "tallyman_forward_connected", &at)) != NULL;) {
         struct tly_text server = tly_top_label(one, "server");
         if (tly_text_equal(tly_top_label(one, "destination"), name)) {
-            bool up = one->value == 1;
-            list_add(line, "%.*s%s", TLY_SHOW(server), up ? "" : " (down)");
-            *ret_count += 1;
-            *ret_up += up ? 1 : 0;
+            list_add(line, "%.*s%s", TLY_SHOW(server), one->value == 1 ? "" : " (down)");
         }
     }
 }
@@ -147,25 +142,26 @@ static void draw_destination(const struct tly_top_model *model, struct tly_text 
                              struct tly_page *page)
 {
     struct line servers = {.len = 0};
-    size_t count = 0;
-    size_t up = 0;
     const struct tly_top_behind behind = tly_top_behind(model, name);
-    servers_of(model, name, &servers, &count, &up);
-    bool cut_off = count > 0 && up == 0;
+    servers_of(model, name, &servers);
+    const bool cut_off = tly_top_is_cut_off(model, name);
+    const bool late = behind.seconds >= LAG_LEAST_S;
     enum tly_level level = behind.seconds > LAG_BAD_S || cut_off ? TLY_LEVEL_BAD
                            : behind.seconds > LAG_WARN_S         ? TLY_LEVEL_WARN
                                                                  : TLY_LEVEL_OK;
     tly_page_title(page, "%.*s", TLY_SHOW(name));
-    tly_page_fact(
-        page, "Lag", level == TLY_LEVEL_OK ? TLY_STYLE_GOOD : tly_level_style(level), "%s%s%s%s",
-        level == TLY_LEVEL_OK     ? ""
-        : level == TLY_LEVEL_WARN ? "! "
-                                  : "!! ",
-        behind.seconds < LAG_LEAST_S ? "up to date" : tly_amount_span(behind.seconds).text,
-        behind.seconds < LAG_LEAST_S ? "" : " behind",
-        cut_off     ? ", not connected"
-        : count > 0 ? ", connected"
-                    : "");
+    tly_page_fact(page, "Lag", level == TLY_LEVEL_OK ? TLY_STYLE_GOOD : tly_level_style(level),
+                  "%s%s%s%s%s",
+                  level == TLY_LEVEL_OK     ? ""
+                  : level == TLY_LEVEL_WARN ? "! "
+                                            : "!! ",
+                  late      ? tly_amount_span(behind.seconds).text
+                  : cut_off ? ""
+                            : "up to date",
+                  late ? " behind" : "", late && cut_off ? ", " : "",
+                  cut_off           ? "not connected"
+                  : servers.len > 0 ? ", connected"
+                                    : "");
     tly_page_fact(page, "Servers", TLY_STYLE_PLAIN, "%s",
                   servers.len > 0 ? servers.text : "\u2013");
     draw_acknowledged(model, name, page);

@@ -193,6 +193,10 @@ struct tly_top_behind {
 };
 struct tly_top_behind tly_top_behind(const struct tly_top_model *model,
                                      struct tly_text destination);
+/* It is sent to servers, none of which is connected. */
+bool tly_top_is_cut_off(const struct tly_top_model *model, struct tly_text destination);
+/* How many such there are, and the name of the first; empty: none. */
+size_t tly_top_cut_off(const struct tly_top_model *model, struct tly_text *ret_name);
 /* Seconds that the destination furthest behind is behind; 0. */
 double tly_top_worst_lag(const struct tly_top_model *model);
 /* One that ran and failed; what has not come to its first run has not. */

@@ -60,10 +60,9 @@ static void say_destinations(struct out *out, const struct tly_top_model *model)
          (one = tly_top_samples_next(model, "tallyman_destination_queued_records", &at)) != NULL;) {
         const struct tly_text name = tly_top_label(one, "destination");
         const struct tly_top_behind behind = tly_top_behind(model, name);
-        const double up = tly_top_sum(model, "tallyman_forward_connected", "destination", name);
         say(out, "logs to %.*s: %s behind, %s waiting%s", TLY_SHOW(name),
             tly_amount_span(behind.seconds).text, tly_amount_bytes(behind.bytes).text,
-            up == 0 ? ", not connected" : "");
+            tly_top_is_cut_off(model, name) ? ", not connected" : "");
     }
 }
 

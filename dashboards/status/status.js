@@ -397,6 +397,14 @@ function render() {
 
 // ---- the frame ----
 
+const destinations = () => [...new Set(samples("tallyman_destination_queued_records").map((one) => one.labels.destination))];
+
+// Those that are sent to servers, none of which is connected.
+const cutOff = () => destinations().filter((name) => {
+  const servers = samples("tallyman_forward_connected").filter((one) => one.labels.destination === name);
+  return servers.length && servers.every((one) => one.value !== 1);
+});
+
 function frameUpdate() {
   const overview = state.overview;
   const firing = state.alerts.filter((alert) => alert.state === "firing");
@@ -407,7 +415,7 @@ function frameUpdate() {
     containers: [state.containers.length, ""],
     alerts: [firing.length, firing.length ? (firing.some((alert) => GRAVE.has(alert.labels.severity)) ? "bad" : "warn") : ""],
     findings: [failedSum(["critical", "high"]), failedSum(["critical"]) ? "bad" : failedSum(["high"]) ? "warn" : ""],
-    logs: [worst > 60 ? "!" : "", worst > 600 ? "bad" : "warn"],
+    logs: [worst > 60 || cutOff().length ? "!" : "", worst > 600 ? "bad" : "warn"],
     agent: [lackings().length || "", "warn"],
   };
   for (const [name, [number, kind]] of Object.entries(tabs)) {
@@ -818,7 +826,7 @@ function verdictOf() {
   return {
     level, text: parts.join(", ") || (state.containers.length ? "All is well" : "Nothing runs here yet"),
     more: parts.length ? wrong.slice(0, 3).map((container) => nameOf(container) + ": " + container.troubles[0][1]).join(" · ") + (wrong.length > 3 ? " · and " + count(wrong.length - 3) + " more" : "")
-      : many(running, "container") + " running" + (state.overview.lags.length ? ", logs up to date" : "") + (state.alertsKnown ? ", no alerts" : ""),
+      : many(running, "container") + " running" + (state.overview.lags.length && !cutOff().length ? ", logs up to date" : "") + (state.alertsKnown ? ", no alerts" : ""),
   };
 }
 
@@ -856,9 +864,12 @@ function summaryMake() {
       memory.show(host.memory_max > 0 ? host.memory / host.memory_max : null);
       const worst = Math.max(0, ...lags.map((lag) => lag.seconds));
       const waiting = lags.reduce((total, lag) => total + lag.bytes, 0);
-      const names = [...new Set(samples("tallyman_destination_queued_records").map((one) => one.labels.destination))];
+      const names = destinations();
+      const cut = cutOff();
+      const named = (list) => (list.length === 1 ? list[0] : many(list.length, "destination"));
       if (!names.length) both(tiles.logs, "Off", "", "no destination is configured");
-      else both(tiles.logs, worst < 2 ? "Up to date" : span(worst), worst < 2 ? "" : "behind", (waiting ? bytes(waiting) + " waiting, " : "") + "to " + (names.length === 1 ? names[0] : many(names.length, "destination")));
+      else both(tiles.logs, worst >= 2 ? span(worst) : cut.length ? "Not connected" : "Up to date", worst < 2 ? "" : "behind",
+        (waiting ? bytes(waiting) + " waiting, " : "") + (cut.length ? (worst < 2 ? "to " : "not connected to ") + named(cut) : "to " + named(names)));
       const score = sample("posture_score");
       const high = failedSum(["critical", "high"]);
       both(tiles.findings, known(score) ? figures(score) : DASH, known(score) ? "of 100" : "", !known(score) ? "nothing was judged yet" : high ? many(high, "grave finding") : "no grave findings");
@@ -1010,7 +1021,7 @@ function destinationMake(name) {
       const behind = state.overview.lags.find((one) => one.destination === name) || {seconds: 0, bytes: 0, containers: 0};
       const level = behind.seconds > 600 || (servers.length && !up.length) ? 2 : behind.seconds > 60 ? 1 : 0;
       fill(status, String(servers.length && up.length) + level, () => (servers.length ? (up.length ? h("span", {class: "badge ok"}, "connected") : badge(2, "not connected")) : ""));
-      say(lag, behind.seconds < 2 ? "up to date" : span(behind.seconds) + " behind");
+      say(lag, behind.seconds >= 2 ? span(behind.seconds) + " behind" : servers.length && !up.length ? "" : "up to date");
       mark(lag, "class", "nowrap " + ["muted", "warn", "bad"][level]);
       const used = sample("tallyman_destination_memory_bytes", of);
       const most = sample("tallyman_destination_memory_max_bytes", of);

@@ -194,6 +194,8 @@ class Made(Page):
         page.until_text("[aria-label=Limits]", "512 MiB")
         page.go("#/logs")
         page.until_text("[data-destination=gone]", "not connected")
+        page.go("#/")
+        page.until_text("#view", "Not connected")
         page.go("#/agent")
         page.until_text("#view", "Open descriptors")
         self.assert_quiet()

@@ -152,7 +152,7 @@ class Made(Case):
     def test_detail_alerts_and_destinations(self):
         agent = self.start_with_alerts()
         top = self.top(agent, width=100, height=40)
-        top.until("1 alert firing")
+        top.until("1 alert firing", "Logs ! not connected to gone", "4 Logs !")
         top.keys("2")
         top.until("[2 Alerts 1]", "NearLimit (critical) · full", "full is nearly full")
         top.keys("4")
