@@ -1,5 +1,5 @@
 /*
- * What the table of template functions points to. Private to the two files.
+ * What the table of template functions points to. Private to its files.
  */
 #ifndef TLY_RULES_TEMPLATE_FUNCTIONS_H
 #define TLY_RULES_TEMPLATE_FUNCTIONS_H
@@ -24,5 +24,22 @@ TLY_TEMPLATE_CALL(humanize_percentage);
 TLY_TEMPLATE_CALL(humanize_timestamp);
 TLY_TEMPLATE_CALL(parse_duration);
 TLY_TEMPLATE_CALL(now);
+TLY_TEMPLATE_CALL(sprint);
+TLY_TEMPLATE_CALL(sprintln);
+TLY_TEMPLATE_CALL(sprintf);
+TLY_TEMPLATE_CALL(title);
+TLY_TEMPLATE_CALL(to_upper);
+TLY_TEMPLATE_CALL(to_lower);
+TLY_TEMPLATE_CALL(match);
+TLY_TEMPLATE_CALL(replace_all);
+TLY_TEMPLATE_CALL(strip_port);
+TLY_TEMPLATE_CALL(strip_domain);
+TLY_TEMPLATE_CALL(same);
+TLY_TEMPLATE_CALL(html);
+TLY_TEMPLATE_CALL(urlquery);
+TLY_TEMPLATE_CALL(graph_link);
+TLY_TEMPLATE_CALL(table_link);
+TLY_TEMPLATE_CALL(external_url);
+TLY_TEMPLATE_CALL(path_prefix);
 
 #endif
