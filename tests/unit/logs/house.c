@@ -296,6 +296,13 @@ void house_start(struct house *house)
     logs->feeds.pace = house->pace ? house->pace : logs->feeds.pace;
 }
 
+void house_fill_soon(struct house *house)
+{
+    house->limits = (struct tly_destination_limits){
+        .chunk_age_ms = 5, .chunk_bytes_max = 8192, .bytes_max = 32768};
+    house->sinks[0].mode = SINK_RESTS;
+}
+
 static void note_stopped(void *arg)
 {
     bool *stopped = arg;
@@ -461,4 +468,21 @@ void expect_lines(const struct sink *sink, const char *id, unsigned from, unsign
         next++;
     }
     assert_int_equal(next, until);
+}
+
+void expect_whole(struct house *house, struct sink *sink, const char *id, unsigned count)
+{
+    sink_await(house, sink, count);
+    house_settle(house);
+    expect_lines(sink, id, 0, count);
+    assert_int_equal(house_metric(house, TLY_F_tallyman_logs_gaps_total, NULL), 0);
+}
+
+void expect_no_repeat(struct house *house, struct sink *sink)
+{
+    house_kill(house);
+    sink_clear(sink);
+    house_start(house);
+    house_settle(house);
+    assert_int_equal(sink->count, 0);
 }

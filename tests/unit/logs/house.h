@@ -88,6 +88,8 @@ void sink_set(struct sink *sink, enum sink_mode mode);
 void sink_cut(struct sink *sink, size_t count);
 void sink_clear(struct sink *sink);
 
+/* Before house_start: the first sink takes nothing until sink_set, and is full after few lines. */
+void house_fill_soon(struct house *house);
 /* Turns until the sink has taken `count` records since it was cleared. */
 void sink_await(struct house *house, struct sink *sink, size_t count);
 /* Turns until the collector is ready and nothing is left to do for the moment. */
@@ -161,5 +163,9 @@ void docker_reopen(struct docker *docker);
 /* The sink has taken the lines from <= n < until of docker_lines, each once and in order, and no
  * others. */
 void expect_lines(const struct sink *sink, const char *id, unsigned from, unsigned until);
+/* It takes the first `count` lines of the only container like that, and no gap was counted. */
+void expect_whole(struct house *house, struct sink *sink, const char *id, unsigned count);
+/* Killed and started again, the agent sends nothing that it has sent before. */
+void expect_no_repeat(struct house *house, struct sink *sink);
 
 #endif

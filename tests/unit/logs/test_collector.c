@@ -83,10 +83,7 @@ static void rotation_by_rename(void **state)
         house_settle(house);
     }
     docker_lines(&docker, 1000, 1010);
-    sink_await(house, sink, 1010);
-    house_settle(house);
-    expect_lines(sink, docker.id, 0, 1010);
-    assert_int_equal(house_metric(house, TLY_F_tallyman_logs_gaps_total, NULL), 0);
+    expect_whole(house, sink, docker.id, 1010);
     docker_remove(&docker);
 }
 
@@ -124,10 +121,7 @@ static void several_rotations_between_two_looks(void **state)
         docker_rotate(&docker, 10);
         docker_lines(&docker, n * 10, n * 10 + 10);
     }
-    sink_await(house, sink, 50);
-    house_settle(house);
-    expect_lines(sink, docker.id, 0, 50);
-    assert_int_equal(house_metric(house, TLY_F_tallyman_logs_gaps_total, NULL), 0);
+    expect_whole(house, sink, docker.id, 50);
     docker_remove(&docker);
 }
 
@@ -176,10 +170,7 @@ static void compressed_rotations_after_downtime(void **state)
     }
     docker_compress(&docker, 1);
     house_start(house);
-    sink_await(house, sink, 1200);
-    house_settle(house);
-    expect_lines(sink, docker.id, 0, 1200);
-    assert_int_equal(house_metric(house, TLY_F_tallyman_logs_gaps_total, NULL), 0);
+    expect_whole(house, sink, docker.id, 1200);
     docker_remove(&docker);
 }
 
@@ -190,9 +181,7 @@ static void compression_while_reading_waits(void **state)
     struct house *house = *state;
     struct sink *sink = &house->sinks[0];
     struct docker docker;
-    house->limits = (struct tly_destination_limits){
-        .chunk_age_ms = 5, .chunk_bytes_max = 8192, .bytes_max = 32768};
-    sink->mode = SINK_RESTS;
+    house_fill_soon(house);
     docker_create(house, &docker, 1);
     docker_lines(&docker, 0, 1000);
     house_start(house);
@@ -207,10 +196,7 @@ static void compression_while_reading_waits(void **state)
     }
     docker_compress(&docker, 1);
     sink_set(sink, SINK_ACKS);
-    sink_await(house, sink, 5000);
-    house_settle(house);
-    expect_lines(sink, docker.id, 0, 5000);
-    assert_int_equal(house_metric(house, TLY_F_tallyman_logs_gaps_total, NULL), 0);
+    expect_whole(house, sink, docker.id, 5000);
     docker_remove(&docker);
 }
 
@@ -219,9 +205,7 @@ static void deletion_while_held(void **state)
     struct house *house = *state;
     struct sink *sink = &house->sinks[0];
     struct docker docker;
-    house->limits = (struct tly_destination_limits){
-        .chunk_age_ms = 5, .chunk_bytes_max = 8192, .bytes_max = 32768};
-    sink->mode = SINK_RESTS;
+    house_fill_soon(house);
     docker_create(house, &docker, 1);
     docker_lines(&docker, 0, 2000);
     house_start(house);
@@ -234,10 +218,7 @@ static void deletion_while_held(void **state)
     house_ticks(house, 1);
     assert_true(house_metric(house, TLY_F_tallyman_logs_held_bytes, NULL) > 0);
     sink_set(sink, SINK_ACKS);
-    sink_await(house, sink, 4000);
-    house_settle(house);
-    expect_lines(sink, docker.id, 0, 4000);
-    assert_int_equal(house_metric(house, TLY_F_tallyman_logs_gaps_total, NULL), 0);
+    expect_whole(house, sink, docker.id, 4000);
     /* Delivered to the last line, the container is forgotten, and its position with it. */
     assert_int_equal(house_metric(house, TLY_F_tallyman_logs_containers, NULL), 0);
     struct tly_position position;

@@ -32,11 +32,7 @@ static void unacknowledged_lines_come_again(void **state)
     sink_await(house, sink, 110);
     house_settle(house);
     expect_lines(sink, docker.id, 100, 210);
-    house_kill(house);
-    sink_clear(sink);
-    house_start(house);
-    house_settle(house);
-    assert_int_equal(sink->count, 0);
+    expect_no_repeat(house, sink);
     docker_remove(&docker);
 }
 
@@ -143,10 +139,7 @@ static void destinations_are_independent(void **state)
     house_settle(house);
     expect_lines(fast, docker.id, 0, 3000);
     sink_set(slow, SINK_ACKS);
-    sink_await(house, slow, 3000);
-    house_settle(house);
-    expect_lines(slow, docker.id, 0, 3000);
-    assert_int_equal(house_metric(house, TLY_F_tallyman_logs_gaps_total, NULL), 0);
+    expect_whole(house, slow, docker.id, 3000);
     docker_remove(&docker);
 }
 
@@ -319,10 +312,7 @@ static void killed_at_an_empty_file(void **state)
     }
     docker_lines(&docker, 40, 50);
     house_start(house);
-    sink_await(house, sink, 50);
-    house_settle(house);
-    expect_lines(sink, docker.id, 0, 50);
-    assert_int_equal(house_metric(house, TLY_F_tallyman_logs_gaps_total, NULL), 0);
+    expect_whole(house, sink, docker.id, 50);
     docker_remove(&docker);
 }
 
@@ -396,11 +386,7 @@ static void a_waiting_line_survives_a_restart(void **state)
     house_settle(house);
     assert_int_equal(sink->count, 32);
     expect_fill(&sink->taken[30], "stderr", 'e', 2 * PIECE + 100);
-    house_kill(house);
-    sink_clear(sink);
-    house_start(house);
-    house_settle(house);
-    assert_int_equal(sink->count, 0);
+    expect_no_repeat(house, sink);
     docker_remove(&docker);
 }
 
@@ -487,10 +473,7 @@ static void killed_behind_a_rotation(void **state)
     sink_cut(sink, 10);
     sink->mode = SINK_ACKS;
     house_start(house);
-    sink_await(house, sink, 20);
-    house_settle(house);
-    expect_lines(sink, docker.id, 0, 20);
-    assert_int_equal(house_metric(house, TLY_F_tallyman_logs_gaps_total, NULL), 0);
+    expect_whole(house, sink, docker.id, 20);
     docker_remove(&docker);
 }
 
