@@ -5,6 +5,7 @@
 
 #include "agent/base/file.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
@@ -23,7 +24,9 @@ static struct tly_text text_read(struct tly_machine *machine, const char *prefix
                   ? start
                   : start + vsnprintf(path + start, sizeof(path) - (size_t)start, format, args);
     tly_buf_clear(&machine->buf);
-    if (len >= (int)sizeof(path) || tly_file_read(AT_FDCWD, path, &machine->buf) < 0) {
+    machine->rc = len >= (int)sizeof(path) ? -ENAMETOOLONG
+                                           : tly_file_read(AT_FDCWD, path, &machine->buf);
+    if (machine->rc < 0) {
         return (struct tly_text){NULL, 0};
     }
     return tly_text_trim(tly_buf_text(&machine->buf));
@@ -37,6 +40,11 @@ struct tly_text tly_machine_text(struct tly_machine *machine, const char *prefix
     struct tly_text text = text_read(machine, prefix, format, args);
     va_end(args);
     return text;
+}
+
+int tly_machine_failure(const struct tly_machine *machine)
+{
+    return machine->rc < 0 ? machine->rc : -EIO;
 }
 
 int64_t tly_machine_number(struct tly_machine *machine, const char *prefix, const char *format, ...)

@@ -22,6 +22,7 @@ struct tly_machine {
     char machine_id[TLY_MACHINE_ID_BYTES], system_uuid[TLY_MACHINE_ID_BYTES],
         boot_id[TLY_MACHINE_ID_BYTES];
     struct tly_buf buf; /* the file read last */
+    int rc;             /* of that: 0, or why it could not be read */
 };
 
 /* `etc` is where machine-id lies. */
@@ -31,12 +32,12 @@ void tly_machine_done(struct tly_machine *machine);
 
 /*
  * What changes all the time: CPU time, memory, pressure, disks. Adds what is there, of the groups
- * that are on; -EIO when not even /proc/meminfo can be read.
+ * that are on. Fails when not even /proc/meminfo can be read; -EIO: there is nothing in it.
  */
 int tly_machine_use_write(struct tly_machine *machine, const struct tly_group_choice *groups,
                           struct tly_samples *samples) TLY_CHECK;
 
-/* What hardly ever changes: CPUs, caches, NUMA nodes, memory modules. The same; -EIO without a
+/* What hardly ever changes: CPUs, caches, NUMA nodes, memory modules. The same; fails without a
  * list of CPUs. */
 int tly_machine_topology_write(struct tly_machine *machine, const struct tly_group_choice *groups,
                                struct tly_samples *samples) TLY_CHECK;
@@ -50,6 +51,8 @@ struct tly_text tly_machine_text(struct tly_machine *machine, const char *prefix
 /* The same for a number; -1 where there is none. */
 int64_t tly_machine_number(struct tly_machine *machine, const char *prefix, const char *format, ...)
     TLY_PRINTF(3, 4);
+/* Why the text that was read last is an empty one. */
+int tly_machine_failure(const struct tly_machine *machine);
 
 /* Labels beside the ids of the machine. */
 #define TLY_MACHINE_LABELS_MAX 4

@@ -80,8 +80,9 @@ static int cpus_read(struct tly_machine *machine, struct cpus *ret_cpus)
                                    CPUS_MAX);
     struct cpu *cpus = count == 0 ? NULL : calloc(count, sizeof(*cpus));
     if (cpus == NULL) {
+        int rc = ids != NULL && count == 0 ? tly_machine_failure(machine) : -ENOMEM;
         free(ids);
-        return count == 0 ? -EIO : -ENOMEM;
+        return rc;
     }
     for (size_t i = 0; i < count; i++) {
         struct cpu *cpu = &cpus[i];

@@ -50,7 +50,7 @@ static int memory_write(struct tly_machine *machine, bool all, struct tly_sample
                 tly_meminfo_bytes(text, tly_text_of(rows[i].key)));
         }
     }
-    return text.len == 0 ? -EIO : 0;
+    return text.len == 0 ? tly_machine_failure(machine) : 0;
 }
 
 struct paging {

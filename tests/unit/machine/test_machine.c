@@ -215,7 +215,7 @@ static void nothing_to_read(void **state)
     (void)state;
     fixture_remove(proc, ".", "meminfo");
     fixture_write(sys, "devices/system/cpu", "online", "\n");
-    assert_int_equal(tly_machine_use_write(&machine, &groups, &samples), -EIO);
+    assert_int_equal(tly_machine_use_write(&machine, &groups, &samples), -ENOENT);
     assert_int_equal(tly_machine_topology_write(&machine, &groups, &samples), -EIO);
     assert_int_equal(samples.count, 0);
 }
