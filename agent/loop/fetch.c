@@ -236,6 +236,10 @@ static void settle(struct tly_fetcher *fetcher)
                 fetch_finish(fetch, CURLE_OUT_OF_MEMORY);
                 next = fetcher->fetches; /* its owner may have changed the list */
             }
+        } else if (fetch->unwatched) {
+            fetch_detach(fetch);
+            fetch_finish(fetch, CURLE_OUT_OF_MEMORY);
+            next = fetcher->fetches;
         }
     }
 }
@@ -292,12 +296,38 @@ static int on_timer(CURLM *multi, long timeout_ms, void *arg)
     return 0;
 }
 
+/* NULL when memory is out. */
+static struct watched *watch_new(struct tly_fetcher *fetcher, curl_socket_t fd)
+{
+    struct watched *watched = calloc(1, sizeof(*watched));
+    if (!watched) {
+        return NULL;
+    }
+    *watched = (struct watched){.fetcher = fetcher, .fd = fd};
+    if (tly_poll_new(fetcher->loop, fd, socket_ready, watched, &watched->poll) < 0) {
+        free(watched);
+        return NULL;
+    }
+    (void)curl_multi_assign(fetcher->multi, fd, watched); /* the socket is known */
+    return watched;
+}
+
+/* The request ends once curl has returned. To tell curl would be worse: it then takes no request at
+ * all until none is left (and 7.88 falls over those). */
+static void give_up(struct tly_fetcher *fetcher, CURL *easy)
+{
+    struct tly_fetch *fetch = NULL;
+    if (curl_easy_getinfo(easy, CURLINFO_PRIVATE, &fetch) == CURLE_OK && fetch) {
+        fetch->unwatched = true;
+        tly_defer_call(fetcher->defer);
+    }
+}
+
 /* curl wants a socket watched, or no longer. CURLMOPT_SOCKETFUNCTION. */
 static int on_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *socket_arg)
 {
     struct tly_fetcher *fetcher = arg;
     struct watched *watched = socket_arg;
-    (void)easy;
     if (what == CURL_POLL_REMOVE) {
         if (watched) {
             tly_poll_free(watched->poll);
@@ -306,21 +336,13 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *so
         }
         return 0;
     }
-    if (!watched) {
-        watched = calloc(1, sizeof(*watched));
-        if (!watched) {
-            return -1;
-        }
-        *watched = (struct watched){.fetcher = fetcher, .fd = fd};
-        if (tly_poll_new(fetcher->loop, fd, socket_ready, watched, &watched->poll) < 0) {
-            free(watched);
-            return -1;
-        }
-        (void)curl_multi_assign(fetcher->multi, fd, watched); /* the socket is known */
-    }
+    watched = watched ? watched : watch_new(fetcher, fd);
     int events = (what & CURL_POLL_IN ? TLY_READABLE : 0) |
                  (what & CURL_POLL_OUT ? TLY_WRITABLE : 0);
-    return tly_poll_start(watched->poll, events) < 0 ? -1 : 0;
+    if (!watched || tly_poll_start(watched->poll, events) < 0) {
+        give_up(fetcher, easy);
+    }
+    return 0;
 }
 
 /* ---- making ---- */

@@ -21,6 +21,7 @@ struct tly_fetch {
     struct tly_buf body;
     long status;
     bool added;     /* curl has it */
+    bool unwatched; /* there was no memory to watch its socket: it would wait for ever */
     bool opened;    /* the headers of a 2xx reply are complete */
     bool cancelled; /* nobody waits any more */
     bool paused;    /* its owner wants no bytes */

@@ -15,6 +15,20 @@
 
 #define BODY_MAX 1000
 
+/* The linker puts it before tly_poll_new(), so that sockets can be refused. */
+int __real_tly_poll_new(struct tly_loop *on, int fd, tly_poll_fn ready, void *arg,
+                        struct tly_poll **ret_poll) TLY_CHECK;
+int __wrap_tly_poll_new(struct tly_loop *on, int fd, tly_poll_fn ready, void *arg,
+                        struct tly_poll **ret_poll) TLY_CHECK;
+
+static bool polls_refused;
+
+int __wrap_tly_poll_new(struct tly_loop *on, int fd, tly_poll_fn ready, void *arg,
+                        struct tly_poll **ret_poll)
+{
+    return polls_refused ? -ENOMEM : __real_tly_poll_new(on, fd, ready, arg, ret_poll);
+}
+
 static char folder[TEMP_DIR_MAX];
 static char path[TEMP_DIR_MAX + 16];
 static struct http_peer *peer;
@@ -406,6 +420,29 @@ static void test_stream(void **state)
     assert_string_equal(forbidden.body, "<html>no</html>");
 }
 
+/* Without memory to watch a socket its request ends, and no other: curl itself would take none any
+ * more while one of them lives. */
+static void test_unwatched(void **state)
+{
+    (void)state;
+    struct outcome before = {0};
+    struct outcome refused = {0};
+    struct outcome after = {0};
+    start(&before, "/hang");
+    polls_refused = true;
+    start(&refused, "/x");
+    tly_fetch_cancel(before.fetch);
+    waiting--;
+    run();
+    polls_refused = false;
+    assert_int_equal(refused.called, 1);
+    assert_int_equal(refused.code, -ENOMEM);
+    start(&after, "/x");
+    run();
+    assert_int_equal(after.called, 1);
+    assert_int_equal(after.status, 200);
+}
+
 static void test_cancel(void **state)
 {
     (void)state;
@@ -574,6 +611,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_time_limit, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_nobody_there, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_stream, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_unwatched, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_cancel, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_cancel_inside_callbacks, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_pause, set_up, tear_down),
