@@ -135,10 +135,11 @@ def never(query):
     return next((why for part, why in NEVER.items() if part in plain), None)
 
 
-def has_data(prometheus, query, instant):
-    if instant:
-        return any(not math.isnan(value) for _, value in prometheus.query(query))
+def has_data(prometheus, query, instant, since=None):
+    """Now, as Grafana asks; or at any time `since` then."""
     now = time.time()
-    rows = prometheus.ask("query_range", query=query, start=now - SPAN, end=now,
-                          step=STEP)["result"]
+    if instant and since is None:
+        return any(not math.isnan(value) for _, value in prometheus.query(query))
+    rows = prometheus.ask("query_range", query=query, start=now - SPAN if since is None else since,
+                          end=now, step=STEP)["result"]
     return any(not math.isnan(float(value)) for row in rows for _, value in row["values"])
