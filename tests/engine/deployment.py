@@ -3,6 +3,8 @@ stage over a build stage that is made here, and the flags of the compose file as
 takes them."""
 
 import io
+import json
+import os
 import pathlib
 import subprocess
 import tarfile
@@ -69,3 +71,37 @@ def service(name="tallyman"):
     if unknown:
         raise AssertionError(f"{COMPOSE.name} has keys that the test does not know: {unknown}")
     return body
+
+
+def placed(body, engine, volume):
+    """The same for this engine: with its socket and data, and with a volume of this name."""
+    text = json.dumps(body)
+    for written, here in (
+            ("HERE", str(COMPOSE.parent)),
+            ('"GROUP"', f'"{os.stat(engine.socket).st_gid}"'),
+            ("/var/run/docker.sock:/var", f"{engine.socket}:/var"),
+            ("/var/lib/docker/containers", f"{engine.data_root}/containers"),
+            ("state:", f"{volume}:")):
+        text = text.replace(written, here)
+    return json.loads(text)
+
+
+def receiver(body):
+    """What the compose file has Fluentd for, by this same image: it prints what it is sent."""
+    return {"Image": body["Image"], "Labels": {"tallyman.logs": "false"},
+            "Cmd": ["receive", "--listen", "0.0.0.0:24224"],
+            "Healthcheck": {"Test": ["NONE"]},  # the image's own asks `tallyman run`
+            "HostConfig": {"NetworkMode": "monitoring"}}
+
+
+def printed(engine, container):
+    """What a container has written, as text."""
+    path = pathlib.Path(engine.inspect(container)["LogPath"])
+    return "".join(json.loads(line)["log"] for line in path.read_text().splitlines())
+
+
+def received(engine, receiver_name, container):
+    """What the receiver was sent of a container: {(stream, line)}."""
+    rows = [json.loads(line)["record"] for line in printed(engine, receiver_name).splitlines()
+            if container in line and '"log"' in line]
+    return {(row["source"], row["log"]) for row in rows}

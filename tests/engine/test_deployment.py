@@ -35,14 +35,8 @@ class Deployed(Auditing):
 
     def tallyman(self, name="tallyman", change=lambda body: None, **more):
         """The agent's container, of the compose file."""
-        body = deployment.service()
-        group = os.stat(self.engine.socket).st_gid
-        text = json.dumps(body).replace("HERE", str(deployment.COMPOSE.parent)).replace(
-            '"GROUP"', f'"{group}"').replace(
-                "/var/run/docker.sock:/var", f"{self.engine.socket}:/var").replace(
-                    "/var/lib/docker/containers", f"{self.engine.data_root}/containers").replace(
-                        "state:", f"state-{self.id().rsplit('.', 1)[-1]}:")
-        body = {**json.loads(text), **more}
+        body = {**deployment.placed(deployment.service(), self.engine,
+                                    f"state-{self.id().rsplit('.', 1)[-1]}"), **more}
         body["HostConfig"]["NetworkMode"] = "monitoring"
         for key in LIMITS:  # there may be neither controllers nor rights here; the VM has both
             del body["HostConfig"][key]
@@ -61,9 +55,7 @@ class Deployed(Auditing):
         os.chmod(self.engine.socket, 0o660)
 
     def said(self, container):
-        """What a container has written, as text."""
-        path = pathlib.Path(self.engine.inspect(container)["LogPath"])
-        return "".join(json.loads(line)["log"] for line in path.read_text().splitlines())
+        return deployment.printed(self.engine, container)
 
     def health(self, container):
         return self.engine.inspect(container)["State"]["Health"]["Status"]
@@ -79,21 +71,13 @@ class Deployed(Auditing):
             return host.parse_metrics(reply.read().decode())
 
     def test_numbers_lines_and_health(self):
-        self.make("fluentd", True, {
-            "Image": deployment.service()["Image"], "Labels": {"tallyman.logs": "false"},
-            "Cmd": ["receive", "--listen", "0.0.0.0:24224"],
-            "HostConfig": {"NetworkMode": "monitoring"}})
+        self.make("fluentd", True, deployment.receiver(deployment.service()))
         agent = self.tallyman()
         self.await_health(agent)
         speaker = self.container("speaker", f"echo one; echo two >&2; {SLEEP}", HostConfig={
             "NetworkMode": "monitoring"})
-
-        def arrived():
-            rows = [json.loads(line)["record"] for line in self.said("fluentd").splitlines()
-                    if speaker in line and '"log"' in line]
-            return {(row["source"], row["log"]) for row in rows} == {
-                ("stdout", "one"), ("stderr", "two")}
-        host.await_that("the lines arrive", arrived)
+        host.await_that("the lines arrive", lambda: deployment.received(
+            self.engine, "fluentd", speaker) == {("stdout", "one"), ("stderr", "two")})
 
         def seen():
             families = {name for name, labels in self.metrics()
