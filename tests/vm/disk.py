@@ -83,6 +83,11 @@ def furnish(root):
                  "apparmor.service", "e2scrub_reap.service", "fstrim.timer", "getty.target"):
         (system / name).unlink(missing_ok=True)
         (system / name).symlink_to("/dev/null")
+    # What systemd would run at the start and at each reload, to find that there is nothing to do.
+    generators = root / "etc/systemd/system-generators"
+    generators.mkdir(exist_ok=True)
+    for shipped in (root / "lib/systemd/system-generators").iterdir():
+        (generators / shipped.name).symlink_to("/dev/null")
     (root / "etc/hostname").write_text("vm\n")
     (root / "etc/hosts").write_text("127.0.0.1 localhost vm\n")
 
