@@ -48,11 +48,11 @@ class Installed(unittest.TestCase):
         self.assertEqual(property_of("UnitFileState", "tallyman.socket"), "disabled")
 
     def test_the_units_are_valid(self):
-        for unit in (UNIT, "tallyman.socket"):
-            done = subprocess.run(["systemd-analyze", "verify", "--man=no", unit], text=True,
-                                  stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
-            said = [line for line in done.stdout.splitlines() if "tallyman" in line]
-            self.assertEqual((done.returncode, said), (0, []), done.stdout)
+        done = subprocess.run(["systemd-analyze", "verify", "--man=no", UNIT, "tallyman.socket"],
+                              text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                              check=False)
+        said = [line for line in done.stdout.splitlines() if "tallyman" in line]
+        self.assertEqual((done.returncode, said), (0, []), done.stdout)
 
     def test_the_exposure_is_low(self):
         text = house.command("systemd-analyze", "security", "--no-pager", UNIT)
@@ -84,22 +84,32 @@ class Service(unittest.TestCase):
         self.directory = self.enterContext(host.scratch())
         self.addCleanup(self.put_back, CONFIG.read_text())
 
-    def put_back(self, text):
+    @staticmethod
+    def put_back(text):
         systemctl("stop", UNIT, "tallyman.socket")
-        if DROP_IN.exists():
-            DROP_IN.unlink()
-            systemctl("daemon-reload")
         CONFIG.write_text(text)  # keeps owner and mode
 
-    def start(self, more="", **config):
-        """Starts the service with a configuration and with what `more` adds to its section."""
+    @staticmethod
+    def configure(**config):
         CONFIG.write_text(json.dumps({"logs": {"from": "beginning"},
                                       "collect": {"interval": "1s"}, "docker": house.PATIENCE,
                                       **config}))
-        if more:
-            DROP_IN.parent.mkdir(parents=True, exist_ok=True)
-            DROP_IN.write_text(f"[Service]\n{more}\n")
-            systemctl("daemon-reload")
+
+    @staticmethod
+    def add(more):
+        """Has `more` in the unit's section, and nothing else beside what was shipped. systemd takes
+        long to read all of its files again, so it does only when they differ."""
+        text = f"[Service]\n{more}\n" if more else ""
+        if text == (DROP_IN.read_text() if DROP_IN.exists() else ""):
+            return
+        DROP_IN.parent.mkdir(parents=True, exist_ok=True)
+        DROP_IN.write_text(text)
+        systemctl("daemon-reload")
+
+    def start(self, more="", **config):
+        """Starts the service with a configuration and with what `more` adds to its section."""
+        self.configure(**config)
+        self.add(more)
         try:
             systemctl("start", UNIT)  # returns when the agent has said that it is ready
         except subprocess.CalledProcessError:
@@ -188,6 +198,37 @@ class Service(unittest.TestCase):
                         pace=LOOK_PACE)
         said = house.command("journalctl", "--no-pager", "--output=cat", "-u", UNIT)
         self.assertIn("Watchdog timeout", said)
+
+    def test_a_reload_takes_effect_and_a_broken_one_does_not(self):
+        """Without a restart; what is refused is said, and what was in force stays."""
+        pid = self.start(rules={"builtin": False})
+        self.assertEqual(self.groups(), set())
+        self.configure(rules={"builtin": True})
+        systemctl("reload", UNIT)
+        host.await_that("the rules are there", self.groups, pace=LOOK_PACE)
+        self.assertEqual(self.values("tallyman_config_last_reload_successful"), [1])
+        for mistake, words in (({"rules": {"interval": "never"}}, "`never` is not a duration"),
+                               ({"logs": {"line_max": "128KiB"}}, "line_max")):
+            self.configure(**mistake)
+            systemctl("reload", UNIT)
+            host.await_that("it is refused", lambda: self.values(
+                "tallyman_config_last_reload_successful") == [0], pace=LOOK_PACE)
+            said = journal()
+            self.assertRegex(said, rf"level=error .*{words}")
+            self.assertTrue(self.groups())
+            self.assertEqual(property_of("ActiveState"), "active")
+            self.configure()
+            systemctl("reload", UNIT)
+            host.await_that("another one is not", lambda: self.values(
+                "tallyman_config_last_reload_successful") == [1], pace=LOOK_PACE)
+        self.assertEqual(int(property_of("MainPID")), pid)
+        self.assertEqual(property_of("NRestarts"), "0")
+
+    @staticmethod
+    def groups():
+        """The names of the groups of rules in force."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{PORT}/api/v1/rules", timeout=60) as reply:
+            return {group["name"] for group in json.load(reply)["data"]["groups"]}
 
     def test_a_stop_is_clean(self):
         pid = self.start()
