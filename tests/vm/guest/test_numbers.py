@@ -120,7 +120,7 @@ class Memory(house.Beside):
             f"dd if=/dev/zero of=/dev/shm/much bs=1M count=24 2>/dev/null; {SLEEP}",
             HostConfig={"ShmSize": 32 * MIB})
         folder = kernel.cgroup(container)
-        (folder / "memory.high").write_text(str(12 * MIB))
+        house.set_limits(container, MemoryHigh=12 * MIB)
         host.await_that("it waits", lambda: (self.files(container) / "go").is_fifo())
         (self.files(container) / "go").write_text("\n")
         self.await_file("it was held back", folder / "memory.events",
