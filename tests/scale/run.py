@@ -29,6 +29,7 @@ import host  # noqa: E402
 import runner  # noqa: E402
 
 OPTIONS = argparse.Namespace()
+FIRST_PORT = 10000  # of the agents' pages: below those that connections are given
 SAMPLE_SECONDS = 0.05  # how finely connections are counted
 TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 INSTANCES = pathlib.Path("/proc/sys/fs/inotify/max_user_instances")
@@ -159,13 +160,16 @@ class Fleet(unittest.TestCase):
 
     def begin(self, number):
         folder = self.folder / f"host-{number}"
+        port = FIRST_PORT + number
         agent = host.Agent(
             OPTIONS.agent, folder, collect={"interval": "15s"},
+            web={"listen": [f"127.0.0.1:{port}"]},
             docker={"host": "", "data_root": str(folder / "docker")},
             forward=[{"name": "central", "compress": "gzip",
                       "connection_max_age": f"{OPTIONS.max_age}s",
-                      "servers": [{"host": f"127.0.0.1:{port}", "weight": 1}
-                                  for port in self.ports]}])
+                      "servers": [{"host": f"127.0.0.1:{server}", "weight": 1}
+                                  for server in self.ports]}])
+        agent.port = port
         agent.program = host.Program("agent", [agent.binary, "run", "--config", str(agent.config)],
                                      folder)
         return agent
