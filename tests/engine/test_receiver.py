@@ -5,6 +5,10 @@ import host
 from test_chain import Chain
 
 
+# A bound against hanging: each line may wait for a disk that others keep busy.
+SECONDS_MAX = 240
+
+
 class Driver(Chain):
     LINES = 2000
 
@@ -26,7 +30,7 @@ class Driver(Chain):
 
     def assert_all_arrived(self, container, name):
         host.await_that(f"all lines of {name} arrived",
-                        lambda: len(self.sink.lines(container)) >= self.LINES)
+                        lambda: len(self.sink.lines(container)) >= self.LINES, SECONDS_MAX)
         self.assertEqual(self.sink.lines(container), [f"{name} {i}" for i in range(self.LINES)])
         self.assertEqual({row["tag"] for row in self.sink.records(container)}, {f"app.{name}"})
 

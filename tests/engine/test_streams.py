@@ -311,6 +311,30 @@ class Copies(Elsewhere):
         container = self.syslog("mute", "echo one; sleep 1000")
         host.await_that("its line", lambda: receiver.lines(container) == ["one"])
 
+    def test_of_the_fluentd_driver_only_where_that_is_asked_for(self):
+        """Its lines are with a receiver already, which may well send them to the same place."""
+        folder = self.directory / "other"
+        folder.mkdir()
+        other = host.Receiver(BINARY, folder).start()
+        self.addCleanup(other.stop)
+        receiver = self.receiver()
+        agent = self.agent(forward=receiver.address).start()
+        container = self.container("shipped", "echo one; sleep 1000", HostConfig={
+            "NetworkMode": "none",
+            "LogConfig": {"Type": "fluentd", "Config": {"fluentd-address": other.address}}})
+        host.await_that("the driver's line", lambda: other.lines(container) == ["one"])
+        later = self.syslog("later", "echo two")
+        host.await_that("a later line", lambda: receiver.lines(later) == ["two"])
+        self.assertEqual(receiver.records(container), [])
+        agent.stop()
+        config = json.loads(agent.config.read_text())
+        config["logs"]["api_except"] = []
+        agent.config.write_text(json.dumps(config))
+        agent.start()
+        host.await_that("the copy's line", lambda: receiver.lines(container) == ["one"])
+        self.assertEqual(receiver.lines(later), ["two"])
+        self.assert_never_asked(agent)
+
     def test_what_began_as_a_stream_stays_one(self):
         """A place in the engine's stream is none in its file: nothing comes twice."""
         receiver = self.receiver()
