@@ -418,6 +418,10 @@ class Words(Case):
         samples = [{"name": "tallyman_collector_success", "labels": {"collector": "disk"}, "value": 0},
                    {"name": "tallyman_collector_errors_total", "labels": {"collector": "disk"}, "value": 2},
                    {"name": "tallyman_docker_up", "value": 0},
+                   {"name": "tallyman_destination_queued_records", "value": 0,
+                    "labels": {"destination": "a"}},
+                   {"name": "tallyman_forward_connected", "value": 0,
+                    "labels": {"destination": "a", "server": "b"}},
                    {"name": "tallyman_logs_api_unreadable", "value": 3}]
         overview = {"version": "0.1.0", "name": "host-7", "interval": 10, "off": [],
                     "lacking": [{"what": "CAP_X", "lost": "nothing is seen"}],
@@ -452,14 +456,38 @@ class Words(Case):
         self.addCleanup(server.shutdown)
         return f"http://127.0.0.1:{server.server_port}"
 
+    def page(self, answers):
+        """What the page says of them."""
+        paths = self.folder / "overview.json", self.folder / "alerts.json"
+        for path, answer in zip(paths, answers.values()):
+            path.write_text(json.dumps(answer))
+        return json.loads(subprocess.run(
+            ["node", str(HERE / "words.js"), str(HERE.parents[1] / "dashboards/status/status.js"),
+             *map(str, paths)], capture_output=True, text=True, timeout=SECONDS_MAX,
+            check=True).stdout)
+
+    def test_the_same_of_a_quiet_host(self):
+        """Where nothing is wrong, logs are up to date only if somebody takes them."""
+        answers = self.answers()
+        overview = answers["/api/v1/overview"]
+        answers["/api/v1/alerts"]["data"]["alerts"] = []
+        overview.update(containers=[], lacking=[], lags=[
+            {"destination": "a", "seconds": 0, "bytes": 0, "containers": 0}])
+        overview["samples"] = [[], [sample for sample in overview["samples"][1]
+                                    if "destination" in sample.get("labels", {})]]
+        url = self.serve(answers)
+        for connected in (0, 1):
+            overview["samples"][1][-1]["value"] = connected
+            verdict = self.page(answers)["verdict"]
+            self.assertEqual("logs up to date" in str(verdict), bool(connected))
+            text = subprocess.run([self.binary, "top", "--url", url], text=True, check=True,
+                                  capture_output=True, timeout=SECONDS_MAX,
+                                  stdin=subprocess.DEVNULL).stdout
+            self.assertIn(f"# {verdict['text']}: {verdict['more']}".removesuffix(": "), text)
+
     def test_the_same_as_the_page(self):
         answers = self.answers()
-        page = self.folder / "overview.json", self.folder / "alerts.json"
-        for path, answer in zip(page, answers.values()):
-            path.write_text(json.dumps(answer))
-        said = json.loads(subprocess.run(
-            ["node", str(HERE / "words.js"), str(HERE.parents[1] / "dashboards/status/status.js"),
-             *map(str, page)], capture_output=True, text=True, timeout=SECONDS_MAX, check=True).stdout)
+        said = self.page(answers)
         url = self.serve(answers)
 
         def bare(text):
