@@ -7,6 +7,7 @@
 #include "agent/base/file.h"
 #include "agent/command/command.h"
 #include "agent/config/settings.h"
+#include "agent/engine/engine.h"
 #include "agent/loop/log.h"
 #include "agent/loop/loop.h"
 #include "agent/registry.h"
@@ -130,7 +131,8 @@ static int conclude(const struct audit *audit, const struct options *options)
 {
     const struct tly_audit_summary *summary = &audit->summary;
     if (summary->code < 0) {
-        return tly_command_fail(audit->command, "%s", summary->error);
+        return tly_command_fail(audit->command, "%s%s", summary->error,
+                                tly_docker_engine_advice(summary->code));
     }
     int code = print(audit, options);
     if (summary->missing > 0 && (options->container_count > 0 || options->image)) {

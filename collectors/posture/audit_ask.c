@@ -4,8 +4,6 @@
  */
 #include "collectors/posture/audit_state.h"
 
-#include "agent/engine/engine.h"
-
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -314,10 +312,9 @@ static void refused(struct tly_audit *audit, const struct tly_audit_ask *one,
     if (is_vital(one) && audit->summary.code == 0) {
         audit->summary.code = response->code < 0 ? response->code : TLY_E_REFUSED;
         (void)snprintf(audit->summary.error, sizeof(audit->summary.error),
-                       "the Docker engine at %.100s %s %.60s: %.250s%s", audit->config.docker->host,
+                       "the Docker engine at %.100s %s %.60s: %.250s", audit->config.docker->host,
                        response->status > 0 ? "refuses" : "does not answer", one->path,
-                       message[0] ? message : response->error,
-                       tly_docker_engine_advice(response->code)); /* cut to fit */
+                       message[0] ? message : response->error); /* cut to fit */
     }
 }
 
