@@ -329,8 +329,13 @@ static void strangers_are_counted(void **state)
     }
     children[child_count++] = pid;
     (void)close(ready[1]);
-    assert_int_equal(read(ready[0], &inner, sizeof(inner)), sizeof(inner));
+    const ssize_t told = read(ready[0], &inner, sizeof(inner));
     (void)close(ready[0]);
+    if (told == 0) {
+        print_message("not allowed to make a mount namespace, as users in a chroot are not\n");
+        skip();
+    }
+    assert_int_equal(told, sizeof(inner));
     children[child_count++] = inner; /* whoever reaps it */
     cgroup_make("a", &pid, 1);
     new_census(60 * TLY_NS_PER_S);
