@@ -18,8 +18,9 @@
 
 #define WHO "sandbox"
 
-/* Sanitizers trace their own process when it ends, and map memory in ways of their own. */
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+/* Sanitizers trace their own process when it ends, and map memory in ways of their own; counts of
+ * coverage are written at the end, where the build was. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || defined(TLY_COVERAGE)
 #define SANITIZED true
 #elif defined(__has_feature)
 #if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) ||                         \
@@ -129,7 +130,8 @@ int tly_sandbox_enter(struct tly_sandbox *sandbox, struct tly_loop *loop,
             continue;
         }
         if (SANITIZED && layer >= TLY_LAYER_LANDLOCK) {
-            (void)snprintf(why, TLY_LAYER_WHY_MAX, "built with a sanitizer"); /* fits */
+            (void)snprintf(why, TLY_LAYER_WHY_MAX,
+                           "built with a sanitizer or counts of coverage"); /* fits */
             continue;
         }
         why[0] = '\0';
