@@ -425,7 +425,8 @@ class Alertmanager:
             "prometheus-alertmanager", f"--config.file={self.config}",
             f"--storage.path={self.folder / 'alertmanager'}", "--cluster.listen-address=",
             f"--web.listen-address={self.url.removeprefix('http://')}"], self.folder)
-        await_that("Alertmanager is ready", self.is_ready)
+        await_that("Alertmanager is ready",
+                   lambda: self.program.assert_running() and self.is_ready())
         return self
 
     def is_ready(self):

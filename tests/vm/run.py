@@ -17,6 +17,7 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -25,9 +26,10 @@ import tempfile
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
-sys.path[:0] = [str(HERE), str(HERE.parent)]
+sys.path[:0] = [str(HERE), str(HERE.parent), str(HERE.parent / "engine")]
 
 import deb  # noqa: E402
+import deployment  # noqa: E402
 import disk  # noqa: E402
 import machine  # noqa: E402
 import replay  # noqa: E402
@@ -36,6 +38,11 @@ import runner  # noqa: E402
 INSIDE = "TALLYMAN_TEST_NAMESPACE"
 TESTS_SECONDS_MAX = 1800  # a bound against hanging: on two idle cores all takes some four minutes
 RECORD = "RECORD "  # how lines begin that are for replay.py
+BROUGHT = ["tests/runner.py", "tests/vm/guest", "deploy/compose/tallyman.yml",
+           "dashboards/prometheus", *(f"tests/engine/{name}.py" for name in (
+               "alerting", "deployment", "host", "limits", "posture_pairs", "scaled"))]
+# Of this same release; its templates, too, without which it does not start.
+ALERTMANAGER, TEMPLATES = "prometheus-alertmanager", "/usr/share/prometheus/alertmanager"
 COUNTS = re.compile(r"\d+ passed, \d+ failed, \d+ skipped")
 
 
@@ -61,17 +68,28 @@ def owned_by_root(entry):
     return None if "__pycache__" in entry.name else entry
 
 
+def add(tar, name, data):
+    entry = tarfile.TarInfo(name)
+    entry.size = len(data)
+    tar.addfile(entry, io.BytesIO(data))
+
+
 def pack(path, package, tests):
     """The disk of the tests: a bare tar file."""
     with tarfile.open(path, "w", format=tarfile.PAX_FORMAT) as tar:
-        for source in ("tests/runner.py", "tests/engine/host.py", "tests/engine/limits.py",
-                       "tests/engine/posture_pairs.py", "tests/vm/guest"):
+        for source in BROUGHT:
             tar.add(ROOT / source, source, filter=owned_by_root)
+        tar.add(shutil.which(ALERTMANAGER), f"bin/{ALERTMANAGER}", filter=owned_by_root)
+        tar.add(TEMPLATES, "alertmanager", filter=owned_by_root)
         tar.add(package, "tallyman.deb", filter=owned_by_root)
-        text = json.dumps({"tests": tests, "CI": os.environ.get("CI", "")}).encode()
-        entry = tarfile.TarInfo("wanted.json")
-        entry.size = len(text)
-        tar.addfile(entry, io.BytesIO(text))
+        with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+            installed = pathlib.Path(folder, "installed")
+            subprocess.run(["dpkg-deb", "--extract", package, installed], check=True)
+            add(tar, "image/context.tar",
+                deployment.build_context(installed / "usr/bin/tallyman", folder))
+        add(tar, "image/service.json", json.dumps(deployment.service()).encode())
+        add(tar, "wanted.json", json.dumps({"tests": tests,
+                                            "CI": os.environ.get("CI", "")}).encode())
 
 
 class Record:

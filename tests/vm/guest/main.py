@@ -19,8 +19,8 @@ import test_numbers  # noqa: E402
 AT_A_TIME = 3  # there are two processors, and tests wait, too
 CLASSES = {"test_numbers": [f"test_numbers.{name}" for name, value in vars(test_numbers).items()
                             if isinstance(value, type) and issubclass(value, unittest.TestCase)]}
-FIRST = ["test_service", "test_dashboards", "test_posture", "test_numbers.Memory",
-         "test_numbers.Cpu"]
+FIRST = ["test_service", "test_alerts", "test_deployment", "test_dashboards", "test_posture",
+         "test_numbers.Memory", "test_numbers.Cpu"]
 
 
 def main():
