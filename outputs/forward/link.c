@@ -97,7 +97,9 @@ static void note_refusal(struct tly_forward_link *link, enum tly_forward_reason 
         !flight->submitted || flight->acked) {
         return;
     }
-    link->given_up = tly_forward_refused(flight->chunk, link->proved);
+    link->given_up = tly_forward_refused(flight->chunk, flight->part, link->proved,
+                                         tly_loop_now_ms(link->spec.loop),
+                                         link->spec.give_up_after_ms);
     if (link->given_up) {
         link->events.gave_up(link->arg, flight->chunk->tag, flight->part.len, text);
     }

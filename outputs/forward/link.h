@@ -49,6 +49,7 @@ struct tly_forward_link_spec {
     size_t in_flight_max;
     int64_t connect_timeout_ms; /* of the handshake too, once more */
     int64_t ack_timeout_ms;
+    int64_t give_up_after_ms; /* a record that alone is refused; see tly_forward_refused */
 };
 
 /* The link may be freed from inside any of them but `gave_up`. */

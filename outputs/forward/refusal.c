@@ -4,6 +4,7 @@
 #include "agent/base/file.h"
 #include "agent/codec/record_reader.h"
 
+#include <libdeflate.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,8 +14,8 @@
 /* Parts double in number with every further try, down to single records. */
 #define HALVINGS_MAX 16
 
-/* So often a record has to be refused on connections that take others. */
-#define REFUSALS_MAX 3
+/* So often, at least, a record has to be refused on connections that take others. */
+#define REFUSALS_MIN 3
 
 /* Without a sign that the receiver takes anything, another chunk goes first every so many times.
  * Not every time: should it take everything again just then, one of the same stream overtakes. */
@@ -29,15 +30,22 @@ size_t tly_forward_part_bytes(const struct tly_chunk *chunk)
     return halvings < HALVINGS_MAX ? (chunk->payload.len >> halvings) + 1 : 1;
 }
 
-bool tly_forward_refused(struct tly_chunk *chunk, bool proved)
+bool tly_forward_refused(struct tly_chunk *chunk, struct tly_text record, bool proved,
+                         int64_t now_ms, int64_t patience_ms)
 {
     if (!proved) {
         chunk->unproved++;
         return false;
     }
+    uint32_t crc = libdeflate_crc32(0, record.at, record.len);
+    if (chunk->refusals == 0 || chunk->refused_crc != crc) { /* the one before it went through */
+        chunk->refusals = 0;
+        chunk->refused_crc = crc;
+        chunk->refused_since_ms = now_ms;
+    }
     chunk->unproved = 0;
     chunk->refusals++;
-    if (chunk->refusals < REFUSALS_MAX) {
+    if (chunk->refusals < REFUSALS_MIN || now_ms - chunk->refused_since_ms < patience_ms) {
         return false;
     }
     chunk->refusals = 0;        /* the next record is another one, */

@@ -2,7 +2,8 @@
  * What to do about chunks that come back time and again. A receiver may take no frame over a
  * certain size, or no frame with one certain record in it: then the chunk is sent in parts, which
  * get smaller with every try, down to single records; and a record that was refused alone, time and
- * again, on connections over which others went through, is given up. A receiver that takes nothing
+ * again and for so long that a bad network is no reason for it, on connections over which others
+ * went through, is given up. A receiver that takes nothing
  * at all (a proxy whose backend is away) refuses nothing by that: all of it waits.
  */
 #ifndef TLY_OUTPUT_FORWARD_REFUSAL_H
@@ -12,14 +13,17 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /* How much of a chunk goes into a frame, in whole records and one at least; 0: all, beside other
  * chunks. */
 size_t tly_forward_part_bytes(const struct tly_chunk *chunk);
 
-/* The connection ended over the chunk's first record, sent alone. `proved`: after others had gone
- * through on it. True: nobody will ever take this record. */
-bool tly_forward_refused(struct tly_chunk *chunk, bool proved);
+/* The connection ended at `now_ms` over one `record` of the chunk, sent alone. `proved`: after
+ * others had gone through on it. True: it went on for `patience_ms`, so nobody will ever take this
+ * record. */
+bool tly_forward_refused(struct tly_chunk *chunk, struct tly_text record, bool proved,
+                         int64_t now_ms, int64_t patience_ms);
 
 /* Whether another chunk should go before this one, to see if the receiver takes that: one of other
  * streams. Where there is none such, the one that goes overtakes if the receiver, until now deaf to

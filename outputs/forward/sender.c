@@ -278,6 +278,7 @@ static void connect_to(struct server *server)
         .in_flight_max = (size_t)settings->in_flight_max,
         .connect_timeout_ms = settings->connect_timeout_ms,
         .ack_timeout_ms = settings->ack_timeout_ms,
+        .give_up_after_ms = settings->give_up_after_ms,
     };
     server->opened_ms = 0;
     server->acked = false;

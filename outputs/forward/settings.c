@@ -265,6 +265,14 @@ static const struct tly_option rows[] = {
      .min = 1,
      .max = 64,
      .help = "Most chunks that are sent on a connection before the first is acknowledged."},
+    {.key = "give_up_after",
+     .type = TLY_OPTION_DURATION,
+     .offset = OFFSET(give_up_after_ms),
+     .fallback = "10s",
+     .max = 24 * HOUR_MS,
+     .help = "How long a record is tried, three times at least, that the receiver does not take "
+             "while it takes others; then it is dropped, said and counted. Until then the rest of "
+             "its stream waits."},
     {.key = "connection_max_age",
      .type = TLY_OPTION_DURATION,
      .offset = OFFSET(connection_max_age_ms),

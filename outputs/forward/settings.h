@@ -37,6 +37,7 @@ struct tly_forward_settings {
     int64_t chunk_bytes, flush_interval_ms, buffer_bytes_max;
     int64_t connect_timeout_ms, ack_timeout_ms, retry_max_ms;
     int64_t in_flight_max;
+    int64_t give_up_after_ms;
     int64_t connection_max_age_ms; /* 0: for ever */
 };
 
