@@ -6,6 +6,7 @@
 #include "agent/codec/container_json.h"
 
 #include "agent/base/clock.h"
+#include "agent/base/hash.h"
 #include "agent/codec/container_word.h"
 #include "agent/codec/json.h"
 
@@ -75,13 +76,9 @@ bool tly_container_id_valid(struct tly_text id)
     return true;
 }
 
-/* FNV-1a, 64 bits: the fingerprint tells rows apart, against no adversary. */
 static void hash_add(uint64_t *hash, const void *bytes, size_t len)
 {
-    const unsigned char *at = bytes;
-    for (size_t i = 0; i < len; i++) {
-        *hash = (*hash ^ at[i]) * 0x100000001b3ULL;
-    }
+    *hash = tly_hash_add(*hash, bytes, len);
 }
 
 static void hash_number(uint64_t *hash, int64_t number)
@@ -217,7 +214,7 @@ int tly_container_parse_row(struct tly_text json, struct tly_container_row *ret_
                             struct tly_error *err)
 {
     json_auto_t *root = NULL;
-    struct tly_container_row row = {.fingerprint = 0xcbf29ce484222325ULL};
+    struct tly_container_row row = {.fingerprint = TLY_HASH_FIRST};
     int rc = tly_json_parse(json, &root, err);
     rc = rc < 0 ? rc : tly_container_start(root, "Id", &row.container, err);
     if (rc < 0) {

@@ -6,6 +6,7 @@
 #include "agent/codec/scan_report.h"
 
 #include "agent/base/clock.h"
+#include "agent/base/hash.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -90,10 +91,7 @@ struct tly_scan_reader {
 
 static uint64_t hash_of(const char *bytes, size_t len)
 {
-    uint64_t hash = UINT64_C(14695981039346656037); /* FNV-1a */
-    for (size_t i = 0; i < len; i++) {
-        hash = (hash ^ (unsigned char)bytes[i]) * UINT64_C(1099511628211);
-    }
+    uint64_t hash = tly_hash_add(TLY_HASH_FIRST, bytes, len);
     return hash ? hash : 1;
 }
 

@@ -31,7 +31,7 @@ struct tly_chunk {
     unsigned sends;                /* how often an output took it */
     unsigned refusals, unproved;   /* the output's, of what its receivers did not take */
     int64_t refused_since_ms;      /* loop time; with refusals */
-    uint32_t refused_crc;          /* of the record that was refused; with refusals */
+    uint64_t refused_hash;         /* of the record that was refused; with refusals */
     size_t bytes_max;              /* a source writes no further than this: see tly_chunk_room */
     /* the rest is delivery's own: see destination.c */
     struct tly_lane *lane;

@@ -6,6 +6,7 @@
  * What was firing goes on firing; what was pending goes on by Prometheus's rules for
  * ALERTS_FOR_STATE: the outage does not count as time that the condition held.
  */
+#include "agent/base/hash.h"
 #include "agent/rules/engine_state.h"
 #include "agent/rules/unquote.h"
 
@@ -15,14 +16,10 @@
 #define HEAD      "tallyman alerts 1 "
 #define SAVED_MAX 100000
 
-/* FNV-1a, 64 bits: against truncation and stray bytes, not against people. */
+/* Against truncation and stray bytes, not against people. */
 static uint64_t checksum(struct tly_text text)
 {
-    uint64_t hash = 0xcbf29ce484222325U;
-    for (size_t i = 0; i < text.len; i++) {
-        hash = (hash ^ (unsigned char)text.at[i]) * 0x100000001b3U;
-    }
-    return hash;
+    return tly_hash_add(TLY_HASH_FIRST, text.at, text.len);
 }
 
 /* ---- writing ---- */

@@ -5,6 +5,7 @@
 #include "agent/web/policy.h"
 
 #include "agent/base/file.h"
+#include "agent/base/hash.h"
 #include "agent/base/random.h"
 #include "agent/config/document.h"
 #include "agent/web/tls.h"
@@ -174,16 +175,6 @@ bool tly_web_policy_authenticates(const struct tly_web_policy *policy)
 
 /* ---- change ---- */
 
-/* FNV-1a, 64 bits: told apart are changes, not adversaries. */
-static uint64_t mix(uint64_t sum, const void *bytes, size_t len)
-{
-    const unsigned char *at = bytes;
-    for (size_t i = 0; i < len; i++) {
-        sum = (sum ^ at[i]) * UINT64_C(0x100000001b3);
-    }
-    return sum;
-}
-
 static uint64_t mix_file(uint64_t sum, const char *path)
 {
     struct stat status = {0};
@@ -191,18 +182,18 @@ static uint64_t mix_file(uint64_t sum, const char *path)
         return sum;
     }
     if (stat(path, &status) < 0) {
-        return mix(sum, "gone", 4);
+        return tly_hash_add(sum, "gone", 4);
     }
     int64_t parts[6] = {status.st_mtim.tv_sec, status.st_mtim.tv_nsec, status.st_ctim.tv_sec};
     parts[3] = status.st_ctim.tv_nsec;
     parts[4] = (int64_t)status.st_ino;
     parts[5] = status.st_size;
-    return mix(sum, parts, sizeof(parts));
+    return tly_hash_add(sum, parts, sizeof(parts));
 }
 
 uint64_t tly_web_policy_stamp(const char *path, const struct tly_web_policy *policy)
 {
-    uint64_t sum = mix_file(UINT64_C(0xcbf29ce484222325), path);
+    uint64_t sum = mix_file(TLY_HASH_FIRST, path);
     if (policy != NULL) {
         sum = mix_file(sum, policy->tls_settings->cert_file);
         sum = mix_file(sum, policy->tls_settings->key_file);

@@ -7,6 +7,7 @@
 #include "agent/base/buf.h"
 #include "agent/base/clock.h"
 #include "agent/base/file.h"
+#include "agent/base/hash.h"
 #include "agent/codec/container_json.h"
 
 #include <ctype.h>
@@ -86,11 +87,6 @@ int tly_docker_scan_add(struct tly_docker_scan *scan, const char *id, uint64_t s
 
 /* ---- one container ---- */
 
-static void stamp_add(uint64_t *stamp, uint64_t value)
-{
-    *stamp = (*stamp ^ value) * 0x100000001b3ULL; /* FNV-1a, by words */
-}
-
 /* Adds what tells one content of the file from the next. A file that is not there has none. */
 static int stamp_file(int dir_fd, const char *name, uint64_t *stamp)
 {
@@ -98,10 +94,8 @@ static int stamp_file(int dir_fd, const char *name, uint64_t *stamp)
     if (fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0) {
         return -errno;
     }
-    stamp_add(stamp, (uint64_t)st.st_ino);
-    stamp_add(stamp, (uint64_t)st.st_size);
-    stamp_add(stamp, (uint64_t)st.st_mtim.tv_sec);
-    stamp_add(stamp, (uint64_t)st.st_mtim.tv_nsec);
+    const int64_t parts[] = {(int64_t)st.st_ino, st.st_size, st.st_mtim.tv_sec, st.st_mtim.tv_nsec};
+    *stamp = tly_hash_add(*stamp, parts, sizeof(parts));
     return 0;
 }
 
@@ -151,7 +145,7 @@ static int read_container(int dir_fd, const char *id, struct tly_container **ret
 static void look_at(int containers_fd, struct tly_docker_scanned *scanned)
 {
     TLY_AUTO_FD dir_fd = -1;
-    uint64_t stamp = 0xcbf29ce484222325ULL;
+    uint64_t stamp = TLY_HASH_FIRST;
     int rc = tly_file_open(containers_fd, scanned->id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW,
                            &dir_fd);
     scanned->found = rc != -ENOENT && rc != -ENOTDIR;

@@ -5,6 +5,7 @@
 
 #include "agent/base/buf.h"
 #include "agent/base/clock.h"
+#include "agent/base/hash.h"
 #include "agent/codec/json_split.h"
 
 #include <errno.h>
@@ -158,15 +159,13 @@ static struct tly_text dequeue(struct tly_docker_stream *stream)
 
 static void hash_add(uint64_t *hash, struct tly_text text)
 {
-    for (size_t i = 0; i < text.len; i++) {
-        *hash = (*hash ^ (unsigned char)text.at[i]) * 0x100000001b3ULL; /* FNV-1a */
-    }
-    *hash = (*hash ^ 0xff) * 0x100000001b3ULL; /* no UTF-8 text ends in this byte */
+    *hash = tly_hash_add(*hash, text.at, text.len);
+    *hash = tly_hash_add(*hash, "\xff", 1); /* no UTF-8 text ends in this byte */
 }
 
 static struct key key_of(const struct tly_docker_event *event)
 {
-    struct key key = {.time_ns = event->time_ns, .hash = 0xcbf29ce484222325ULL};
+    struct key key = {.time_ns = event->time_ns, .hash = TLY_HASH_FIRST};
     hash_add(&key.hash, event->type);
     hash_add(&key.hash, event->action);
     hash_add(&key.hash, event->detail);

@@ -4,6 +4,7 @@
 #include "outputs/alertmanager/body.h"
 
 #include "agent/base/clock.h"
+#include "agent/base/hash.h"
 #include "agent/codec/json_writer.h"
 
 #include <inttypes.h>
@@ -125,16 +126,12 @@ int tly_alert_body_webhook_item(struct tly_buf *to, const struct tly_alert *aler
 
 static uint64_t hash_text(uint64_t hash, struct tly_text text)
 {
-    const uint64_t prime = 0x100000001b3U;
-    for (size_t i = 0; i < text.len; i++) {
-        hash = (hash ^ (unsigned char)text.at[i]) * prime;
-    }
-    return (hash ^ 0xff) * prime;
+    return tly_hash_add(tly_hash_add(hash, text.at, text.len), "\xff", 1);
 }
 
 uint64_t tly_alert_fingerprint(const struct tly_alert *alert)
 {
-    uint64_t hash = 0xcbf29ce484222325U;
+    uint64_t hash = TLY_HASH_FIRST;
     for (size_t i = 0; i < alert->label_count; i++) {
         hash = hash_text(hash, alert->labels[i].name);
         hash = hash_text(hash, alert->labels[i].value);

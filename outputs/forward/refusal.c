@@ -2,9 +2,9 @@
 #include "outputs/forward/refusal.h"
 
 #include "agent/base/file.h"
+#include "agent/base/hash.h"
 #include "agent/codec/record_reader.h"
 
-#include <libdeflate.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -37,10 +37,10 @@ bool tly_forward_refused(struct tly_chunk *chunk, struct tly_text record, bool p
         chunk->unproved++;
         return false;
     }
-    uint32_t crc = libdeflate_crc32(0, record.at, record.len);
-    if (chunk->refusals == 0 || chunk->refused_crc != crc) { /* the one before it went through */
+    uint64_t hash = tly_hash_add(TLY_HASH_FIRST, record.at, record.len);
+    if (chunk->refusals == 0 || chunk->refused_hash != hash) { /* the one before it went through */
         chunk->refusals = 0;
-        chunk->refused_crc = crc;
+        chunk->refused_hash = hash;
         chunk->refused_since_ms = now_ms;
     }
     chunk->unproved = 0;
