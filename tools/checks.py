@@ -46,7 +46,8 @@ FUZZ_SECONDS = 4  # for each target; longer campaigns are run by hand
 # costs three times as much.
 ANALYZER_NODES_MAX = 75000
 STEP_SECONDS_MAX = 900
-VM_SECONDS_MAX = 2400  # it may be emulated, beside other steps
+ENGINE_SECONDS_MAX = 1800  # of many tests with times of their own, beside other steps
+VM_SECONDS_MAX = 2400      # it may be emulated, beside other steps
 STEPS_AT_A_TIME = 2
 # Tests of one suite that run at a time: they wait for timers and peers more than they compute.
 TESTS_AT_A_TIME = 2 * (os.cpu_count() or 2)
@@ -476,7 +477,7 @@ STEPS = [
          ["build-gcc"]),
     Step("engine", "the whole chain on a real Docker engine and Prometheus",
          lambda run: python_tests(run, as_root(python(
-             "tests/engine/run.py", "--agent", agent("gcc"), "--asan-agent", agent("clang")))),
+             "tests/engine/run.py", "--agent", agent("gcc"), "--asan-agent", agent("clang"))), seconds=ENGINE_SECONDS_MAX),
          ["build-gcc", "build-clang"]),
     Step("engine-tsan", "some of these under TSan: containers that come and go, all ways at once",
          lambda run: python_tests(run, as_root(python(

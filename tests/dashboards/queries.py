@@ -21,7 +21,7 @@ SPAN, STEP = 60, 15  # seconds that are shown, and between two points
 
 # What a kernel that has bound a controller to cgroup v1 cannot tell, as patterns of families.
 OF_CONTROLLER = {
-    "memory": r"container_memory_\w+|container_oom_events_total"
+    "memory": r"container_memory_\w+|container_oom_events_total|container:memory_rss_bytes:sum"
               r"|container_spec_memory_(limit|reservation_limit|swap_limit)_bytes",
     "cpu": r"container_cpu_cfs_\w+|container_spec_cpu_quota",
     "pids": r"container_threads(_max)?|container_pids_limit_hits_total",
