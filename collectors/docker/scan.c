@@ -94,7 +94,8 @@ static int stamp_file(int dir_fd, const char *name, uint64_t *stamp)
     if (fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0) {
         return -errno;
     }
-    const int64_t parts[] = {(int64_t)st.st_ino, st.st_size, st.st_mtim.tv_sec, st.st_mtim.tv_nsec};
+    int64_t parts[4] = {(int64_t)st.st_ino, st.st_size, st.st_mtim.tv_sec};
+    parts[3] = st.st_mtim.tv_nsec;
     *stamp = tly_hash_add(*stamp, parts, sizeof(parts));
     return 0;
 }
