@@ -4,6 +4,8 @@
  */
 #include "agent/codec/json.h"
 
+#include "agent/codec/json_memory.h"
+
 #include <errno.h>
 #include <math.h>
 #include <string.h>
@@ -11,30 +13,22 @@
 /* Engines pass on labels and commands of users: NUL is legal in them. */
 #define DECODE_FLAGS JSON_ALLOW_NUL
 
-static int error_of(const json_error_t *failure, struct tly_error *err)
-{
-    if (json_error_code(failure) == json_error_out_of_memory) {
-        return tly_error_set(err, -ENOMEM, "out of memory while reading JSON");
-    }
-    return tly_error_set(err, TLY_E_MALFORMED, "not the JSON that was expected: %s at byte %d",
-                         failure->text, failure->position);
-}
-
 int tly_json_parse_any(struct tly_text text, json_t **ret_root, struct tly_error *err)
 {
     json_error_t failure = {0};
     if (text.len == 0) {
         return tly_error_set(err, TLY_E_MALFORMED, "empty instead of JSON");
     }
-    json_t *root = json_loadb(text.at, text.len, DECODE_FLAGS, &failure);
-    if (!root && json_error_code(&failure) == json_error_numeric_overflow) {
-        root = json_loadb(text.at, text.len, DECODE_FLAGS | JSON_DECODE_INT_AS_REAL, &failure);
+    int rc = tly_json_load(text, DECODE_FLAGS, ret_root, &failure);
+    if (rc == TLY_E_MALFORMED && json_error_code(&failure) == json_error_numeric_overflow) {
+        rc = tly_json_load(text, DECODE_FLAGS | JSON_DECODE_INT_AS_REAL, ret_root, &failure);
     }
-    if (!root) {
-        return error_of(&failure, err);
+    if (rc == -ENOMEM) {
+        return tly_error_set(err, rc, "out of memory while reading JSON");
     }
-    *ret_root = root;
-    return 0;
+    return rc == 0 ? 0
+                   : tly_error_set(err, rc, "not the JSON that was expected: %s at byte %d",
+                                   failure.text, failure.position);
 }
 
 int tly_json_parse(struct tly_text text, json_t **ret_root, struct tly_error *err)
