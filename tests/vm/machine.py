@@ -11,9 +11,9 @@ import time
 # Beside the root: what the tests bring, room for files on a second device, and swap.
 DISKS = {"tests": None, "second": 256 << 20, "swap": 256 << 20}
 MEMORY_MIB = 2048
-# What costs most where every instruction is translated: page tables of five levels, and what the
-# kernel does against speculation.
-CPU = "max,-la57"
+# Without what costs most where every instruction is translated: wide vectors, page tables of five
+# levels, and what the kernel does against speculation.
+CPU = "Nehalem"
 KERNEL = "quiet panic=-1 psi=1 mitigations=off"
 CONSOLE_SHOWN = 6000  # characters of the kernel's and systemd's messages, when something went wrong
 

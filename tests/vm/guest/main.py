@@ -1,5 +1,6 @@
 """Runs the tests inside of the VM; what it prints is what tests/vm/run.py prints."""
 
+import faulthandler
 import json
 import os
 import pathlib
@@ -16,6 +17,7 @@ import house  # noqa: E402
 import runner  # noqa: E402
 import test_numbers  # noqa: E402
 
+STUCK_SECONDS = 1200  # after which they say where they are
 AT_A_TIME = 3  # there are two processors, and tests wait, too
 CLASSES = {"test_numbers": [f"test_numbers.{name}" for name, value in vars(test_numbers).items()
                             if isinstance(value, type) and issubclass(value, unittest.TestCase)]}
@@ -28,6 +30,7 @@ def main():
         wanted = json.load(file)
     os.environ["CI"] = wanted["CI"]
     os.environ["PATH"] += f":{TESTS.parent / 'bin'}"
+    faulthandler.dump_traceback_later(STUCK_SECONDS, repeat=True)
     host.AWAIT_SECONDS = 240  # everything is slow here, and several tests run at a time
     # As an administrator would.
     subprocess.run(["dpkg", "--install", "--force-unsafe-io", "tallyman.deb"], check=True,

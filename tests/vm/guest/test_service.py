@@ -161,8 +161,9 @@ class Service(unittest.TestCase):
 
     def test_it_comes_back_when_it_was_killed(self):
         receiver = self.receiver()
-        container = self.container("counting", "i=0; mkfifo /go; while read x </go; do "
-                                   f"i=$((i+1)); echo $i; done; {SLEEP}")
+        # Reading ends without a line where it began before a writer had closed.
+        container = self.container("counting", "i=0; mkfifo /go; while :; do "
+                                   "read x </go && i=$((i+1)) && echo $i; done")
         pid = self.start(forward=[{"name": "test", "servers": [receiver.address],
                                    "flush_interval": "100ms"}])
         self.make_line(container)
