@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <setjmp.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdlib.h>
 
@@ -16,27 +17,27 @@ struct block {
     struct block *previous;
 };
 
-struct reading {
-    struct block made; /* the ring of what this read has made and not freed */
+/* The read of this thread. It outlives the jump, which values of a function need not. */
+static _Thread_local struct {
+    bool goes_on;
+    struct block made; /* the ring of what it has made and not freed */
     jmp_buf out;
-};
-
-static _Thread_local struct reading *reading; /* NULL: this thread reads nothing at present */
+} reading;
 
 static void *block_new(size_t size)
 {
     struct block *block = size > SIZE_MAX - sizeof(*block) ? NULL : malloc(sizeof(*block) + size);
     if (block == NULL) {
-        if (reading != NULL) {
-            longjmp(reading->out, 1);
+        if (reading.goes_on) {
+            longjmp(reading.out, 1);
         }
         return NULL;
     }
-    if (reading != NULL) {
-        block->next = reading->made.next;
-        block->previous = &reading->made;
+    if (reading.goes_on) {
+        block->next = reading.made.next;
+        block->previous = &reading.made;
         block->next->previous = block;
-        reading->made.next = block;
+        reading.made.next = block;
     }
     return block + 1;
 }
@@ -48,7 +49,7 @@ static void block_free(void *at)
         return;
     }
     struct block *block = (struct block *)at - 1;
-    if (reading != NULL) {
+    if (reading.goes_on) {
         block->previous->next = block->next;
         block->next->previous = block->previous;
     }
@@ -63,19 +64,19 @@ static __attribute__((constructor)) void memory_set(void)
 
 int tly_json_load(struct tly_text text, size_t flags, json_t **ret_root, json_error_t *ret_failure)
 {
-    struct reading mine = {.made = {&mine.made, &mine.made}};
-    reading = &mine;
-    if (setjmp(mine.out) != 0) {
-        reading = NULL;
-        for (struct block *block = mine.made.next; block != &mine.made;) {
+    reading.made = (struct block){&reading.made, &reading.made};
+    if (setjmp(reading.out) != 0) {
+        reading.goes_on = false;
+        for (struct block *block = reading.made.next; block != &reading.made;) {
             struct block *next = block->next;
             free(block);
             block = next;
         }
         return -ENOMEM;
     }
+    reading.goes_on = true;
     json_t *root = json_loadb(text.at, text.len, flags, ret_failure);
-    reading = NULL;
+    reading.goes_on = false;
     if (root == NULL) {
         return TLY_E_MALFORMED;
     }
