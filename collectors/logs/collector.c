@@ -350,7 +350,6 @@ static int start(const struct tly_context *context, void **ret_self, struct tly_
     logs->context = context;
     logs->config = tly_config_ref(context->config);
     logs->settings = tly_config_section(context->config, &tly_logs_section);
-    logs->started_ns = tly_clock_realtime_ns();
     logs->closing_ms = CLOSING_MS;
     logs->feeds.pace = &tly_log_pace_default;
     tly_samples_init(&logs->samples);

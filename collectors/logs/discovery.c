@@ -87,7 +87,7 @@ static void add(struct tly_logs *logs, const char *id, const char *dir, const ch
     tly_logs_add(logs, &origin);
 }
 
-/* Whether a folder was made before the agent started. Unknown: it was. */
+/* Whether a folder was made before the agent looked for the first time. Unknown: it was. */
 static bool was_there(const struct tly_logs *logs, const char *dir)
 {
     struct statx about;
@@ -98,7 +98,9 @@ static bool was_there(const struct tly_logs *logs, const char *dir)
     return about.stx_btime.tv_sec * TLY_NS_PER_S + about.stx_btime.tv_nsec < logs->started_ns;
 }
 
-/* `first`: at the first look at this root, which need not be the agent's first. */
+/* `first`: at the first look at this root. Where it is not the agent's first look, at a root of
+ * which the engine told later, the folder's own time says what was there; a clock that was set
+ * since the machine's start makes no difference otherwise. */
 static void add_below_root(struct tly_logs *logs, struct tly_text name, bool first)
 {
     char dir[PATH_LEN_MAX];
@@ -111,7 +113,7 @@ static void add_below_root(struct tly_logs *logs, struct tly_text name, bool fir
     (void)snprintf(base, sizeof(base), "%s-json.log", id);
     int len = snprintf(dir, sizeof(dir), "%s/%s", logs->root, id);
     if (len > 0 && (size_t)len < sizeof(dir)) {
-        add(logs, id, dir, base, first && was_there(logs, dir));
+        add(logs, id, dir, base, first && (!logs->settled || was_there(logs, dir)));
     }
 }
 
@@ -312,15 +314,25 @@ static bool still_there(void *arg, struct tly_text key)
     return tly_map_get(logs->sources, key) != NULL;
 }
 
+/* An empty root may be the wrong one, or not mounted yet; and as long as the engine has not said
+ * where its containers are, those in the usual place may be left over from before they moved. */
+static bool root_is_certain(const struct tly_logs *logs)
+{
+    const struct tly_docker_settings *docker = logs->context->docker;
+    bool silent = docker->host && *docker->host != '\0' &&
+                  !tly_inventory_data_root(logs->context->inventory);
+    return logs->root_holds && (docker->data_root || !silent);
+}
+
 static void prune(struct tly_logs *logs)
 {
-    /* An empty root may be the wrong one, or not mounted yet. */
-    if (logs->root_holds) {
+    if (root_is_certain(logs)) {
         size_t gone = tly_delivery_prune(logs->context->delivery, TLY_TEXT("docker/"), still_there,
                                          logs);
         if (gone > 0) {
             tly_log_info("logs", "dropped %zu positions of containers that are gone", gone);
         }
+        logs->pruned = true;
     }
 }
 
@@ -329,6 +341,7 @@ static void prune(struct tly_logs *logs)
 int tly_logs_discovery_start(struct tly_logs *logs)
 {
     const char *data_root = logs->context->docker->data_root;
+    logs->started_ns = tly_clock_realtime_ns();
     int rc = root_of(data_root ? data_root : DATA_ROOT_DEFAULT, &logs->root);
     if (rc < 0) {
         logs->root = NULL;
@@ -365,8 +378,10 @@ void tly_logs_discovery_tick(struct tly_logs *logs)
         look(logs);
     }
     if (logs->ticks == PRUNE_TICKS) {
-        prune(logs);
         tly_pods_prune(logs);
+    }
+    if (logs->ticks >= PRUNE_TICKS && !logs->pruned) {
+        prune(logs);
     }
     tly_pods_tick(logs);
 }

@@ -6,6 +6,7 @@
  */
 #include "collectors/logs/lines.h"
 
+#include "agent/base/hash.h"
 #include "agent/codec/local_entry.h"
 
 #include <errno.h>
@@ -21,14 +22,9 @@
 /* Tells the lines of one stream apart; never 0. */
 static uint64_t group_of(const struct tly_local_entry *entry)
 {
-    uint64_t group = 0;
-    if (!entry->partial) {
-        return 0;
-    }
-    for (size_t i = 0; i < entry->partial_id.len; i++) {
-        group = (group ^ (unsigned char)entry->partial_id.at[i]) * 0x100000001b3ULL; /* FNV */
-    }
-    return group | 1;
+    return entry->partial
+               ? tly_hash_add(TLY_HASH_FIRST, entry->partial_id.at, entry->partial_id.len) | 1
+               : 0;
 }
 
 static int take_odd(struct tly_log_reader *reader, const struct tly_local_entry *entry)

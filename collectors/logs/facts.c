@@ -121,18 +121,20 @@ static bool copy_may_come(const struct tly_container *facts)
 }
 
 /* Whether its lines stand in files, or the engine has to tell them. It keeps a copy, if it may and
- * is not too old, of what a driver that cannot be read sends away. */
-static void choose_way(struct tly_log_source *source, const struct tly_container *facts)
+ * is not too old, of what a driver that cannot be read sends away. Who cannot tell whether there is
+ * one looks again: the way is chosen once, and the engine would tell all of them anew. */
+static int choose_way(struct tly_log_source *source, const struct tly_container *facts)
 {
     const char *driver = facts->log_driver;
     if (!driver || source->pod || source->newest || source->api || source->copied ||
         is_read(driver)) {
-        return;
+        return 0;
     }
-    bool accepted = tly_log_feeds_accept(source->logs, driver);
-    if (accepted && !tly_log_feeds_began(source) &&
-        (tly_log_source_use_copy(source) || copy_may_come(facts))) {
-        return;
+    if (tly_log_feeds_accept(source->logs, driver) && !tly_log_feeds_began(source)) {
+        int rc = tly_log_source_use_copy(source);
+        if (rc != -ENOENT || copy_may_come(facts)) {
+            return rc == -ENOENT ? 0 : rc;
+        }
     }
     if (tly_log_feeds_want(source->logs, driver)) {
         tly_log_feeds_use(source);
@@ -141,6 +143,7 @@ static void choose_way(struct tly_log_source *source, const struct tly_container
         tly_log_info("logs", "container %.12s logs with the driver %s: its lines are not forwarded",
                      source->id, driver);
     }
+    return 0;
 }
 
 static int take_facts(struct tly_log_source *source, const struct tly_container *facts)
@@ -164,8 +167,8 @@ static int take_facts(struct tly_log_source *source, const struct tly_container 
                             tly_destination_takes(logs->targets[i].destination,
                                                   tly_buf_text(&source->tag), facts);
     }
-    choose_way(source, facts);
-    return rc;
+    int chosen = choose_way(source, facts);
+    return rc < 0 ? rc : chosen;
 }
 
 /* The inventory's word where it has one, else the description's. One reference, the caller's; NULL

@@ -28,6 +28,7 @@ static const char local_base[] = "container.log";
 
 /* The engine's copy for drivers that can't be read from (daemon/container/container.go). */
 static const char copy_base[] = "container-cached.log";
+static const char copy_rotated[] = "container-cached.log.1";
 
 /* ---- events ---- */
 
@@ -197,22 +198,36 @@ static int look_for_local(struct tly_log_source *source)
 
 /* ---- the engine's copy ---- */
 
-bool tly_log_source_use_copy(struct tly_log_source *source)
+/* Between the two steps of a rotation only the older one is there. */
+static int look_for_copy(const struct tly_log_source *source)
 {
-    struct stat about;
-    if (fstatat(source->dir_fd, copy_base, &about, AT_SYMLINK_NOFOLLOW) < 0 ||
-        !S_ISREG(about.st_mode)) {
-        return false;
+    static const char *const names[] = {copy_base, copy_rotated};
+    int rc = -ENOENT;
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]) && rc == -ENOENT; i++) {
+        struct stat about;
+        rc = fstatat(source->dir_fd, names[i], &about, AT_SYMLINK_NOFOLLOW) < 0 ? -errno : 0;
+        if (rc == 0 && !S_ISREG(about.st_mode)) {
+            rc = -ENOENT;
+        }
+    }
+    return rc;
+}
+
+int tly_log_source_use_copy(struct tly_log_source *source)
+{
+    int rc = look_for_copy(source);
+    if (rc < 0) {
+        return rc;
     }
     char *base = strdup(copy_base);
     if (!base) {
-        return false;
+        return -ENOMEM;
     }
     free(source->base);
     source->base = base;
     source->format = &tly_log_entries;
     source->copied = true;
-    return true;
+    return 0;
 }
 
 /* ---- life ---- */

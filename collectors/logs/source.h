@@ -99,9 +99,9 @@ bool tly_log_source_look(struct tly_log_source *source);
 /* Once a second. */
 void tly_log_source_tick(struct tly_log_source *source);
 
-/* Reads the engine's copy of what a driver sends away, if there is one: container-cached.log, in
- * the local driver's format. */
-bool tly_log_source_use_copy(struct tly_log_source *source);
+/* Reads the engine's copy of what a driver sends away: container-cached.log, in the local driver's
+ * format. -ENOENT: there is none, also not of before a rotation; else why that cannot be told. */
+int tly_log_source_use_copy(struct tly_log_source *source) TLY_CHECK;
 
 /* It has no use for its directory any more. */
 void tly_log_source_let_go(struct tly_log_source *source);

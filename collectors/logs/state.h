@@ -71,11 +71,12 @@ struct tly_logs {
     bool unseen_said;  /* that logs of which the engine tells cannot be seen from here */
     bool root_holds;   /* it had containers in it */
     bool settled;      /* the first look at everything is done */
+    bool pruned;       /* positions of containers that are gone were dropped */
 
     struct tly_pods *pods; /* NULL: switched off */
     struct tly_log_feeds feeds;
 
-    int64_t started_ns; /* realtime */
+    int64_t started_ns; /* when it began to look; realtime */
     uint64_t published_tick;
 
     /* the queues: see collector.c */

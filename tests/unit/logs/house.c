@@ -260,9 +260,29 @@ static void parse_options(struct house *house)
     }
 }
 
-void house_start(struct house *house)
+static void add_sink(const struct house *house, struct sink *sink)
 {
     static const char *const names[HOUSE_SINKS_MAX] = {"central", "second"};
+    size_t number = (size_t)(sink - house->sinks);
+    assert_int_equal(
+        tly_delivery_add(house->delivery, names[number], &house->limits, &sink->destination), 0);
+    tly_destination_select(sink->destination, &house->selections[number]);
+    tly_destination_attach(sink->destination, sink_ready, sink);
+}
+
+void house_reload(struct house *house, size_t sink_count)
+{
+    void *plan = NULL;
+    const struct tly_reload_ops *reload = tly_collector_logs.reload;
+    while (house->sink_count < sink_count) {
+        add_sink(house, &house->sinks[house->sink_count++]);
+    }
+    assert_int_equal(reload->prepare(house->collector, &house->context, &plan, NULL), 0);
+    reload->adopt(house->collector, &house->context, plan);
+}
+
+void house_start(struct house *house)
+{
     const struct tly_inventory_limits limits = {
         .containers_max = 100, .label_value_bytes_max = 1024, .labels_max = 32};
     struct tly_error err = {0};
@@ -272,11 +292,7 @@ void house_start(struct house *house)
     assert_int_equal(tly_inventory_new(&limits, NULL, 0, &house->inventory), 0);
     assert_int_equal(tly_delivery_new(house->loop, house->state_fd, &house->delivery, &err), 0);
     for (size_t i = 0; i < house->sink_count && i < HOUSE_SINKS_MAX; i++) {
-        struct sink *sink = &house->sinks[i];
-        assert_int_equal(
-            tly_delivery_add(house->delivery, names[i], &house->limits, &sink->destination), 0);
-        tly_destination_select(sink->destination, &house->selections[i]);
-        tly_destination_attach(sink->destination, sink_ready, sink);
+        add_sink(house, &house->sinks[i]);
     }
     house->context = (struct tly_context){
         .loop = house->loop,

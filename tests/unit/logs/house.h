@@ -72,6 +72,9 @@ int house_tear_down(void **state);
 
 /* The agent runs; positions are those that the last run left. */
 void house_start(struct house *house);
+
+/* As many sinks, at least as many as before, of which a reload tells the collector. */
+void house_reload(struct house *house, size_t sink_count);
 /* It is killed: what is not acknowledged is forgotten. What the sinks took stays to be seen. */
 void house_kill(struct house *house);
 

@@ -292,6 +292,25 @@ static void a_new_destination_begins_as_configured(void **state)
     docker_remove(&docker);
 }
 
+/* The collector had nothing to do until then, and does not know what was written meanwhile. */
+static void a_first_destination_by_a_reload_gets_no_history(void **state)
+{
+    struct house *house = *state;
+    struct sink *sink = &house->sinks[0];
+    struct docker docker;
+    (void)snprintf(house->options, sizeof(house->options), "from: now");
+    house->sink_count = 0;
+    house_start(house);
+    docker_create(house, &docker, 1);
+    docker_lines(&docker, 0, 100);
+    house_reload(house, 1);
+    house_settle(house);
+    docker_lines(&docker, 100, 110);
+    sink_await(house, sink, 10);
+    expect_lines(sink, docker.id, 100, 110);
+    docker_remove(&docker);
+}
+
 /* Killed while the engine has just made an empty log, and has gone on rotating meanwhile: its inode
  * may be any file's by now. */
 static void killed_at_an_empty_file(void **state)
@@ -522,6 +541,7 @@ int main(void)
         ROW(destinations_take_what_they_select),
         ROW(a_new_name_moves_a_container),
         ROW(a_new_destination_begins_as_configured),
+        ROW(a_first_destination_by_a_reload_gets_no_history),
         ROW(killed_at_an_empty_file),
         ROW(rotated_away_while_down_is_counted),
         ROW(killed_behind_a_rotation),
