@@ -2,6 +2,8 @@
  * Lines on their way to destinations that are slow, full, gone or several: what is not acknowledged
  * comes again after a restart, what is acknowledged does not, and nobody waits for another.
  */
+#include "agent/base/clock.h"
+#include "collectors/logs/state.h"
 #include "tests/unit/logs/house.h"
 
 #include <unistd.h>
@@ -301,6 +303,7 @@ static void a_first_destination_by_a_reload_gets_no_history(void **state)
     (void)snprintf(house->options, sizeof(house->options), "from: now");
     house->sink_count = 0;
     house_start(house);
+    ((struct tly_logs *)house->collector)->started_ns -= TLY_NS_PER_S; /* some time ago */
     docker_create(house, &docker, 1);
     docker_lines(&docker, 0, 100);
     house_reload(house, 1);
