@@ -124,8 +124,10 @@ class Counting(Chain):
             'container_cpu_usage_seconds_total{name="busy"}') >= kernel)
         self.assertLessEqual(one('container_cpu_usage_seconds_total{name="busy"}'),
                              self.cpu_seconds(busy))
-        self.assertGreater(one('rate(container_cpu_usage_seconds_total{name="busy"}[10s])'), 0.1)
-        self.assertLess(one('rate(container_cpu_usage_seconds_total{name="calm"}[10s])'), 0.5)
+        # How much it gets is the machine's affair.
+        host.await_that("the busy one's rate is the higher one", lambda: one(
+            'rate(container_cpu_usage_seconds_total{name="busy"}[10s]) > on() '
+            '5 * rate(container_cpu_usage_seconds_total{name="calm"}[10s])') is not None)
         host.await_that("calm is healthy", lambda: one(
             'container_health_status{name="calm",status="healthy"}') == 1)
         self.assertEqual(one('container_health_state{name="calm"}'), 1)
