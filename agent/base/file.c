@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -56,7 +57,8 @@ static ssize_t read_some(int fd, void *to, size_t cap)
     return got < 0 ? -errno : got;
 }
 
-int tly_file_read_fd(int fd, struct tly_buf *buf)
+/* `head`: as much as fits is enough. */
+static int read_on(int fd, struct tly_buf *buf, bool head)
 {
     const size_t len_before = buf->len;
     int rc = 0;
@@ -79,7 +81,7 @@ int tly_file_read_fd(int fd, struct tly_buf *buf)
             break;
         }
         if (room == 0) {
-            rc = TLY_E_LIMIT;
+            rc = head ? 0 : TLY_E_LIMIT;
             break;
         }
         buf->len += (size_t)got;
@@ -90,14 +92,26 @@ int tly_file_read_fd(int fd, struct tly_buf *buf)
     return rc;
 }
 
-int tly_file_read(int dir_fd, const char *path, struct tly_buf *buf)
+int tly_file_read_fd(int fd, struct tly_buf *buf)
+{
+    return read_on(fd, buf, false);
+}
+
+static int read_path(int dir_fd, const char *path, struct tly_buf *buf, bool head)
 {
     TLY_AUTO_FD fd = -1;
     int rc = tly_file_open(dir_fd, path, O_RDONLY, &fd);
-    if (rc < 0) {
-        return rc;
-    }
-    return tly_file_read_fd(fd, buf);
+    return rc < 0 ? rc : read_on(fd, buf, head);
+}
+
+int tly_file_read(int dir_fd, const char *path, struct tly_buf *buf)
+{
+    return read_path(dir_fd, path, buf, false);
+}
+
+int tly_file_read_head(int dir_fd, const char *path, struct tly_buf *buf)
+{
+    return read_path(dir_fd, path, buf, true);
 }
 
 ssize_t tly_file_pread(int fd, void *to, size_t cap, off_t offset)

@@ -23,6 +23,8 @@ int tly_file_open(int dir_fd, const char *path, int flags, int *ret_fd) TLY_CHEC
  * cgroup). -errno, TLY_E_LIMIT at the buffer's maximum. */
 int tly_file_read_fd(int fd, struct tly_buf *buf) TLY_CHECK;
 int tly_file_read(int dir_fd, const char *path, struct tly_buf *buf) TLY_CHECK;
+/* ... as many of them as fit: the maximum is no error. */
+int tly_file_read_head(int dir_fd, const char *path, struct tly_buf *buf) TLY_CHECK;
 
 /* One pread(2) of at most `cap` bytes at `offset`, retried on EINTR; the count, or -errno. */
 ssize_t tly_file_pread(int fd, void *to, size_t cap, off_t offset) TLY_CHECK;

@@ -26,15 +26,15 @@
  * second. What is in an image is older by far. */
 #define CHANGE_LAG_NS (10 * TLY_NS_PER_MS)
 
-/* A file of a process; empty where there is none any more, and cut at the buffer's maximum. */
+/* A file of a process: whoever writes much into it hides nothing that comes before. Empty where it
+ * can't be read, as when the process is gone; cut at the buffer's maximum. */
 static struct tly_text read_file(int proc_fd, int64_t pid, const char *name, struct tly_buf *text)
 {
     char path[NAME_BYTES];
     (void)snprintf(path, sizeof(path), "%" PRId64 "/%s", pid, name);
     tly_buf_clear(text);
-    int rc = tly_file_read(proc_fd, path, text);
-    (void)rc; /* what was read before a failure is there */
-    return tly_buf_text(text);
+    int rc = tly_file_read_head(proc_fd, path, text);
+    return rc < 0 ? (struct tly_text){NULL, 0} : tly_buf_text(text);
 }
 
 static bool is_miner(int proc_fd, int64_t pid, struct tly_buf *text)

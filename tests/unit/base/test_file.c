@@ -129,6 +129,31 @@ static void reads_up_to_the_limit(void **state)
     tly_buf_done(&buf);
 }
 
+static void reads_the_head(void **state)
+{
+    (void)state;
+    write_file("ten", "0123456789");
+    static const size_t maxima[] = {100, 11, 10, 9, 1, 0};
+    for (size_t i = 0; i < ROWS(maxima); i++) {
+        struct tly_buf buf;
+        tly_buf_init(&buf, maxima[i]);
+        assert_int_equal(tly_file_read_head(dir, "ten", &buf), 0);
+        assert_int_equal(buf.len, maxima[i] < 10 ? maxima[i] : 10);
+        assert_memory_equal(buf.len > 0 ? buf.at : "", "0123456789", buf.len);
+        tly_buf_done(&buf);
+    }
+
+    /* A buffer that has something already, and failures that leave it alone. */
+    struct tly_buf buf;
+    tly_buf_init(&buf, 10);
+    assert_int_equal(tly_buf_append(&buf, "before ", 7), 0);
+    assert_int_equal(tly_file_read_head(dir, "missing", &buf), -ENOENT);
+    assert_int_equal(tly_file_read_head(AT_FDCWD, folder, &buf), -EISDIR);
+    assert_int_equal(tly_file_read_head(dir, "ten", &buf), 0);
+    expect_text(tly_buf_text(&buf), "before 012");
+    tly_buf_done(&buf);
+}
+
 static void reads_at_an_offset(void **state)
 {
     (void)state;
@@ -297,11 +322,17 @@ int main(void)
 {
 #define IN_FOLDER(test) cmocka_unit_test_setup_teardown(test, make_folder, remove_folder)
     const struct CMUnitTest tests[] = {
-        IN_FOLDER(opens_close_on_exec),      IN_FOLDER(reads_kernel_files),
-        IN_FOLDER(reads_up_to_the_limit),    IN_FOLDER(reads_at_an_offset),
-        IN_FOLDER(writes_over_short_counts), IN_FOLDER(replaces_atomically),
-        IN_FOLDER(replaces_over_a_crash),    IN_FOLDER(a_failed_replacement_leaves_the_old),
-        IN_FOLDER(makes_directories),        cmocka_unit_test(frees_what_a_cleanup_points_to),
+        IN_FOLDER(opens_close_on_exec),
+        IN_FOLDER(reads_kernel_files),
+        IN_FOLDER(reads_up_to_the_limit),
+        IN_FOLDER(reads_the_head),
+        IN_FOLDER(reads_at_an_offset),
+        IN_FOLDER(writes_over_short_counts),
+        IN_FOLDER(replaces_atomically),
+        IN_FOLDER(replaces_over_a_crash),
+        IN_FOLDER(a_failed_replacement_leaves_the_old),
+        IN_FOLDER(makes_directories),
+        cmocka_unit_test(frees_what_a_cleanup_points_to),
     };
     return cmocka_run_group_tests_name("base:file", tests, NULL, NULL);
 }
