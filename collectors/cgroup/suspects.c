@@ -85,14 +85,20 @@ int64_t tly_image_since(int64_t process_ns, int64_t engine_ns)
     return near ? process_ns : engine_ns;
 }
 
-/* Whether the process has a tmpfs of that number: its own memory, and nobody's volume. */
+/*
+ * Whether the process has the whole of a tmpfs of that number: its own memory. Of a tmpfs of the
+ * host a bind mount has a part, mostly, which is the operator's. Any mount of it counts, and not
+ * only the one that the program was started from: who may mount can bind a part of its own memory.
+ */
 static bool on_tmpfs(int proc_fd, int64_t pid, const struct statx *status, struct tly_buf *text)
 {
     struct tly_mount mount;
     struct tly_text rest = read_file(proc_fd, pid, "mountinfo", text);
     while (tly_mount_next(&rest, &mount)) {
-        if (mount.major == status->stx_dev_major && mount.minor == status->stx_dev_minor) {
-            return tly_text_equal(mount.type, TLY_TEXT("tmpfs"));
+        if (mount.major == status->stx_dev_major && mount.minor == status->stx_dev_minor &&
+            tly_text_equal(mount.type, TLY_TEXT("tmpfs")) &&
+            tly_text_equal(mount.root, TLY_TEXT("/"))) {
+            return true;
         }
     }
     return false;

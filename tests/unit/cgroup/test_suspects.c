@@ -105,6 +105,8 @@ static const struct {
 } mounts[] = {
     {"36 35 %s / /tmp rw - tmpfs tmpfs rw\n", 1},
     {"36 35 %s / /data rw - ext4 /dev/sda1 rw\n", 0},
+    {"36 35 %s /build /app rw - tmpfs tmpfs rw\n", 0}, /* a folder of the host's */
+    {"36 35 %s /build /app rw - tmpfs tmpfs rw\n37 35 %s / /tmp rw - tmpfs tmpfs rw\n", 1},
     {"36 35 0:0 / /tmp rw - tmpfs tmpfs rw\n37 35 %s / /data rw - ext4 /dev/sda1 rw\n", 0},
     {"nonsense\n", 0},
 };
