@@ -198,11 +198,11 @@ static int strangers_prepare(struct tly_census *census)
     struct tly_map_entry entry;
     int rc = 0;
     tly_strangers_clear(&census->strangers);
-    for (void *at = NULL; rc == 0 && tly_map_next(census->nodes, &at, &entry);) {
+    for (void *at = NULL; tly_map_next(census->nodes, &at, &entry);) {
         struct tly_census_node *node = entry.value;
         const struct tly_home home = {node->mount_ns, node->id, node->path, &node->strangers};
-        node->strangers = -1;
-        rc = tly_strangers_knows(&census->strangers, node->pids, node->pid_count);
+        node->strangers = -1; /* also of those behind a failure: no walk follows */
+        rc = rc < 0 ? rc : tly_strangers_knows(&census->strangers, node->pids, node->pid_count);
         rc = rc < 0 || node->mount_ns == 0 ? rc : tly_strangers_home(&census->strangers, &home);
     }
     return rc;

@@ -333,11 +333,12 @@ static int books_update(struct tly_tasks_reader *reader, struct tly_task_books *
 
 /* ---- the walk ---- */
 
-/* Lists the processes of the cgroup and of those below. */
+/* Lists the processes of the cgroup and of those below. With an error none is the first. */
 static int list(struct tly_tasks_reader *reader, int dir_fd)
 {
     int fd = -1;
     reader->pid_count = 0;
+    reader->first_pid = 0;
     int rc = tly_file_open(dir_fd, ".", O_RDONLY | O_DIRECTORY, &fd);
     rc = rc < 0 ? rc : cgroup_walk(reader, fd, 0);
     if (rc < 0) {
@@ -363,12 +364,18 @@ static void image_look(struct tly_tasks_reader *reader, struct tly_task_books *b
 }
 
 /* Numbers of processes are given out again: only who is still there after the walk was there when
- * it was looked at. */
+ * it was looked at. Where that can't be told, the number is not known. */
 static void late_settle(struct tly_tasks_reader *reader, int dir_fd, bool known)
 {
     struct tly_suspects *suspects = &reader->tasks.suspects;
+    const int64_t first_pid = reader->first_pid;
     suspects->late = known ? 0 : -1;
-    if (suspects->late_count == 0 || list(reader, dir_fd) < 0) {
+    if (suspects->late_count == 0) {
+        return;
+    }
+    if (list(reader, dir_fd) < 0) {
+        suspects->late = -1;
+        reader->first_pid = first_pid; /* of the same container */
         return;
     }
     for (size_t i = 0; i < suspects->late_count; i++) {

@@ -8,6 +8,7 @@
 #include "agent/base/clock.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
@@ -23,6 +24,32 @@
 
 static char root[TEMP_DIR_MAX];
 static struct tly_census *census;
+static size_t lists;       /* of processes, since the test began */
+static size_t list_fails;  /* the one without a descriptor left; 0: none */
+static size_t known_fails; /* how many more find no memory */
+
+int __real_tly_file_open(int dir_fd, const char *path, int flags, int *ret_fd);
+int __wrap_tly_file_open(int dir_fd, const char *path, int flags, int *ret_fd);
+int __real_tly_strangers_knows(struct tly_strangers *strangers, const int32_t *pids, size_t count);
+int __wrap_tly_strangers_knows(struct tly_strangers *strangers, const int32_t *pids, size_t count);
+
+int __wrap_tly_file_open(int dir_fd, const char *path, int flags, int *ret_fd)
+{
+    if (strcmp(path, ".") == 0 && ++lists == list_fails) {
+        return -EMFILE;
+    }
+    return __real_tly_file_open(dir_fd, path, flags, ret_fd);
+}
+
+int __wrap_tly_strangers_knows(struct tly_strangers *strangers, const int32_t *pids, size_t count)
+{
+    if (known_fails > 0) {
+        known_fails--;
+        return -ENOMEM;
+    }
+    return __real_tly_strangers_knows(strangers, pids, count);
+}
+
 static pid_t children[CHILDREN_MAX];
 static size_t child_count;
 static size_t gone;
@@ -33,6 +60,9 @@ static int make_root(void **state)
     temp_dir_make(root);
     child_count = 0;
     gone = 0;
+    lists = 0;
+    list_fails = 0;
+    known_fails = 0;
     return 0;
 }
 
@@ -115,14 +145,21 @@ static void cgroup_make(const char *path, const pid_t *pids, size_t count)
     fixture_write(root, path, "cgroup.procs", text);
 }
 
-static void see(const char *id, const char *path, enum tly_container_state state)
+static void see_started(const char *id, const char *path, enum tly_container_state state,
+                        int64_t started_ns)
 {
     struct tly_container *container = tly_container_new(tly_text_of(id));
     assert_non_null(container);
     container->state = state;
+    container->started_ns = started_ns;
     assert_int_equal(tly_container_set(&container->cgroup_path, tly_text_of(path)), 0);
     assert_int_equal(tly_census_see(census, container), 0);
     tly_container_unref(container);
+}
+
+static void see(const char *id, const char *path, enum tly_container_state state)
+{
+    see_started(id, path, state, TLY_UNKNOWN);
 }
 
 static void node_gone(void *arg, const struct tly_census_node *node)
@@ -132,7 +169,7 @@ static void node_gone(void *arg, const struct tly_census_node *node)
     gone++;
 }
 
-static const struct tly_census_node *node_of(const char *id)
+static struct tly_census_node *node_of(const char *id)
 {
     return tly_map_get(census->nodes, tly_text_of(id));
 }
@@ -202,11 +239,15 @@ static void states_and_ends(void **state)
     assert_int_equal(census->errors, 0);
 }
 
-/* A program of that name, which is gone from the disk as soon as it runs. */
-static pid_t miner_start(const char *name)
+static void program_path(char to[FIXTURE_PATH], const char *name)
 {
-    char program[TEMP_DIR_MAX + 64];
-    (void)snprintf(program, sizeof(program), "%s/%s", root, name);
+    fixture_path(to, root, ".", name);
+}
+
+static void program_make(const char *name)
+{
+    char program[FIXTURE_PATH];
+    program_path(program, name);
     pid_t copying = fork();
     if (copying == 0) {
         (void)execlp("cp", "cp", "/bin/sleep", program, (char *)NULL);
@@ -215,6 +256,12 @@ static pid_t miner_start(const char *name)
     int status = 1;
     assert_int_equal(waitpid(copying, &status, 0), copying);
     assert_int_equal(status, 0);
+}
+
+static pid_t program_start(const char *name)
+{
+    char program[FIXTURE_PATH];
+    program_path(program, name);
     int closed[2]; /* by exec */
     char byte;
     assert_int_equal(pipe2(closed, O_CLOEXEC), 0);
@@ -228,7 +275,15 @@ static pid_t miner_start(const char *name)
     (void)close(closed[1]);
     assert_int_equal(read(closed[0], &byte, 1), 0);
     (void)close(closed[0]);
-    assert_int_equal(unlink(program), 0);
+    return pid;
+}
+
+/* A program of that name, which is gone from the disk as soon as it runs. */
+static pid_t miner_start(const char *name)
+{
+    program_make(name);
+    pid_t pid = program_start(name);
+    fixture_remove(root, ".", name);
     return pid;
 }
 
@@ -263,16 +318,85 @@ static void what_came_before(void **state)
     /* The first one was unlinked after its start, which is a change as well. */
     assert_int_equal(value(ID_A, TLY_F_container_processes_not_in_image, ""), 2);
     /* The engine's word of a later start, as after a change of the clock. */
-    struct tly_container *container = tly_container_new(tly_text_of(ID_B));
-    assert_non_null(container);
-    container->state = TLY_STATE_RUNNING;
-    container->started_ns = tly_clock_realtime_ns() + 3600 * TLY_NS_PER_S;
-    assert_int_equal(tly_container_set(&container->cgroup_path, TLY_TEXT("/b")), 0);
     cgroup_make("b", pids, 2);
-    assert_int_equal(tly_census_see(census, container), 0);
-    tly_container_unref(container);
+    see_started(ID_B, "/b", TLY_STATE_RUNNING, tly_clock_realtime_ns() + 3600 * TLY_NS_PER_S);
     tly_census_run(census);
     assert_int_equal(value(ID_B, TLY_F_container_processes_not_in_image, ""), 0);
+}
+
+/* Whether those that came later are still there can't be told: that is not none. */
+static void no_descriptor_to_settle_with(void **state)
+{
+    (void)state;
+    const pid_t pids[] = {child_start(0, false), miner_start("later")};
+    cgroup_make("a", pids, 2);
+    new_census(60 * TLY_NS_PER_S);
+    see(ID_A, "/a", TLY_STATE_RUNNING);
+    list_fails = 2;
+    tly_census_run(census);
+    assert_true(lists >= list_fails);
+    assert_int_equal(value(ID_A, TLY_F_container_processes_not_in_image, ""), INT64_MIN);
+    assert_int_equal(value(ID_A, TLY_F_container_processes_deleted_exe, ""), 1);
+    assert_int_equal(value(ID_A, TLY_F_container_processes, ""), 2);
+    assert_true(value(ID_A, TLY_F_container_ulimits_soft, "ulimit=\"max_open_files\"") > 0);
+    tly_census_run(census);
+    assert_int_equal(value(ID_A, TLY_F_container_processes_not_in_image, ""), 1);
+}
+
+/* A megabyte of them. */
+static void cgroup_make_huge(const char *path)
+{
+    char full[FIXTURE_PATH];
+    fixture_folder(root, path);
+    fixture_path(full, root, path, "cgroup.procs");
+    FILE *file = fopen(full, "w");
+    assert_non_null(file);
+    for (size_t len = 0; len <= 1U << 20; len += 8) {
+        assert_true(fputs("1000000\n", file) >= 0);
+    }
+    assert_int_equal(fclose(file), 0);
+}
+
+/* It has nothing of the container that was looked at before it. */
+static void more_processes_than_are_looked_at(void **state)
+{
+    (void)state;
+    const pid_t pid = child_start(0, false);
+    cgroup_make("a", &pid, 1);
+    cgroup_make_huge("b");
+    new_census(60 * TLY_NS_PER_S);
+    see(ID_A, "/a", TLY_STATE_RUNNING);
+    see(ID_B, "/b", TLY_STATE_RUNNING);
+    for (size_t round = 0; round < 2; round++) { /* whichever comes first in one */
+        tly_census_run(census);
+        assert_true(node_of(ID_A)->mount_ns > 0);
+        assert_true(value(ID_A, TLY_F_container_ulimits_soft, "ulimit=\"max_open_files\"") > 0);
+        assert_true(node_of(ID_B)->over);
+        assert_int_equal(node_of(ID_B)->mount_ns, 0);
+        assert_int_equal(value(ID_B, TLY_F_container_ulimits_soft, "ulimit=\"max_open_files\""),
+                         INT64_MIN);
+    }
+}
+
+/* What the walk before has found is not told once more. */
+static void no_memory_to_look_for_strangers(void **state)
+{
+    (void)state;
+    const pid_t pids[] = {child_start(0, false), child_start(0, false)};
+    cgroup_make("a", &pids[0], 1);
+    cgroup_make("b", &pids[1], 1);
+    new_census(60 * TLY_NS_PER_S);
+    see(ID_A, "/a", TLY_STATE_RUNNING);
+    see(ID_B, "/b", TLY_STATE_RUNNING);
+    tly_census_run(census);
+    node_of(ID_A)->strangers = 7;
+    node_of(ID_B)->strangers = 7;
+    known_fails = 1;
+    tly_census_run(census);
+    assert_int_equal(known_fails, 0);
+    assert_int_equal(value(ID_A, TLY_F_container_foreign_processes, ""), INT64_MIN);
+    assert_int_equal(value(ID_B, TLY_F_container_foreign_processes, ""), INT64_MIN);
+    assert_int_equal(census->errors, 1);
 }
 
 static void since_when(void **state)
@@ -396,10 +520,17 @@ int main(void)
 {
 #define IN_ROOT(test) cmocka_unit_test_setup_teardown(test, make_root, remove_root)
     const struct CMUnitTest tests[] = {
-        IN_ROOT(what_processes_have),   IN_ROOT(states_and_ends),
-        IN_ROOT(what_is_suspicious),    IN_ROOT(a_budget_that_is_too_small),
-        IN_ROOT(containers_that_end),   IN_ROOT(what_came_before),
-        IN_ROOT(strangers_are_counted), IN_ROOT(strangers_are_not_told_of_the_host),
+        IN_ROOT(what_processes_have),
+        IN_ROOT(states_and_ends),
+        IN_ROOT(what_is_suspicious),
+        IN_ROOT(a_budget_that_is_too_small),
+        IN_ROOT(containers_that_end),
+        IN_ROOT(what_came_before),
+        IN_ROOT(no_descriptor_to_settle_with),
+        IN_ROOT(more_processes_than_are_looked_at),
+        IN_ROOT(strangers_are_counted),
+        IN_ROOT(strangers_are_not_told_of_the_host),
+        IN_ROOT(no_memory_to_look_for_strangers),
         cmocka_unit_test(since_when),
     };
     return cmocka_run_group_tests_name("census", tests, NULL, NULL);
