@@ -166,7 +166,7 @@ static int node_open(const struct tly_census *census, struct tly_census_node *no
         node->mount_ns = 0;
         node->strangers = -1;
     }
-    node->books.engine_ns = node->started_ns;
+    node->books.told_ns = node->started_ns;
     *ret_fd = fd;
     fd = -1;
     return 0;

@@ -24,7 +24,7 @@ struct tly_census_node {
     char id[TLY_CONTAINER_ID_MAX + 1];
     char *path;         /* of its cgroup, with a leading slash; owned */
     bool seen;          /* in the present look at the inventory */
-    int64_t started_ns; /* realtime, by the engine's word; 0: none */
+    int64_t started_ns; /* realtime, as the inventory has it; 0, -1: none */
 
     /* The worker's. */
     struct tly_task_books books;

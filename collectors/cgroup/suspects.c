@@ -76,13 +76,13 @@ void tly_image_root_look(struct tly_image_root *root, int proc_fd, int64_t pid)
     }
 }
 
-int64_t tly_image_since(int64_t process_ns, int64_t engine_ns)
+int64_t tly_image_since(int64_t process_ns, int64_t told_ns)
 {
-    if (engine_ns <= 0) {
+    if (told_ns <= 0) {
         return process_ns > 0 ? process_ns : 0;
     }
-    bool near = process_ns <= engine_ns && process_ns > engine_ns - ENGINE_LATE_NS;
-    return near ? process_ns : engine_ns;
+    bool near = process_ns <= told_ns && process_ns > told_ns - ENGINE_LATE_NS;
+    return near ? process_ns : told_ns;
 }
 
 /*

@@ -27,6 +27,7 @@ struct tly_image_root {
     uint32_t major, minor; /* of the file system that is its root */
     uint64_t mount;        /* STATX_MNT_ID of it; 0: the kernel does not tell (before 5.8) */
     int64_t since_ns;      /* realtime: when its first process began; 0: unknown */
+    int64_t told_ns;       /* the inventory's word from which that was made */
 };
 
 /* How many processes; -1: not known, because procfs does not show all of them. */
@@ -38,16 +39,17 @@ struct tly_suspects {
     size_t late_count;
 };
 
-/* Looks up the root of the process `pid`, the first one of a container. The time stays. */
+/* Looks up the root of the process `pid`, the first one of a container. The times stay. */
 void tly_image_root_look(struct tly_image_root *root, int proc_fd, int64_t pid);
 
 /*
  * Since when a container runs: by the start of its first process, which comes before anything that
- * the container itself writes. `engine_ns` is the engine's word, 0 without one; it was written down
- * at that time, as the change times of files were, and stands where the other is far from it, since
- * then the clock was set or the first process is not the first any more. Realtime; 0: neither.
+ * the container itself writes. `told_ns` is the inventory's word, 0 or less without one: the
+ * engine's, or that of the cgroup tree where no engine tells it. It was written down at that time,
+ * as the change times of files were, and stands where the other is far from it, since then the
+ * clock was set or the first process is not the first any more. Realtime; 0: neither.
  */
-int64_t tly_image_since(int64_t process_ns, int64_t engine_ns);
+int64_t tly_image_since(int64_t process_ns, int64_t told_ns);
 
 /* Looks at one more. One that has ended counts nowhere. `text` is for reading. */
 void tly_suspects_look(struct tly_suspects *suspects, const struct tly_image_root *root,

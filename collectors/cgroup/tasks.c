@@ -354,13 +354,17 @@ static int list(struct tly_tasks_reader *reader, int dir_fd)
 
 static void image_look(struct tly_tasks_reader *reader, struct tly_task_books *books)
 {
+    struct tly_image_root *image = &books->image;
     int64_t started_ns = 0;
-    if (books->image.since_ns == 0) {
+    /* The inventory may have the start of the run before for a while, and lose it again. */
+    bool told = books->told_ns > 0 && books->told_ns != image->told_ns;
+    if (image->since_ns == 0 || told) {
         int rc = tly_process_started(reader->proc_fd, reader->first_pid, &reader->text,
                                      &started_ns);
-        books->image.since_ns = tly_image_since(rc == 0 ? started_ns : 0, books->engine_ns);
+        image->since_ns = tly_image_since(rc == 0 ? started_ns : 0, books->told_ns);
+        image->told_ns = books->told_ns;
     }
-    tly_image_root_look(&books->image, reader->proc_fd, reader->first_pid);
+    tly_image_root_look(image, reader->proc_fd, reader->first_pid);
 }
 
 /* Numbers of processes are given out again: only who is still there after the walk was there when

@@ -35,7 +35,7 @@ struct tly_task_books {
     struct tly_task_use *at; /* sorted by tid; owned */
     size_t count;
     int64_t run_ns, wait_ns, periods; /* sums of all that was seen */
-    int64_t engine_ns;                /* realtime: the start by the engine's word; 0: none */
+    int64_t told_ns;                  /* realtime: the start as the inventory has it; 0, -1: none */
     struct tly_image_root image;
 };
 void tly_task_books_done(struct tly_task_books *books);

@@ -324,6 +324,37 @@ static void what_came_before(void **state)
     assert_int_equal(value(ID_B, TLY_F_container_processes_not_in_image, ""), 0);
 }
 
+/* Until what begins is later: the clocks of files and of processes tick in hundredths of a second,
+ * and each is taken for a tick older than it may be. */
+static void await_later_than(const char *name)
+{
+    char program[FIXTURE_PATH];
+    struct stat status;
+    program_path(program, name);
+    assert_int_equal(stat(program, &status), 0);
+    const int64_t changed_ns = status.st_ctim.tv_sec * TLY_NS_PER_S + status.st_ctim.tv_nsec;
+    while (tly_clock_realtime_ns() < changed_ns + 50 * TLY_NS_PER_MS) {
+        (void)sched_yield();
+    }
+}
+
+/* The census may see a container's next run before the inventory has its start. */
+static void a_start_that_is_told_later(void **state)
+{
+    (void)state;
+    program_make("of_the_run_before");
+    await_later_than("of_the_run_before");
+    const pid_t pids[] = {child_start(0, false), program_start("of_the_run_before")};
+    cgroup_make("a", pids, 2);
+    new_census(60 * TLY_NS_PER_S);
+    see_started(ID_A, "/a", TLY_STATE_RUNNING, tly_clock_realtime_ns() - 3600 * TLY_NS_PER_S);
+    tly_census_run(census);
+    assert_true(value(ID_A, TLY_F_container_processes_not_in_image, "") > 0);
+    see_started(ID_A, "/a", TLY_STATE_RUNNING, tly_clock_realtime_ns());
+    tly_census_run(census);
+    assert_int_equal(value(ID_A, TLY_F_container_processes_not_in_image, ""), 0);
+}
+
 /* Whether those that came later are still there can't be told: that is not none. */
 static void no_descriptor_to_settle_with(void **state)
 {
@@ -526,6 +557,7 @@ int main(void)
         IN_ROOT(a_budget_that_is_too_small),
         IN_ROOT(containers_that_end),
         IN_ROOT(what_came_before),
+        IN_ROOT(a_start_that_is_told_later),
         IN_ROOT(no_descriptor_to_settle_with),
         IN_ROOT(more_processes_than_are_looked_at),
         IN_ROOT(strangers_are_counted),
