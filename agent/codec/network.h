@@ -59,6 +59,7 @@ struct tly_net_sockets {
     int64_t dropped;                         /* the last column of net/udp */
     int64_t pools, metadata; /* connections to ports of mining pools, to a cloud's metadata */
     struct tly_peers *peers; /* borrowed; NULL: nobody asks for them */
+    bool cut; /* whoever feeds it gave up before the end: each sum is the least that it can be */
     char line[TLY_NET_LINE_MAX];
     size_t len;
 };

@@ -158,19 +158,22 @@ int tly_namespace_sockets(struct tly_namespace_reader *reader, const struct tly_
     size_t offset = 0;
     tly_net_sockets_init(&sockets, peers);
     int rc = tly_file_open(space->process_fd, name, O_RDONLY, &fd);
-    while (rc == 0) {
+    if (rc < 0) {
+        return rc;
+    }
+    while (!sockets.cut) {
         ssize_t got = tly_file_pread(fd, reader->buffer, reader->cap, (off_t)offset);
         if (got < 0) {
             return (int)got;
         }
         if (got == 0) {
             tly_net_sockets_end(&sockets);
-            *ret_sockets = sockets;
-            return 0;
+            break;
         }
         tly_net_sockets_feed(&sockets, (struct tly_text){reader->buffer, (size_t)got});
         offset += (size_t)got;
-        rc = offset > SOCKETS_BYTES_MAX ? -E2BIG : 0;
+        sockets.cut = offset > SOCKETS_BYTES_MAX;
     }
-    return rc;
+    *ret_sockets = sockets;
+    return 0;
 }

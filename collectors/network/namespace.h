@@ -60,8 +60,8 @@ int tly_namespace_devices(struct tly_namespace_reader *reader, struct tly_namesp
 int tly_namespace_file(struct tly_namespace_reader *reader, const struct tly_namespace *space,
                        const char *name, struct tly_text *ret_text) TLY_CHECK;
 
-/* The sums over a table of sockets: "net/tcp", whose ends go to `peers` unless that is NULL. -E2BIG
- * for one of more than some ten thousand. */
+/* The sums over a table of sockets: "net/tcp", whose ends go to `peers` unless that is NULL. One of
+ * more than some ten thousand is `cut`. -errno. */
 int tly_namespace_sockets(struct tly_namespace_reader *reader, const struct tly_namespace *space,
                           const char *name, struct tly_peers *peers,
                           struct tly_net_sockets *ret_sockets) TLY_CHECK;

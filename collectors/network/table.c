@@ -291,6 +291,38 @@ static void places_settle(struct tly_network_table *table)
 
 /* ---- reading ---- */
 
+/* What the two tables of TCP have together. */
+struct tcp_sums {
+    int64_t pools, metadata;
+    bool known; /* at least these, as each table could be read */
+    bool whole; /* no remote end was left out for want of memory */
+};
+
+static void table_read(struct tly_network_table *table, const struct tly_network_writer *writer,
+                       const struct tly_namespace *space, const char *name,
+                       enum tly_network_protocol protocol, struct tcp_sums *tcp)
+{
+    struct tly_net_sockets sockets;
+    struct tly_peers *peers = tcp != NULL && tcp->whole ? &table->peers : NULL;
+    int rc = tly_namespace_sockets(&table->reader, space, name, peers, &sockets);
+    if (rc == -ENOENT) {
+        return; /* a kernel without IPv6 has no such file */
+    }
+    table->errors += rc < 0 || sockets.cut;
+    if (rc == 0 && !sockets.cut) {
+        tly_network_sockets_write(writer, protocol, &sockets);
+    }
+    if (tcp == NULL) {
+        return;
+    }
+    tcp->known = tcp->known && rc == 0;
+    if (rc == 0) {
+        tcp->whole = tcp->whole && sockets.peers != NULL;
+        tcp->pools += sockets.pools;
+        tcp->metadata += sockets.metadata;
+    }
+}
+
 static void sockets_read(struct tly_network_table *table, const struct tly_network_writer *writer,
                          const struct tly_namespace *space)
 {
@@ -303,30 +335,20 @@ static void sockets_read(struct tly_network_table *table, const struct tly_netwo
         [TLY_NETWORK_UDP] = {"net/udp", TLY_G_udp},
         [TLY_NETWORK_UDP6] = {"net/udp6", TLY_G_udp},
     };
-    int64_t pools = 0;
-    int64_t metadata = 0;
-    bool whole = table->groups.on[TLY_G_tcp] && tly_peers_clear(&table->peers) == 0;
+    struct tcp_sums tcp = {.known = table->groups.on[TLY_G_tcp]};
+    tcp.whole = tcp.known && tly_peers_clear(&table->peers) == 0;
     for (size_t i = 0; i < TLY_NETWORK_PROTOCOLS; i++) {
-        struct tly_net_sockets sockets;
-        if (!table->groups.on[files[i].group]) {
-            continue;
-        }
-        bool tcp = files[i].group == TLY_G_tcp;
-        struct tly_peers *peers = tcp && whole ? &table->peers : NULL;
-        int rc = tly_namespace_sockets(&table->reader, space, files[i].name, peers, &sockets);
-        whole = whole && (!tcp || rc == -ENOENT || (rc == 0 && sockets.peers != NULL));
-        if (rc == 0) {
-            tly_network_sockets_write(writer, (enum tly_network_protocol)i, &sockets);
-            pools += tcp ? sockets.pools : 0;
-            metadata += tcp ? sockets.metadata : 0;
-        } else if (rc != -ENOENT) { /* a kernel without IPv6 has no such file */
-            table->errors++;
+        if (table->groups.on[files[i].group]) {
+            table_read(table, writer, space, files[i].name, (enum tly_network_protocol)i,
+                       files[i].group == TLY_G_tcp ? &tcp : NULL);
         }
     }
-    if (table->groups.on[TLY_G_tcp]) {
-        tly_network_suspicious_write(writer, pools, metadata);
+    /* Of a table that is too long the first part is enough: what is missing can't make it less, and
+     * a number that is gone would end an alert at the height of what it tells of. */
+    if (tcp.known) {
+        tly_network_suspicious_write(writer, tcp.pools, tcp.metadata);
     }
-    if (whole) {
+    if (tcp.known && tcp.whole) {
         tly_network_peers_write(writer, (int64_t)table->peers.count);
     }
 }

@@ -326,15 +326,65 @@ static void what_the_groups_add(void **state)
     }
 }
 
+/* A scan makes more connections than the agent reads: what it came to is told. */
+static void more_connections_than_are_read(void **state)
+{
+    (void)state;
+    tly_network_table_free(table);
+    groups.on[TLY_G_network] = false;
+    groups.on[TLY_G_tcp] = true;
+    assert_int_equal(tly_network_table_new(proc, &groups, 1, &table), 0);
+    process_make("10", ID_A, "77", NULL);
+    file_write("10", "net/tcp",
+               "  sl\n 0: A:50 B:0 0A 0:0 0\n 1: A:8000 B:50 01 0:0 0\n"
+               " 2: A:8001 0D0D0D0D:D05 01 0:0 0\n");
+    char path[PATH_BYTES];
+    (void)snprintf(path, sizeof(path), "%s/10/net/tcp", proc);
+    assert_int_equal(truncate(path, 9L << 20), 0);
+    file_write("10", "net/tcp6", "  sl\n 0: A:8002 C:50 01 0:0 0\n");
+    see(ID_A, 10, "bridge");
+    tly_network_table_run(table);
+    const struct tly_sample_set *set = node_of(ID_A)->set;
+    assert_int_equal(value_of(set, TLY_F_container_remote_endpoints, ""), 3);
+    assert_int_equal(value_of(set, TLY_F_container_suspicious_connections, "kind=\"miner_port\""),
+                     1);
+    /* The sums over all are not known. */
+    assert_int_equal(
+        value_of(set, TLY_F_container_network_tcp_usage_total, "tcp_state=\"established\""), -1);
+    assert_int_equal(
+        value_of(set, TLY_F_container_network_tcp6_usage_total, "tcp_state=\"established\""), 1);
+    assert_int_equal(table->errors, 1);
+}
+
+/* A table that can't be read is none without connections. */
+static void connections_that_are_not_told(void **state)
+{
+    (void)state;
+    tly_network_table_free(table);
+    groups.on[TLY_G_network] = false;
+    groups.on[TLY_G_tcp] = true;
+    assert_int_equal(tly_network_table_new(proc, &groups, 1, &table), 0);
+    process_make("10", ID_A, "77", NULL);
+    folder_make("10", "net/tcp"); /* reading it is an error */
+    see(ID_A, 10, "bridge");
+    tly_network_table_run(table);
+    const struct tly_sample_set *set = node_of(ID_A)->set;
+    assert_int_equal(value_of(set, TLY_F_container_remote_endpoints, ""), -1);
+    assert_int_equal(value_of(set, TLY_F_container_suspicious_connections, "kind=\"miner_port\""),
+                     -1);
+    assert_int_equal(table->errors, 1);
+}
+
 int main(void)
 {
 #define WITH_TABLE(test) cmocka_unit_test_setup_teardown(test, make_table, free_table)
     const struct CMUnitTest tests[] = {
-        WITH_TABLE(a_network_of_its_own),         WITH_TABLE(the_network_of_the_host),
-        WITH_TABLE(one_network_for_two),          WITH_TABLE(the_first_of_two),
-        WITH_TABLE(namespaces_that_are_not_told), WITH_TABLE(a_process_that_is_another),
-        WITH_TABLE(a_stopped_one_is_let_go),      WITH_TABLE(no_host_in_sight),
-        WITH_TABLE(what_the_groups_add),
+        WITH_TABLE(a_network_of_its_own),          WITH_TABLE(the_network_of_the_host),
+        WITH_TABLE(one_network_for_two),           WITH_TABLE(the_first_of_two),
+        WITH_TABLE(namespaces_that_are_not_told),  WITH_TABLE(a_process_that_is_another),
+        WITH_TABLE(a_stopped_one_is_let_go),       WITH_TABLE(no_host_in_sight),
+        WITH_TABLE(what_the_groups_add),           WITH_TABLE(more_connections_than_are_read),
+        WITH_TABLE(connections_that_are_not_told),
     };
     return cmocka_run_group_tests_name("network table", tests, NULL, NULL);
 }
