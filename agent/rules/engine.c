@@ -11,8 +11,6 @@
 #include <errno.h>
 #include <stdlib.h>
 
-/* For label texts, of the history's bytes. */
-#define SYMBOLS_SHARE 3
 /* One rule's alerts with their annotations. */
 #define ARENA_BYTES_MAX  ((size_t)64 * 1024 * 1024)
 #define ARENA_BYTES_KEPT ((size_t)4 * 1024 * 1024)
@@ -50,7 +48,8 @@ struct tly_engine *tly_engine_new(const struct tly_engine_spec *spec)
     engine->spec = *spec;
     tly_arena_init(&engine->arena, ARENA_BYTES_MAX);
     tly_arena_init(&engine->saved_arena, ARENA_BYTES_MAX);
-    engine->symbols = tly_symbols_new(spec->history_bytes_max / SYMBOLS_SHARE);
+    /* The history counts the label texts that are kept into its own bound. */
+    engine->symbols = tly_symbols_new(spec->history_bytes_max);
     if (engine->symbols) {
         engine->evaluator = tly_evaluator_new(engine->symbols, spec->bounds);
         engine->asker = tly_evaluator_new(engine->symbols, spec->bounds);

@@ -56,7 +56,7 @@ static int value_take(struct tly_text *rest, struct tly_buf *buf)
         return TLY_E_MALFORMED;
     }
     *rest = (struct tly_text){rest->at + i + 1, rest->len - i - 1};
-    return rc;
+    return rc == TLY_E_LIMIT ? TLY_E_MALFORMED : rc; /* no room will ever be enough for it */
 }
 
 int tly_labels_parse(struct tly_symbols *symbols, struct tly_text text,
@@ -74,7 +74,7 @@ int tly_labels_parse(struct tly_symbols *symbols, struct tly_text text,
             break;
         }
         if (count == max) {
-            rc = TLY_E_LIMIT;
+            rc = TLY_E_MALFORMED;
             break;
         }
         struct tly_text name = {text.at, len};
@@ -85,7 +85,7 @@ int tly_labels_parse(struct tly_symbols *symbols, struct tly_text text,
         rc = rc < 0 ? rc
                     : tly_symbols_add(symbols, buf.at ? tly_buf_text(&buf) : TLY_TEXT(""),
                                       &pairs[count].value);
-        count++;
+        count += rc == 0;
         if (rc == 0 && text.len > 0 && *text.at != ',') {
             rc = TLY_E_MALFORMED;
         } else if (rc == 0 && text.len > 0) {
@@ -171,6 +171,16 @@ static bool entry_is(const struct entry *entry, uint16_t family, struct tly_text
            (dim.len == 0 || memcmp(entry->dim, dim.at, dim.len) == 0);
 }
 
+/* Texts of a series that is not made take no room from others until the next trim. */
+static void texts_forget(struct tly_symbols *symbols, const struct tly_label_pair *pairs,
+                         size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        tly_symbols_forget(symbols, pairs[i].name);
+        tly_symbols_forget(symbols, pairs[i].value);
+    }
+}
+
 /* The series of a sample; without one where none is needed or possible. */
 static int series_of(const struct tly_feed *feed, struct tly_text labels, uint16_t family,
                      struct tly_text dim, struct tly_history_series **ret_series, bool *ret_refused)
@@ -179,7 +189,7 @@ static int series_of(const struct tly_feed *feed, struct tly_text labels, uint16
     size_t base = 0;
     size_t more = 0;
     *ret_series = NULL;
-    pairs[0].name = TLY_SYMBOL_NAME;
+    pairs[0] = (struct tly_label_pair){TLY_SYMBOL_NAME, TLY_SYMBOL_EMPTY};
     int rc = tly_symbols_add(feed->symbols, tly_text_of(tly_families[family].name),
                              &pairs[0].value);
     rc = rc < 0 ? rc : tly_labels_parse(feed->symbols, labels, pairs + 1, LABELS_MAX - 1, &base);
@@ -188,6 +198,11 @@ static int series_of(const struct tly_feed *feed, struct tly_text labels, uint16
              : tly_labels_parse(feed->symbols, dim, pairs + 1 + base, LABELS_MAX - 1 - base, &more);
     if (rc == 0) {
         rc = tly_history_series(feed->history, tly_labels_make(pairs, 1 + base + more), ret_series);
+    } else if (rc == TLY_E_LIMIT) {
+        tly_history_refuse(feed->history);
+    }
+    if (!*ret_series) {
+        texts_forget(feed->symbols, pairs, 1 + base + more);
     }
     *ret_refused = rc == TLY_E_LIMIT;
     return rc == -ENOMEM ? rc : 0;

@@ -22,8 +22,9 @@ void tly_feed_forget(struct tly_feed *feed);
  * are counted by the history. -ENOMEM, with a part of them added. */
 int tly_feed_snapshot(struct tly_feed *feed, const struct tly_snapshot *snapshot) TLY_CHECK;
 
-/* Parses `a="b",c="d"`, as the exporter writes labels, to pairs of symbols. TLY_E_MALFORMED,
- * TLY_E_LIMIT over `max` pairs or the symbols' bound, -ENOMEM. */
+/* Parses `a="b",c="d"`, as the exporter writes labels, to pairs of symbols. TLY_E_MALFORMED, also
+ * over `max` pairs or 64 KiB of a value, TLY_E_LIMIT over the symbols' bound, -ENOMEM; *ret_count
+ * is then how many pairs were made before. */
 int tly_labels_parse(struct tly_symbols *symbols, struct tly_text text,
                      struct tly_label_pair *pairs, size_t max, size_t *ret_count) TLY_CHECK;
 

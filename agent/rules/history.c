@@ -431,6 +431,12 @@ static struct tly_history_series *series_find(const struct tly_history *history,
     return series;
 }
 
+void tly_history_refuse(struct tly_history *history)
+{
+    history->refused++;
+    history->wanting++;
+}
+
 int tly_history_series(struct tly_history *history, struct tly_labels labels,
                        struct tly_history_series **ret_series)
 {
@@ -446,8 +452,7 @@ int tly_history_series(struct tly_history *history, struct tly_labels labels,
     struct tly_history_series made = {.keep_ms = keep_ms, .ranged = ranged};
     made.labels.count = labels.count;
     if (used(history) + series_bytes(&made) + list_growth(history, labels) > history->bytes_max) {
-        history->refused++;
-        history->wanting++;
+        tly_history_refuse(history);
         return TLY_E_LIMIT;
     }
     if (history->series_count >= history->bucket_count && buckets_fit(history) &&

@@ -60,6 +60,8 @@ int tly_history_tick(struct tly_history *history, int64_t at_ms) TLY_CHECK;
  * or somebody holds it. */
 int tly_history_series(struct tly_history *history, struct tly_labels labels,
                        struct tly_history_series **ret_series) TLY_CHECK;
+/* Counts a series as refused that was not even asked for, since its label texts found no room. */
+void tly_history_refuse(struct tly_history *history);
 void tly_history_hold(struct tly_history_series *series);
 void tly_history_release(struct tly_history_series *series);
 

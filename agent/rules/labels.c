@@ -68,6 +68,24 @@ static void index_put(struct tly_symbols *symbols, uint32_t symbol)
     symbols->index[slot] = symbol + 1;
 }
 
+/* Takes a symbol out of the index; what stands behind it moves up, so that it is still found. */
+static void index_remove(struct tly_symbols *symbols, uint32_t symbol)
+{
+    uint32_t mask = symbols->index_slots - 1;
+    uint32_t gap = (uint32_t)symbols->at[symbol].hash & mask;
+    while (symbols->index[gap] != symbol + 1) {
+        gap = (gap + 1) & mask;
+    }
+    for (uint32_t slot = (gap + 1) & mask; symbols->index[slot] != 0; slot = (slot + 1) & mask) {
+        uint32_t first = (uint32_t)symbols->at[symbols->index[slot] - 1].hash & mask;
+        if (((slot - first) & mask) >= ((slot - gap) & mask)) {
+            symbols->index[gap] = symbols->index[slot];
+            gap = slot;
+        }
+    }
+    symbols->index[gap] = 0;
+}
+
 /* Fills the index, which may have grown or lost entries, from the array. */
 static void index_fill(struct tly_symbols *symbols)
 {
@@ -211,6 +229,23 @@ size_t tly_symbols_bytes(const struct tly_symbols *symbols)
     return symbols->bytes;
 }
 
+static void entry_free(struct tly_symbols *symbols, struct symbol *symbol)
+{
+    symbols->bytes -= symbol_cost(symbol->len);
+    tly_free(&symbol->at);
+    symbols->free_count++;
+}
+
+void tly_symbols_forget(struct tly_symbols *symbols, uint32_t symbol)
+{
+    struct symbol *entry = &symbols->at[symbol];
+    if (entry->at && entry->refs == 0) {
+        index_remove(symbols, symbol);
+        entry_free(symbols, entry);
+        symbols->free_hint = symbol < symbols->free_hint ? symbol : symbols->free_hint;
+    }
+}
+
 void tly_symbols_trim(struct tly_symbols *symbols)
 {
     bool any = false;
@@ -219,10 +254,7 @@ void tly_symbols_trim(struct tly_symbols *symbols)
         if (!symbol->at || symbol->refs > 0) {
             continue;
         }
-        symbols->bytes -= symbol_cost(symbol->len);
-        free(symbol->at);
-        symbol->at = NULL;
-        symbols->free_count++;
+        entry_free(symbols, symbol);
         any = true;
     }
     if (any) {

@@ -45,6 +45,8 @@ size_t tly_symbols_bytes(const struct tly_symbols *symbols);
 
 /* Forgets every symbol that no kept label set holds. */
 void tly_symbols_trim(struct tly_symbols *symbols);
+/* Forgets one symbol, if no kept label set holds it. */
+void tly_symbols_forget(struct tly_symbols *symbols, uint32_t symbol);
 
 struct tly_label_pair {
     uint32_t name, value; /* symbols; no pair has an empty value */

@@ -297,13 +297,73 @@ static void test_recovery(void **state)
     tly_engine_free(engine);
 }
 
+/* The working set of one container, as a snapshot at a minute. */
+static void observe_labelled(struct tly_engine *engine, int number, struct tly_text labels)
+{
+    struct tly_samples samples;
+    tly_samples_init(&samples);
+    tly_samples_add(&samples, TLY_F_container_memory_working_set_bytes, TLY_DIM_NONE, 150);
+    struct tly_sample_set *set = tly_samples_take(&samples);
+    struct tly_snapshot_row row = {.labels = labels, .sets = {set}};
+    struct tly_snapshot snapshot = {
+        .refs = 1,
+        .taken_ns = (START_MS + (int64_t)number * MINUTE_MS) * TLY_NS_PER_MS,
+        .slots = 1,
+        .count = 1,
+        .rows = &row,
+    };
+    assert_int_equal(tly_engine_observe(engine, &snapshot), 0);
+    tly_sample_set_unref(set);
+    tly_samples_done(&samples);
+}
+
+/* Containers that follow one another, with labels of 10 kB that no other has: the bound is used for
+ * them as a whole, those that are gone make room, however long rules look back, and who finds none
+ * is counted. */
+static void test_large_labels(void **state)
+{
+    (void)state;
+    enum { MINUTES = 4000, LIFE_MINUTES = 5, LABEL_BYTES = 10000, HISTORY_BYTES = 2 << 20 };
+    static char labels[LABEL_BYTES + 32];
+    struct tly_engine_spec small = spec;
+    small.history_bytes_max = HISTORY_BYTES;
+    struct tly_engine *engine = tly_engine_new(&small);
+    assert_non_null(engine);
+    load(engine, "groups:\n- name: g\n  rules:\n  - {alert: Full, for: 1h, expr: "
+                 "'container_memory_working_set_bytes > 100 and "
+                 "max_over_time(container_memory_working_set_bytes[5d]) > 100'}\n");
+    int judged = 0;
+    size_t most = 0;
+    for (int i = 0; i < MINUTES; i++) {
+        (void)snprintf(labels, sizeof(labels), "id=\"%0*d\"", (int)LABEL_BYTES, i / LIFE_MINUTES);
+        observe_labelled(engine, i, tly_text_of(labels));
+        struct tly_verdict *verdict = NULL;
+        assert_int_equal(
+            tly_engine_evaluate(engine, START_MS + (int64_t)i * MINUTE_MS, false, &verdict), 0);
+        tly_engine_trim(engine);
+        assert_non_null(verdict);
+        assert_int_equal(verdict->groups[0].rules[0].health, TLY_RULE_OK);
+        judged += verdict->pending > 0;
+        tly_verdict_unref(verdict);
+        size_t bytes = tly_history_stats(tly_engine_history(engine)).bytes;
+        most = bytes > most ? bytes : most;
+    }
+    assert_in_range(most, HISTORY_BYTES * 9 / 10, HISTORY_BYTES);
+    struct tly_history_stats stats = tly_history_stats(tly_engine_history(engine));
+    assert_true(stats.refused > 0 && stats.shortened > 0);
+    if (judged < MINUTES * 9 / 10) {
+        fail_msg("%d of %d minutes were judged", judged, MINUTES);
+    }
+    tly_engine_free(engine);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_states),          cmocka_unit_test(test_restart_firing),
         cmocka_unit_test(test_restart_pending), cmocka_unit_test(test_damage),
         cmocka_unit_test(test_reload),          cmocka_unit_test(test_errors),
-        cmocka_unit_test(test_recovery),
+        cmocka_unit_test(test_recovery),        cmocka_unit_test(test_large_labels),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -48,6 +48,50 @@ static void test_symbols(void **state)
     tly_symbols_free(symbols);
 }
 
+/* Texts go one by one, in any order, and all the others are still found. */
+static void test_forget(void **state)
+{
+    (void)state;
+    enum { TEXTS = 300, STEPS = 20000 };
+    struct tly_symbols *symbols = tly_symbols_new(TABLE_MAX);
+    assert_non_null(symbols);
+    size_t empty = tly_symbols_bytes(symbols);
+    bool known[TEXTS] = {false};
+    uint64_t random = 5;
+    for (int step = 0; step < STEPS + TEXTS; step++) {
+        random = random * 6364136223846793005U + 1442695040888963407U;
+        size_t i = step < STEPS ? (random >> 33) % TEXTS : (size_t)(step - STEPS);
+        char text[32];
+        (void)snprintf(text, sizeof(text), "text %zu", i);
+        uint32_t symbol;
+        assert_int_equal(tly_symbols_find(symbols, tly_text_of(text), &symbol), known[i]);
+        bool add_it = step < STEPS && !known[i];
+        if (add_it) {
+            symbol = add(symbols, text);
+            expect_text(tly_symbols_text(symbols, symbol), text);
+        } else if (known[i]) {
+            tly_symbols_forget(symbols, symbol);
+        }
+        known[i] = add_it;
+    }
+    assert_int_equal(tly_symbols_count(symbols), TLY_SYMBOLS_FIXED);
+    assert_int_equal(tly_symbols_bytes(symbols), empty);
+    /* Not those that a set holds, nor the fixed ones. */
+    struct tly_label_pair pairs[1];
+    struct tly_labels kept;
+    struct tly_labels set = set_of(symbols, pairs, (const char *const[]){"le", "held", NULL});
+    assert_int_equal(tly_labels_keep(symbols, set, &kept), 0);
+    tly_symbols_forget(symbols, pairs[0].name);
+    tly_symbols_forget(symbols, pairs[0].value);
+    expect_text(tly_symbols_text(symbols, kept.at[0].name), "le");
+    expect_text(tly_symbols_text(symbols, kept.at[0].value), "held");
+    tly_labels_drop(symbols, &kept);
+    tly_symbols_forget(symbols, pairs[0].value);
+    tly_symbols_forget(symbols, pairs[0].value); /* it is forgotten already */
+    assert_int_equal(tly_symbols_bytes(symbols), empty);
+    tly_symbols_free(symbols);
+}
+
 static void test_bound(void **state)
 {
     (void)state;
@@ -166,8 +210,9 @@ static void test_arena(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_symbols), cmocka_unit_test(test_bound), cmocka_unit_test(test_trim),
-        cmocka_unit_test(test_sets),    cmocka_unit_test(test_text),  cmocka_unit_test(test_arena),
+        cmocka_unit_test(test_symbols), cmocka_unit_test(test_forget), cmocka_unit_test(test_bound),
+        cmocka_unit_test(test_trim),    cmocka_unit_test(test_sets),   cmocka_unit_test(test_text),
+        cmocka_unit_test(test_arena),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
