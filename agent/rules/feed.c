@@ -204,8 +204,11 @@ static int series_of(const struct tly_feed *feed, struct tly_text labels, uint16
     if (!*ret_series) {
         texts_forget(feed->symbols, pairs, 1 + base + more);
     }
+    if (rc == -ENOMEM) {
+        return rc; /* whether there is room is not known */
+    }
     *ret_refused = rc == TLY_E_LIMIT;
-    return rc == -ENOMEM ? rc : 0;
+    return 0;
 }
 
 static int entry_make(const struct tly_feed *feed, struct row *row, struct tly_text labels,
