@@ -132,6 +132,7 @@ static void rows_free(struct tly_feed *feed)
 void tly_feed_forget(struct tly_feed *feed)
 {
     rows_free(feed);
+    tly_history_rehold(feed->history, true);
     for (size_t i = 0; i < TLY_FAMILY_COUNT; i++) {
         feed->wanted[i] = tly_history_wants(feed->history, tly_text_of(tly_families[i].name));
     }
@@ -352,5 +353,6 @@ int tly_feed_snapshot(struct tly_feed *feed, const struct tly_snapshot *snapshot
             row_free(feed, row, true);
         }
     }
+    tly_history_rehold(feed->history, false);
     return 0;
 }

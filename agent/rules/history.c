@@ -347,7 +347,8 @@ static bool series_forget(struct tly_history *history, struct tly_history_series
                           int64_t now_ms)
 {
     int64_t due_ms = now_ms - series->keep_ms;
-    int64_t since_ms = series->holds > 0 ? due_ms : now_ms - (series->keep_ms >> history->pressure);
+    bool living = series->holds > 0 || history->rehold;
+    int64_t since_ms = living ? due_ms : now_ms - (series->keep_ms >> history->pressure);
     while (series->first) {
         int64_t last_ms = tly_history_time(history, tly_block_last_tick(series->first));
         if (last_ms > since_ms) {
@@ -490,6 +491,11 @@ void tly_history_hold(struct tly_history_series *series)
 void tly_history_release(struct tly_history_series *series)
 {
     series->holds--;
+}
+
+void tly_history_rehold(struct tly_history *history, bool awaited)
+{
+    history->rehold = awaited;
 }
 
 /* Appends to the blocks. At the bound the series' own oldest samples make room; without any, or

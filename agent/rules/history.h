@@ -64,6 +64,9 @@ int tly_history_series(struct tly_history *history, struct tly_labels labels,
 void tly_history_refuse(struct tly_history *history);
 void tly_history_hold(struct tly_history_series *series);
 void tly_history_release(struct tly_history_series *series);
+/* Between `true` and `false`, holds that were let go of are taken anew: where room is wanting, no
+ * series counts as one that nobody adds to. */
+void tly_history_rehold(struct tly_history *history, bool awaited);
 
 /* A sample at the present tick: raw * 10^exponent (from -9 to 0), or the bits of a double. The
  * first one of a tick counts, as in Prometheus; false: there is one. */

@@ -57,6 +57,7 @@ struct tly_history {
     uint64_t refused, shortened;
     uint64_t wanting, wanting_before; /* times that there was no room; as of the round before */
     unsigned pressure;                /* what nobody holds is kept for 2^-pressure of its time */
+    bool rehold;                      /* but not now, while holds are taken anew */
     /* The ticks of the times that were asked last, since many series are asked the same. */
     struct tly_asked_tick {
         int64_t at_ms;

@@ -1,5 +1,5 @@
 /*
- * The feed where the history has no room or no memory.
+ * The feed where the history has no room or no memory, and where rules are loaded anew.
  */
 #include "agent/rules/feed.h"
 
@@ -149,11 +149,46 @@ static void test_texts(void **state)
     scene_done(&scene);
 }
 
+/* However much room is wanting: what is fed all the time keeps its samples when rules are loaded
+ * anew, also if memory is out then. */
+static void test_reload(void **state)
+{
+    (void)state;
+    enum { CONTAINERS = 400, TICKS = 1000, RELOADS = 16 };
+    struct scene scene;
+    scene_init(&scene, "rate(container_memory_working_set_bytes[6h])");
+    for (int i = 0; i < TICKS; i++) {
+        assert_int_equal(tick(&scene, CONTAINERS), 0);
+        tly_history_refuse(scene.history);
+    }
+    for (int i = 0; i < RELOADS; i++) {
+        needs_say(&scene);
+        if (i % 2 == 1) {
+            failure = -ENOMEM;
+            assert_int_equal(tick(&scene, CONTAINERS), -ENOMEM);
+            failure = 0;
+        }
+        assert_int_equal(tick(&scene, CONTAINERS), 0);
+        tly_history_refuse(scene.history);
+    }
+    assert_int_equal(tly_history_stats(scene.history).series, CONTAINERS);
+    assert_int_equal(tly_history_stats(scene.history).shortened, 0);
+    /* Those that are gone go, as ever. */
+    for (int i = 0; i < RELOADS; i++) {
+        assert_int_equal(tick(&scene, 1), 0);
+        tly_history_refuse(scene.history);
+    }
+    assert_int_equal(tly_history_stats(scene.history).series, 1);
+    assert_true(tly_history_stats(scene.history).shortened > 0);
+    scene_done(&scene);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_retry),
         cmocka_unit_test(test_texts),
+        cmocka_unit_test(test_reload),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
