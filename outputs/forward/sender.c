@@ -46,6 +46,7 @@ struct server {
     int64_t opened_ms;
     bool acked;     /* something came through on this connection */
     bool failed;    /* the last try or connection */
+    bool passed;    /* was tried since the carrier's time is over, and failed */
     bool said_open; /* what the log said last */
     struct tly_log_limit limit;
     uint64_t connects;
@@ -66,7 +67,7 @@ struct tly_forward_sender {
     void *stopped_arg;
     struct server *carrier; /* whose link has the chunks under way; NULL: none */
     struct server *next;    /* is to take over from the carrier, or is the same; NULL: none */
-    struct tly_timer *age;  /* to when the carrier has stood for its time */
+    struct tly_timer *age;  /* to when the carrier has stood for its time, or the next is tried */
     size_t turn;            /* the server to try first */
     struct tly_forward_counts counts;
     uint64_t resent_chunks;
@@ -145,29 +146,61 @@ static void deadline_due(void *arg)
 
 /* ---- the servers' connections ---- */
 
-static void say_lost(struct server *server, bool was_open, const char *text, int64_t wait_ms)
+/* `carrier`: what is sent to all the same; NULL: nothing is, so it is tried again. */
+static void say_lost(struct server *server, bool was_open, const char *text, int64_t wait_ms,
+                     const struct server *carrier)
 {
     enum { MORE_MAX = 64 };
     uint64_t held;
     if (!tly_log_limit_pass(&server->limit, tly_loop_now_ms(server->sender->loop), &held)) {
         return;
     }
+    const char *name = server->sender->settings->name;
+    const char *what = was_open ? "connection lost:" : "not connected:";
     char more[MORE_MAX] = "";
     if (held > 0) {
         (void)snprintf(more, sizeof(more), " (and %" PRIu64 " times since this was said)", held);
     }
-    tly_log_warn(WHO, "%s: %s %s; next try in %.1f s%s", server->sender->settings->name,
-                 was_open ? "connection lost:" : "not connected:", text, (double)wait_ms / 1000,
-                 more);
+    if (carrier) {
+        tly_log_warn(WHO, "%s: %s %s; %s is still sent to%s", name, what, text, carrier->text,
+                     more);
+    } else {
+        tly_log_warn(WHO, "%s: %s %s; next try in %.1f s%s", name, what, text,
+                     (double)wait_ms / 1000, more);
+    }
     server->said_open = false;
+}
+
+static void say_open(struct server *server)
+{
+    if (!server->said_open) {
+        tly_log_info(WHO, "%s: connected to %s", server->sender->settings->name, server->text);
+    }
+    server->said_open = true;
 }
 
 /* By chance up to half of it less: agents that came together do not go together. */
 static void start_age(struct tly_forward_sender *sender)
 {
     uint64_t age_ms = (uint64_t)sender->settings->connection_max_age_ms;
+    for (size_t i = 0; i < sender->server_count; i++) {
+        sender->servers[i].passed = false;
+    }
     if (age_ms > 0 && sender->carrier) {
         tly_timer_start(sender->age, (int64_t)(age_ms - tly_random_u64() % (age_ms / 2 + 1)), 0);
+    }
+}
+
+/* Who takes over from whom, once `server` is lost. */
+static void forget(struct tly_forward_sender *sender, struct server *server, int64_t wait_ms)
+{
+    if (sender->carrier == server) {
+        sender->carrier = NULL;
+        sender->next = NULL; /* it takes over from nobody: a server like the others */
+    } else if (sender->next == server) {
+        sender->next = NULL; /* the carrier goes on, until all that might take over were tried */
+        server->passed = true;
+        tly_timer_start(sender->age, wait_ms, 0);
     }
 }
 
@@ -186,16 +219,11 @@ static void lose(struct server *server, enum tly_forward_reason reason, const ch
     }
     int64_t wait_ms = tly_backoff_next_ms(&server->backoff);
     sender->errors[reason]++;
-    say_lost(server, was_open, text, wait_ms);
+    bool replaces = sender->next == server && sender->carrier != server;
+    say_lost(server, was_open, text, wait_ms, replaces ? sender->carrier : NULL);
     server->next_try_ms = now_ms + wait_ms;
     server->failed = true;
-    if (sender->carrier == server) {
-        sender->carrier = NULL;
-    }
-    if (sender->next == server) {
-        sender->next = NULL;
-        start_age(sender); /* the carrier goes on */
-    }
+    forget(sender, server, wait_ms);
     tly_forward_link_free(server->link);
     server->link = NULL;
 }
@@ -215,10 +243,9 @@ static void link_opened(void *arg)
     server->failed = false;
     server->acked = false;
     server->opened_ms = tly_loop_now_ms(server->sender->loop);
-    if (!server->said_open && server->sender->next != server) {
-        tly_log_info(WHO, "%s: connected to %s", server->sender->settings->name, server->text);
+    if (server->sender->next != server) { /* else that is said when it takes over */
+        say_open(server);
     }
-    server->said_open = true;
     settle(server->sender);
 }
 
@@ -324,13 +351,14 @@ static struct group look_at(struct tly_forward_sender *sender, bool standby)
     return group;
 }
 
-/* Whether a server of the kind may be connected to now, or has the chunks anyway. */
+/* Whether a server of the kind may be connected to now, or has the chunks anyway. After the
+ * carrier's time each is tried once. */
 static bool may_carry(const struct tly_forward_sender *sender, const struct server *server,
                       bool standby)
 {
     return server->standby == standby &&
-           (server == sender->carrier ||
-            (!server->link && server->next_try_ms <= tly_loop_now_ms(sender->loop)));
+           (server == sender->carrier || (!server->link && !server->passed &&
+                                          server->next_try_ms <= tly_loop_now_ms(sender->loop)));
 }
 
 /* Which of the kind it is to be: the weights decide among those whose time has come. */
@@ -411,6 +439,7 @@ static void replace(struct tly_forward_sender *sender)
         return;
     }
     old->said_open = false;
+    next->said_open = true;
     tly_log_info(WHO, "%s: connected to %s instead of %s, after connection_max_age",
                  sender->settings->name, next->text, old->text);
 }
@@ -445,7 +474,9 @@ static struct server *choose_carrier(struct tly_forward_sender *sender)
         struct server *first = find_open(sender, false);
         carrier = first ? first : find_open(sender, true);
         sender->carrier = carrier;
-        sender->next = carrier == sender->next ? NULL : sender->next;
+        if (carrier) {
+            say_open(carrier); /* it may have waited for one that is gone */
+        }
         start_age(sender);
     }
     return carrier;
