@@ -110,10 +110,17 @@ void tly_fetcher_free(struct tly_fetcher *fetcher)
 
 /* ---- outcome ---- */
 
+/* Why it could not connect; 0 if curl can't say, as where there was no descriptor for a socket. */
+static int os_code(const struct tly_fetch *fetch)
+{
+    long os_errno = 0;
+    (void)curl_easy_getinfo(fetch->easy, CURLINFO_OS_ERRNO, &os_errno); /* it is then 0 */
+    return os_errno > 0 ? (int)-os_errno : 0;
+}
+
 /* What curl's result means in our codes. */
 static int code_of(const struct tly_fetch *fetch, CURLcode result)
 {
-    long os_errno = 0;
     if (fetch->code < 0) {
         return fetch->code;
     }
@@ -123,8 +130,7 @@ static int code_of(const struct tly_fetch *fetch, CURLcode result)
     case CURLE_OPERATION_TIMEDOUT:
         return TLY_E_TIMEOUT;
     case CURLE_COULDNT_CONNECT:
-        (void)curl_easy_getinfo(fetch->easy, CURLINFO_OS_ERRNO, &os_errno); /* 0 if it can't say */
-        return os_errno > 0 ? (int)-os_errno : -ECONNREFUSED;
+        return os_code(fetch) < 0 ? os_code(fetch) : -EIO;
     case CURLE_COULDNT_RESOLVE_HOST:
     case CURLE_COULDNT_RESOLVE_PROXY:
         return -EHOSTUNREACH;
@@ -161,9 +167,9 @@ static void say_why(const struct tly_fetch *fetch, CURLcode result, int code,
         (void)snprintf(to, TLY_ERROR_TEXT_MAX, "the reply is longer than %zu bytes",
                        fetch->spec.body_max);     /* cut to fit, like the others */
     } else if (result == CURLE_COULDNT_CONNECT) { /* whom it asked the caller says */
-        (void)snprintf(to, TLY_ERROR_TEXT_MAX, "%s%s%s",
-                       fetcher->unix_socket ? fetcher->unix_socket : "",
-                       fetcher->unix_socket ? ": " : "", tly_error_name(code));
+        (void)snprintf(
+            to, TLY_ERROR_TEXT_MAX, "%s%s%s", fetcher->unix_socket ? fetcher->unix_socket : "",
+            fetcher->unix_socket ? ": " : "", os_code(fetch) < 0 ? tly_error_name(code) : text);
     } else {
         (void)snprintf(to, TLY_ERROR_TEXT_MAX, "%s", text);
     }

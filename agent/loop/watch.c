@@ -349,6 +349,6 @@ void tly_watch_free(struct tly_watch *watch)
 const char *tly_watch_advice(int rc)
 {
     return rc == -ENOSPC   ? " (raise fs.inotify.max_user_watches)"
-           : rc == -EMFILE ? " (raise fs.inotify.max_user_instances)"
+           : rc == -EMFILE ? " (raise fs.inotify.max_user_instances, or the process's open files)"
                            : "";
 }

@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
@@ -390,6 +391,14 @@ static void test_nobody_there(void **state)
     run();
     assert_int_equal(stale.code, -ECONNREFUSED);
 
+    endpoint = (struct tly_endpoint){.base_url = "http://127.0.0.1:1"};
+    new_fetcher(&endpoint);
+    struct outcome closed = {0};
+    start(&closed, "/x");
+    run();
+    assert_int_equal(closed.code, -ECONNREFUSED);
+    assert_string_equal(closed.error, tly_error_name(-ECONNREFUSED));
+
     endpoint = (struct tly_endpoint){.base_url = "http://host.invalid:1"};
     new_fetcher(&endpoint);
     struct outcome nameless = {0};
@@ -418,6 +427,27 @@ static void test_stream(void **state)
     assert_int_equal(forbidden.opened, 0);
     assert_int_equal(forbidden.chunks.len, 0);
     assert_string_equal(forbidden.body, "<html>no</html>");
+}
+
+/* Without a descriptor here nobody has refused anything. */
+static void test_no_descriptor(void **state)
+{
+    (void)state;
+    const char *const urls[] = {"http://127.0.0.1:1", "http://docker"};
+    for (size_t i = 0; i < ROWS(urls); i++) {
+        struct rlimit limit;
+        struct outcome outcome = {0};
+        struct tly_endpoint endpoint = {.base_url = urls[i], .unix_socket = i ? path : NULL};
+        new_fetcher(&endpoint);
+        start(&outcome, "/x");
+        assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &(struct rlimit){0, limit.rlim_max}), 0);
+        run();
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+        assert_int_not_equal(outcome.code, -ECONNREFUSED);
+        assert_true(outcome.error[0] != '\0');
+        assert_null(strstr(outcome.error, tly_error_name(-ECONNREFUSED)));
+    }
 }
 
 /* Without memory to watch a socket its request ends, and no other: curl itself would take none any
@@ -611,6 +641,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_time_limit, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_nobody_there, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_stream, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_no_descriptor, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_unwatched, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_cancel, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_cancel_inside_callbacks, set_up, tear_down),
