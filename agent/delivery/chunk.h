@@ -22,6 +22,13 @@ struct tly_destination;
 
 #define TLY_CHUNK_ID_MAX 24 /* Base64 of 128 bits, as the forward protocol asks for */
 
+/* A record that was sent alone and not taken. */
+struct tly_refused {
+    uint64_t hash; /* of the record; 0: none */
+    unsigned count;
+    int64_t since_ms; /* loop time; with a count */
+};
+
 struct tly_chunk {
     struct tly_buf payload; /* [EventTime, map] values back to back */
     uint32_t records;
@@ -30,8 +37,7 @@ struct tly_chunk {
     int64_t opened_ms;             /* loop time of the first record */
     unsigned sends;                /* how often an output took it */
     unsigned refusals, unproved;   /* the output's, of what its receivers did not take */
-    int64_t refused_since_ms;      /* loop time; with refusals */
-    uint64_t refused_hash;         /* of the record that was refused; with refusals */
+    struct tly_refused refused[2]; /* the output's: of the first two records, the last one first */
     size_t bytes_max;              /* a source writes no further than this: see tly_chunk_room */
     /* the rest is delivery's own: see destination.c */
     struct tly_lane *lane;

@@ -282,18 +282,27 @@ static bool overtakes(const struct tly_destination *destination, const struct tl
     return shares;
 }
 
-struct tly_chunk *tly_destination_take_fresh(struct tly_destination *destination,
-                                             const struct tly_chunk *refused)
+struct tly_chunk *tly_destination_take_beside(struct tly_destination *destination,
+                                              const struct tly_chunk *refused)
 {
-    struct tly_chunk *oldest = NULL;
     struct tly_chunk *at = destination->queue.first;
     for (size_t i = 0; at && i < FRESH_LOOKS_MAX; at = at->next, i++) {
         if (is_fresh(at) && !overtakes(destination, at, refused)) {
             return take(destination, at);
         }
-        oldest = oldest || !is_fresh(at) ? oldest : at;
     }
-    return take(destination, oldest);
+    return NULL;
+}
+
+struct tly_chunk *tly_destination_take_fresh(struct tly_destination *destination,
+                                             const struct tly_chunk *refused)
+{
+    struct tly_chunk *chunk = tly_destination_take_beside(destination, refused);
+    struct tly_chunk *at = destination->queue.first;
+    for (size_t i = 0; !chunk && at && i < FRESH_LOOKS_MAX; at = at->next, i++) {
+        chunk = is_fresh(at) ? take(destination, at) : NULL;
+    }
+    return chunk;
 }
 
 /* The chunk is out of the books' "queued" and its positions move. */

@@ -113,8 +113,10 @@ void tly_destination_attach(struct tly_destination *destination, void (*ready)(v
 /* The oldest sealed chunk, now under way; NULL if none waits. Borrowed until ack or give_back. */
 struct tly_chunk *tly_destination_take(struct tly_destination *destination);
 /* The oldest sealed chunk that no receiver has refused and that overtakes nothing of its streams by
- * going before `refused`, which is under way; if there is none, the oldest that none has refused.
- * NULL if none waits. */
+ * going before `refused`, which is under way. NULL if none waits. */
+struct tly_chunk *tly_destination_take_beside(struct tly_destination *destination,
+                                              const struct tly_chunk *refused);
+/* The same; if there is none, the oldest that none has refused, which overtakes. */
 struct tly_chunk *tly_destination_take_fresh(struct tly_destination *destination,
                                              const struct tly_chunk *refused);
 /* The receiver has it: positions move, the chunk is gone. In any order. */

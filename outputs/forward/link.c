@@ -30,6 +30,10 @@
  * waits and the buffers stay few. */
 #define PACKING_MAX 2
 
+/* Chunks that may go before one that is held: many, so that a record which is refused time and
+ * again hardly slows the others; not all, as its turn has to come. */
+#define BEFORE_HELD_MAX 64
+
 /* A part's number behind the chunk's id. */
 #define PART_ID_MAX (TLY_CHUNK_ID_MAX + sizeof(".4294967295"))
 
@@ -75,7 +79,8 @@ struct tly_forward_link {
     size_t in_flight;
     struct tly_forward_packing *packings[PACKING_MAX]; /* made when they are needed */
     bool splitting;          /* the newest goes out in parts: none may follow it */
-    struct tly_chunk *held;  /* goes when another one is through: tly_forward_link_hold */
+    struct tly_chunk *held;  /* goes when others are through: tly_forward_link_hold */
+    unsigned before_held;    /* how many more may go before it */
     bool proved;             /* something went through on this connection */
     bool given_up;           /* of the oldest flight, the record that is its part */
     struct flight flights[]; /* in_flight_max of them */
@@ -534,8 +539,9 @@ bool tly_forward_link_open(const struct tly_forward_link *link)
 
 bool tly_forward_link_has_room(const struct tly_forward_link *link)
 {
-    return link->open && link->spare && !link->splitting && !link->held &&
-           idle_packing(link) < PACKING_MAX && (link->pipelines || link->in_flight == 0);
+    return link->open && link->spare && !link->splitting &&
+           (!link->held || link->before_held > 0) && idle_packing(link) < PACKING_MAX &&
+           (link->pipelines || link->in_flight == 0);
 }
 
 size_t tly_forward_link_in_flight(const struct tly_forward_link *link)
@@ -623,10 +629,10 @@ static int pack_start(struct flight *flight)
     return rc;
 }
 
-/* Whether a frame can hold the tag is seen before its turn to be written has come. */
-static int check_tag(const struct tly_chunk *chunk)
+/* By the tag; it is seen before the chunk's turn to be written has come. */
+bool tly_forward_fits(const struct tly_chunk *chunk)
 {
-    return strlen(chunk->tag) > AROUND_BYTES_MAX / 2 ? TLY_E_LIMIT : 0;
+    return strlen(chunk->tag) <= AROUND_BYTES_MAX / 2;
 }
 
 static int send_whole(struct flight *flight)
@@ -653,13 +659,15 @@ static int send_split(struct flight *flight)
 
 int tly_forward_link_send(struct tly_forward_link *link, struct tly_chunk *chunk)
 {
-    struct flight *flight = flight_begin(link, chunk);
-    int rc = check_tag(chunk);
-    if (rc == 0) {
-        rc = flight->part_bytes > 0 ? send_split(flight) : send_whole(flight);
+    if (!tly_forward_fits(chunk)) {
+        return TLY_E_LIMIT;
     }
+    struct flight *flight = flight_begin(link, chunk);
+    int rc = flight->part_bytes > 0 ? send_split(flight) : send_whole(flight);
     if (rc < 0) {
         flight_end(flight);
+    } else if (link->held) {
+        link->before_held--;
     }
     return rc;
 }
@@ -682,4 +690,10 @@ static int send_held(struct tly_forward_link *link)
 void tly_forward_link_hold(struct tly_forward_link *link, struct tly_chunk *chunk)
 {
     link->held = chunk;
+    link->before_held = BEFORE_HELD_MAX;
+}
+
+const struct tly_chunk *tly_forward_link_held(const struct tly_forward_link *link)
+{
+    return link->held;
 }

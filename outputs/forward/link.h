@@ -88,8 +88,14 @@ size_t tly_forward_link_in_flight(const struct tly_forward_link *link);
  */
 int tly_forward_link_send(struct tly_forward_link *link, struct tly_chunk *chunk) TLY_CHECK;
 
-/* Keeps a chunk that was taken until the one that is sent next is through, and sends it then. Only
- * while nothing is in flight. */
+/* Whether a frame can hold it: false where `send` says TLY_E_LIMIT. */
+bool tly_forward_fits(const struct tly_chunk *chunk);
+
+/* Keeps a chunk that was taken until those that are sent next, one at least and a certain number at
+ * most, are through, and sends it then. Only while nothing is in flight, and right before a send of
+ * what fits. */
 void tly_forward_link_hold(struct tly_forward_link *link, struct tly_chunk *chunk);
+/* The chunk that is kept, borrowed; NULL: none. */
+const struct tly_chunk *tly_forward_link_held(const struct tly_forward_link *link);
 
 #endif

@@ -19,19 +19,21 @@
  * chunks. */
 size_t tly_forward_part_bytes(const struct tly_chunk *chunk);
 
-/* The connection ended at `now_ms` over one `record` of the chunk, sent alone. `proved`: after
- * others had gone through on it. True: it went on for `patience_ms`, so nobody will ever take this
- * record. */
+/* The connection ended at `now_ms` over one `record` of the chunk, its first, sent alone. `proved`:
+ * after others had gone through on it. True: it went on for `patience_ms`, so nobody will ever take
+ * this record. */
 bool tly_forward_refused(struct tly_chunk *chunk, struct tly_text record, bool proved,
                          int64_t now_ms, int64_t patience_ms);
 
-/* Whether another chunk should go before this one, to see if the receiver takes that: one of other
- * streams. Where there is none such, the one that goes overtakes if the receiver, until now deaf to
- * everything, has just become well. */
+/* Whether others should go before this chunk, to see if the receiver takes those: of other streams,
+ * which by that overtake nothing. */
 bool tly_forward_wants_proof(const struct tly_chunk *chunk);
 
-/* Where there is no other chunk: the first record changes places with the second, if there is one,
- * and if there is memory for it. */
-void tly_forward_stand_back(struct tly_chunk *chunk);
+/* Whether it is worth it to let its own stream overtake, where nothing else is there to go. */
+bool tly_forward_may_be_overtaken(const struct tly_chunk *chunk);
+
+/* Then the record behind the refused one, in the same chunk, is to go first: they change places,
+ * unless they have. False: there is none, or it was refused as well, or memory is out. */
+bool tly_forward_stand_back(struct tly_chunk *chunk);
 
 #endif

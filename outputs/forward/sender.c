@@ -13,7 +13,7 @@
 #include "agent/terms.h"
 #include "outputs/forward/draw.h"
 #include "outputs/forward/link.h"
-#include "outputs/forward/refusal.h"
+#include "outputs/forward/picker.h"
 #include "outputs/forward/security.h"
 
 #include <errno.h>
@@ -31,6 +31,10 @@
 /* A connection that lasted as long, or brought one acknowledgement, has proved its server: the next
  * failure begins a new back-off. */
 #define PROVED_MS 10000
+
+/* So long after a record was given up others need no such patience: where one container writes what
+ * a receiver does not take, it is likely to do so again. */
+#define IMPATIENT_MS (10LL * 60 * 1000)
 
 struct server {
     struct tly_forward_sender *sender;
@@ -71,7 +75,9 @@ struct tly_forward_sender {
     size_t turn;            /* the server to try first */
     struct tly_forward_counts counts;
     uint64_t resent_chunks;
+    int64_t impatient_until_ms; /* loop time */
     uint64_t errors[TLY_FORWARD_REASONS];
+    struct tly_forward_picker picker;
     struct tly_log_limit drop_limit;
     uint32_t *weights; /* room for a draw, one for each server */
     size_t server_count;
@@ -269,12 +275,22 @@ static void link_ended(void *arg, enum tly_forward_reason reason, const char *te
     settle(server->sender);
 }
 
+static int64_t patience_ms(const struct tly_forward_sender *sender)
+{
+    bool impatient = tly_loop_now_ms(sender->loop) < sender->impatient_until_ms;
+    return impatient ? 0 : sender->settings->give_up_after_ms;
+}
+
 static void link_gave_up(void *arg, const char *tag, size_t bytes, const char *text)
 {
     const struct server *server = arg;
     struct tly_forward_sender *sender = server->sender;
+    int64_t now_ms = tly_loop_now_ms(sender->loop);
     uint64_t held;
-    if (tly_log_limit_pass(&sender->drop_limit, tly_loop_now_ms(sender->loop), &held)) {
+    if (now_ms >= sender->impatient_until_ms) { /* else it was given up without patience */
+        sender->impatient_until_ms = now_ms + IMPATIENT_MS;
+    }
+    if (tly_log_limit_pass(&sender->drop_limit, now_ms, &held)) {
         tly_log_error(
             WHO,
             "%s: dropped one record of %zu bytes, tagged %.100s: sent alone it was refused "
@@ -305,7 +321,7 @@ static void connect_to(struct server *server)
         .in_flight_max = (size_t)settings->in_flight_max,
         .connect_timeout_ms = settings->connect_timeout_ms,
         .ack_timeout_ms = settings->ack_timeout_ms,
-        .give_up_after_ms = settings->give_up_after_ms,
+        .give_up_after_ms = patience_ms(sender),
     };
     server->opened_ms = 0;
     server->acked = false;
@@ -502,45 +518,15 @@ static void close_standbys(struct tly_forward_sender *sender)
     }
 }
 
-/* No frame can hold it: it would stand in the way of all others for ever. */
-static void drop(struct tly_forward_sender *sender, struct tly_chunk *chunk)
-{
-    uint64_t held;
-    if (tly_log_limit_pass(&sender->drop_limit, tly_loop_now_ms(sender->loop), &held)) {
-        tly_log_error(WHO,
-                      "%s: dropped %" PRIu32 " records, because their tag of %zu bytes is too "
-                      "long to be sent%s",
-                      sender->settings->name, chunk->records, strlen(chunk->tag),
-                      tly_log_held(held).text);
-    }
-    tly_destination_drop(sender->destination, chunk);
-}
-
-/* The next chunk for the link. One that was refused time and again stands back for another one. */
-static struct tly_chunk *take_next(struct tly_forward_sender *sender, struct tly_forward_link *link)
-{
-    struct tly_chunk *chunk = tly_destination_take(sender->destination);
-    if (!chunk || !tly_forward_wants_proof(chunk) || tly_forward_link_in_flight(link) > 0) {
-        return chunk;
-    }
-    struct tly_chunk *other = tly_destination_take_fresh(sender->destination, chunk);
-    if (!other) {
-        tly_forward_stand_back(chunk);
-        return chunk;
-    }
-    tly_forward_link_hold(link, chunk);
-    return other;
-}
-
 static void pump(struct tly_forward_sender *sender)
 {
     struct server *carrier;
     struct tly_chunk *chunk;
     while ((carrier = choose_carrier(sender)) && tly_forward_link_has_room(carrier->link) &&
-           (chunk = take_next(sender, carrier->link))) {
+           (chunk = tly_forward_next(&sender->picker, carrier->link))) {
         int rc = tly_forward_link_send(carrier->link, chunk);
         if (rc == TLY_E_LIMIT || rc == -EMSGSIZE) {
-            drop(sender, chunk);
+            tly_forward_drop(&sender->picker, chunk);
         } else if (rc < 0) {
             tly_destination_give_back(sender->destination, chunk);
             lose(carrier, TLY_FORWARD_LOCAL, tly_error_name(rc));
@@ -666,6 +652,8 @@ int tly_forward_sender_new(struct tly_loop *loop, struct tly_delivery *delivery,
         tly_forward_sender_free(sender);
         return rc;
     }
+    sender->picker = (struct tly_forward_picker){
+        .loop = loop, .destination = sender->destination, .name = settings->name};
     *ret_sender = sender;
     return 0;
 }

@@ -271,8 +271,9 @@ static const struct tly_option rows[] = {
      .fallback = "10s",
      .max = 24 * HOUR_MS,
      .help = "How long a record is tried, three times at least, that the receiver does not take "
-             "while it takes others; then it is dropped, said and counted. Until then the rest of "
-             "its stream waits."},
+             "while it takes others; then it is dropped, said and counted. Until then others go "
+             "before it, also what is behind it in its stream, and all of it more slowly. For ten "
+             "minutes after such a drop three times are enough."},
     {.key = "connection_max_age",
      .type = TLY_OPTION_DURATION,
      .offset = OFFSET(connection_max_age_ms),
@@ -281,7 +282,9 @@ static const struct tly_option rows[] = {
      .help = "How long a connection is used before the server is chosen anew, by weight or else "
              "from the first on, and its name looked up again; by chance up to half of it less. "
              "So agents come back to a server that was away, and find those that are new. Chunks "
-             "under way are acknowledged before. 0: for as long as it stands."},
+             "under way are acknowledged before; without `require_ack` what the kernel has still "
+             "to send goes on by itself, may arrive behind what is sent next, and is lost if the "
+             "connection breaks. 0: for as long as it stands."},
     {.key = NULL},
 };
 

@@ -53,12 +53,60 @@ static void test_another_record(void **state)
     assert_true(tly_forward_refused(&chunk, two, true, 3 * PATIENCE_MS, PATIENCE_MS));
 }
 
+/* Two that change places at the head: each has its own count. */
+static void test_in_turns(void **state)
+{
+    (void)state;
+    struct tly_chunk chunk = {.sends = 10};
+    for (int64_t now_ms = 0; now_ms < PATIENCE_MS; now_ms += 100) {
+        assert_false(tly_forward_refused(&chunk, one, true, now_ms, PATIENCE_MS));
+        assert_false(tly_forward_refused(&chunk, two, true, now_ms, PATIENCE_MS));
+    }
+    assert_true(tly_forward_refused(&chunk, one, true, PATIENCE_MS, PATIENCE_MS));
+}
+
+static void expect_payload(const struct tly_chunk *chunk, const char *text)
+{
+    expect_text(tly_buf_text(&chunk->payload), text);
+}
+
+/* The second goes first, but not if it is no better. */
+static void test_stands_back(void **state)
+{
+    (void)state;
+    const struct tly_text a = TLY_TEXT("\xa1"
+                                       "a");
+    const struct tly_text b = TLY_TEXT("\xa1"
+                                       "b");
+    struct tly_chunk chunk = {.sends = 10};
+    tly_buf_init(&chunk.payload, 100);
+    assert_int_equal(tly_buf_append_text(&chunk.payload, a), 0);
+    assert_int_equal(tly_buf_append_text(&chunk.payload, b), 0);
+    assert_true(tly_forward_stand_back(&chunk)); /* the first is not known to be bad */
+    expect_payload(&chunk, "\xa1"
+                           "a\xa1"
+                           "b");
+    assert_false(tly_forward_refused(&chunk, a, true, 0, PATIENCE_MS));
+    for (unsigned i = 0; i < 2; i++) {
+        assert_true(tly_forward_stand_back(&chunk));
+        expect_payload(&chunk, "\xa1"
+                               "b\xa1"
+                               "a");
+    }
+    assert_int_equal(tly_forward_part_bytes(&chunk), 1);
+    assert_false(tly_forward_refused(&chunk, b, true, 0, PATIENCE_MS));
+    assert_false(tly_forward_stand_back(&chunk));
+    tly_buf_consume(&chunk.payload, b.len);
+    assert_false(tly_forward_stand_back(&chunk)); /* it is alone */
+    tly_buf_done(&chunk.payload);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_tries_and_time),
-        cmocka_unit_test(test_unproved),
-        cmocka_unit_test(test_another_record),
+        cmocka_unit_test(test_tries_and_time), cmocka_unit_test(test_unproved),
+        cmocka_unit_test(test_another_record), cmocka_unit_test(test_in_turns),
+        cmocka_unit_test(test_stands_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

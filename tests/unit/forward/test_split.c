@@ -141,6 +141,95 @@ static void test_patience(void **state)
     expect_dropped(house, 0, 11);
 }
 
+static bool has_dropped(void *arg)
+{
+    return house_counts(arg).records_dropped > 0;
+}
+
+/* What is to go before it can't go at all. */
+static void test_nothing_that_fits(void **state)
+{
+    enum { TAG_LEN = 100000 };
+    struct house *house = *state;
+    char *tag = malloc(TAG_LEN + 1);
+    assert_non_null(tag);
+    memset(tag, 'o', TAG_LEN);
+    tag[TAG_LEN] = '\0';
+    add_picky_server(house);
+    append_long(house, "t");
+    assert_true(turns_until(house->loop, has_tried, house));
+    house_append(house, tag, "x");
+    free(tag);
+    assert_true(turns_until(house->loop, has_dropped, house));
+    house->first.frame_bytes_max = 0;
+    expect_dropped(house, 1, 1);
+}
+
+static bool has_one_left(void *arg)
+{
+    return house_counts(arg).queued_chunks == 1;
+}
+
+/* While it is tried, others go many at a time. */
+static void test_others_go_on(void **state)
+{
+    struct house *house = *state;
+    house->settings.give_up_after_ms = INT64_MAX;
+    add_picky_server(house);
+    append_long(house, "t");
+    for (unsigned i = 0; i < 200; i++) {
+        house_append(house, "other", "x");
+    }
+    assert_true(turns_until(house->loop, has_one_left, house));
+    assert_int_equal(house_counts(house).records_acked, 200);
+    assert_true(house->first.accepted < 100);
+}
+
+static bool has_twelve(void *arg)
+{
+    return house_counts(arg).records_acked == 12;
+}
+
+/* It alone is overtaken: what stands behind it in its stream keeps its order. */
+static void test_its_own_stream(void **state)
+{
+    struct house *house = *state;
+    house->settings.give_up_after_ms = INT64_MAX;
+    add_picky_server(house);
+    memset(long_text, 'x', sizeof(long_text) - 1);
+    house_append_around(house, 0, long_text, 10);
+    house_append(house, "t", "10");
+    house_append(house, "t", "11");
+    assert_true(turns_until(house->loop, has_twelve, house));
+    expect_all(house, 12);
+    assert_int_equal(house->first.records, 12);
+}
+
+/* Until the next one is dropped, with others at every moment. */
+static int64_t time_to_drop(struct house *house)
+{
+    int64_t start_ms = tly_loop_now_ms(house->loop);
+    uint64_t before = house_counts(house).records_dropped;
+    append_long(house, "t");
+    while (house_counts(house).records_dropped == before) {
+        int turns = 10;
+        house_append(house, "other", "x");
+        assert_true(turns_until(house->loop, turns_counted, &turns));
+    }
+    return tly_loop_now_ms(house->loop) - start_ms;
+}
+
+/* The second one within minutes. */
+static void test_patience_is_over(void **state)
+{
+    enum { PATIENCE_MS = 1500 };
+    struct house *house = *state;
+    house->settings.give_up_after_ms = PATIENCE_MS;
+    add_picky_server(house);
+    assert_true(time_to_drop(house) >= PATIENCE_MS);
+    assert_true(time_to_drop(house) < PATIENCE_MS);
+}
+
 /* Nothing else is there to show that the receiver takes anything. */
 static void test_nothing_else(void **state)
 {
@@ -173,10 +262,18 @@ static void test_nobody_behind(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_halves),       TEST(test_pieces),
-        TEST(test_one_of_many),  TEST(test_alone_at_the_head),
-        TEST(test_several),      TEST(test_patience),
-        TEST(test_nothing_else), TEST(test_nobody_behind),
+        TEST(test_halves),
+        TEST(test_pieces),
+        TEST(test_one_of_many),
+        TEST(test_alone_at_the_head),
+        TEST(test_several),
+        TEST(test_patience),
+        TEST(test_nothing_else),
+        TEST(test_nobody_behind),
+        TEST(test_nothing_that_fits),
+        TEST(test_others_go_on),
+        TEST(test_its_own_stream),
+        TEST(test_patience_is_over),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
