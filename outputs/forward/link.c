@@ -93,6 +93,16 @@ const char *const tly_forward_reason_names[TLY_FORWARD_REASONS] = {
     [TLY_FORWARD_LOCAL] = "local",
 };
 
+bool tly_forward_link_pipelines(const struct tly_forward_link *link)
+{
+    return link->pipelines;
+}
+
+bool tly_forward_link_proved(const struct tly_forward_link *link)
+{
+    return link->pipelines ? link->proved : link->spec.proved;
+}
+
 /* The connection ends while one single record is on its way. */
 static void note_refusal(struct tly_forward_link *link, enum tly_forward_reason reason,
                          const char *text)
@@ -102,7 +112,10 @@ static void note_refusal(struct tly_forward_link *link, enum tly_forward_reason 
         !flight->submitted || flight->acked) {
         return;
     }
-    link->given_up = tly_forward_refused(flight->chunk, flight->part, link->proved,
+    if (!link->pipelines && link->proved) {
+        return; /* it would have closed over any record */
+    }
+    link->given_up = tly_forward_refused(flight->chunk, flight->part, tly_forward_link_proved(link),
                                          tly_loop_now_ms(link->spec.loop),
                                          link->spec.give_up_after_ms);
     if (link->given_up) {

@@ -45,6 +45,7 @@ struct tly_forward_link_spec {
     struct tly_destination *destination;       /* whose chunks these are */
     struct tly_forward_counts *counts;         /* borrowed: added to */
     bool require_ack;
+    bool proved; /* the connection before this one had an acknowledgement */
     enum tly_forward_compression compression;
     size_t in_flight_max;
     int64_t connect_timeout_ms; /* of the handshake too, once more */
@@ -90,6 +91,11 @@ int tly_forward_link_send(struct tly_forward_link *link, struct tly_chunk *chunk
 
 /* Whether a frame can hold it: false where `send` says TLY_E_LIMIT. */
 bool tly_forward_fits(const struct tly_chunk *chunk);
+
+/* False: the receiver closes after each acknowledgement, so that nothing can be held. */
+bool tly_forward_link_pipelines(const struct tly_forward_link *link);
+/* Whether it is known that the receiver takes others, and nothing has to go first. */
+bool tly_forward_link_proved(const struct tly_forward_link *link);
 
 /* Keeps a chunk that was taken until those that are sent next, one at least and a certain number at
  * most, are through, and sends it then. Only while nothing is in flight, and right before a send of

@@ -40,7 +40,8 @@ struct tly_chunk *tly_forward_next(struct tly_forward_picker *picker, struct tly
         return take_proof(picker, held, tly_destination_take_beside);
     }
     struct tly_chunk *chunk = tly_destination_take(picker->destination);
-    if (!chunk || !tly_forward_wants_proof(chunk) || tly_forward_link_in_flight(link) > 0) {
+    if (!chunk || !tly_forward_wants_proof(chunk) || tly_forward_link_in_flight(link) > 0 ||
+        (!tly_forward_link_pipelines(link) && tly_forward_link_proved(link))) {
         return chunk;
     }
     struct tly_chunk *other = take_proof(picker, chunk, tly_destination_take_beside);
@@ -51,6 +52,10 @@ struct tly_chunk *tly_forward_next(struct tly_forward_picker *picker, struct tly
     if (!other) {
         return chunk;
     }
-    tly_forward_link_hold(link, chunk);
+    if (tly_forward_link_pipelines(link)) {
+        tly_forward_link_hold(link, chunk);
+    } else {
+        tly_destination_give_back(picker->destination, chunk); /* for the next connection */
+    }
     return other;
 }

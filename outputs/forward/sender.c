@@ -317,6 +317,7 @@ static void connect_to(struct server *server)
         .destination = sender->destination,
         .counts = &sender->counts,
         .require_ack = settings->require_ack,
+        .proved = server->acked,
         .compression = (enum tly_forward_compression)settings->compression,
         .in_flight_max = (size_t)settings->in_flight_max,
         .connect_timeout_ms = settings->connect_timeout_ms,

@@ -14,6 +14,7 @@ struct peer_stream {
     struct tly_forward_reader reader;
     struct tly_forward_welcome welcome;
     bool welcoming;
+    bool over; /* it has acknowledged, and closes */
     struct peer_stream *next;
 };
 
@@ -112,6 +113,7 @@ static int hear_frame(void *arg, const struct tly_forward_frame *frame)
     case PEER_ACKS:
     case PEER_ACKS_BYTEWISE:
         peer_ack(peer, index);
+        at->over = peer->closes;
         break;
     case PEER_ACKS_WRONG:
         answer(at, TLY_TEXT("\x81\xa3"
@@ -134,6 +136,11 @@ static void begin_welcome(struct peer_stream *at)
     tly_buf_init(&helo, 4096);
     at->welcoming = true;
     assert_int_equal(tly_forward_welcome_init(&at->welcome, random_bytes, &helo), 0);
+    if (at->peer->closes) {
+        char *said = memmem(helo.at, helo.len, "keepalive\xc3", 10);
+        assert_non_null(said);
+        said[9] = '\xc2'; /* false */
+    }
     answer(at, tly_buf_text(&helo));
     tly_buf_done(&helo);
 }
@@ -163,7 +170,7 @@ static void stream_received(void *arg, struct tly_text bytes)
     }
     struct peer *peer = at->peer;
     const struct tly_forward_sink sink = {hear_record, hear_frame, at};
-    if (peer->way == PEER_CLOSES_EARLY || peer->way == PEER_RESETS) {
+    if (at->over || peer->way == PEER_CLOSES_EARLY || peer->way == PEER_RESETS) {
         stream_free(at); /* what has arrived behind these bytes makes it a reset */
         return;
     }

@@ -40,6 +40,7 @@ struct peer {
     struct tly_listener *listener;
     struct tly_address address;          /* with `tls`, where a test sets it before peer_start */
     const struct tly_forward_gate *gate; /* NULL: no handshake */
+    bool closes; /* after each acknowledgement, as its greeting says; with a gate */
     enum peer_way way;
     size_t frame_bytes_max; /* closes at a larger one, as Fluent Bit does; 0: its own maximum */
     struct tly_text saying;

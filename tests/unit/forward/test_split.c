@@ -257,6 +257,46 @@ static void test_nobody_behind(void **state)
     expect_dropped(house, 0, 8);
 }
 
+/* ---- receivers that close after each acknowledgement ---- */
+
+static void add_closing_server(struct house *house)
+{
+    static const struct tly_forward_gate gate = {.hostname = TLY_TEXT("hub"),
+                                                 .shared_key = TLY_TEXT("key")};
+    static char key[] = "key";
+    house->settings.shared_key = key;
+    house->settings.retry_max_ms = 10;
+    house->first.gate = &gate;
+    house->first.closes = true;
+    house_add_server(house, &house->first, false);
+    house_send(house);
+}
+
+/* What is sent when it closes was not refused by that. */
+static void test_closes_always(void **state)
+{
+    struct house *house = *state;
+    house->first.way = PEER_CLOSES_EARLY;
+    add_closing_server(house);
+    house_append_together(house, 20);
+    house_append_numbers(house, 30);
+    assert_true(turns_until(house->loop, has_tried, house));
+    house->first.way = PEER_ACKS;
+    expect_dropped(house, 0, 50);
+}
+
+/* Nevertheless it may refuse a record. */
+static void test_closes_and_refuses(void **state)
+{
+    struct house *house = *state;
+    house->first.frame_bytes_max = 300;
+    add_closing_server(house);
+    append_long(house, "t");
+    house_append_numbers(house, 10);
+    house_append(house, "other", "x");
+    expect_dropped(house, 1, 11);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, house_set_up, house_tear_down)
 
 int main(void)
@@ -274,6 +314,8 @@ int main(void)
         TEST(test_others_go_on),
         TEST(test_its_own_stream),
         TEST(test_patience_is_over),
+        TEST(test_closes_always),
+        TEST(test_closes_and_refuses),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
