@@ -136,10 +136,11 @@ def never(query):
 
 
 def has_data(prometheus, query, instant, since=None):
-    """Now, as Grafana asks; or at any time `since` then."""
+    """Now, as Grafana asks; or at any second `since` then, as what grew once is in the window of few
+    of Grafana's points."""
     now = time.time()
     if instant and since is None:
         return any(not math.isnan(value) for _, value in prometheus.query(query))
-    rows = prometheus.ask("query_range", query=query, start=now - SPAN if since is None else since,
-                          end=now, step=STEP)["result"]
+    start, step = (now - SPAN, STEP) if since is None else (since, 1)
+    rows = prometheus.ask("query_range", query=query, start=start, end=now, step=step)["result"]
     return any(not math.isnan(float(value)) for row in rows for _, value in row["values"])

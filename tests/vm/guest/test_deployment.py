@@ -8,6 +8,7 @@ import deployment
 import host
 import house
 import kernel
+import runner
 
 MIB = 1 << 20
 FILES = pathlib.Path("/srv/tests/image")  # made outside, where it takes a moment
@@ -44,12 +45,15 @@ class Deployed(house.Beside):
         # As far as its interval lets it: a program takes seconds to start here.
         body["Healthcheck"] = {"Timeout": 30 * 10 ** 9}
         cls.container_id = cls.start("tallyman", body)
+        # What was written before it looks for the first time is history, which it leaves out.
+        host.await_that("it is ready", lambda: cls.agent.get("/-/ready"), pace=house.SCRAPE_PACE)
 
     @classmethod
     def start(cls, name, body):
         container = cls.engine.create(name, "", **body)
         cls.addClassCleanup(cls.engine.remove, container)
         cls.engine.post(f"/containers/{container}/start")
+        runner.evidence.append(lambda: house.command("docker", "logs", "--tail", "40", container))
         return container
 
     def test_health_and_lines_and_numbers_of_others(self):
