@@ -170,8 +170,9 @@ static int check(struct tly_text saved, struct tly_text *ret_lines, int64_t *ret
     rest.len -= 17;
     struct tly_text head = tly_text_cut(&rest, '\n');
     *ret_lines = rest;
-    return tly_text_i64((struct tly_text){head.at + sizeof(HEAD) - 1, head.len - sizeof(HEAD) + 1},
-                        ret_ms);
+    int rc = tly_text_i64(
+        (struct tly_text){head.at + sizeof(HEAD) - 1, head.len - sizeof(HEAD) + 1}, ret_ms);
+    return rc == 0 && *ret_ms < 0 ? TLY_E_MALFORMED : rc;
 }
 
 static void forget(struct tly_engine *engine)
