@@ -16,11 +16,12 @@ class Journal(house.Beside):
         agent = host.Agent(house.BINARY, folder, self.engine, forward=receiver.address,
                            docker=dict(house.PATIENCE)).start()
         self.addCleanup(agent.stop)
-        container = self.container("journal", SCRIPT, HostConfig={"LogConfig": {"Type": "journald"}})
+        journal = {"LogConfig": {"Type": "journald"}}
+        container = self.container("journal", SCRIPT, HostConfig=journal)
         self.await_lines(receiver, container)
         agent.kill()
         agent.start()
-        later = self.container("later", SCRIPT, HostConfig={"LogConfig": {"Type": "journald"}})
+        later = self.container("later", SCRIPT, HostConfig=journal)
         self.await_lines(receiver, later)
         # What was not acknowledged when it was killed may come again, and nothing is missing.
         self.assertEqual(list(dict.fromkeys(receiver.lines(container))), LINES)
