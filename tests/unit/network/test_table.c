@@ -326,14 +326,20 @@ static void what_the_groups_add(void **state)
     }
 }
 
-/* A scan makes more connections than the agent reads: what it came to is told. */
-static void more_connections_than_are_read(void **state)
+/* A table of which only the sockets of TCP are read. */
+static void only_tcp(void)
 {
-    (void)state;
     tly_network_table_free(table);
     groups.on[TLY_G_network] = false;
     groups.on[TLY_G_tcp] = true;
     assert_int_equal(tly_network_table_new(proc, &groups, 1, &table), 0);
+}
+
+/* A scan makes more connections than the agent reads: what it came to is told. */
+static void more_connections_than_are_read(void **state)
+{
+    (void)state;
+    only_tcp();
     process_make("10", ID_A, "77", NULL);
     file_write("10", "net/tcp",
                "  sl\n 0: A:50 B:0 0A 0:0 0\n 1: A:8000 B:50 01 0:0 0\n"
@@ -360,10 +366,7 @@ static void more_connections_than_are_read(void **state)
 static void connections_that_are_not_told(void **state)
 {
     (void)state;
-    tly_network_table_free(table);
-    groups.on[TLY_G_network] = false;
-    groups.on[TLY_G_tcp] = true;
-    assert_int_equal(tly_network_table_new(proc, &groups, 1, &table), 0);
+    only_tcp();
     process_make("10", ID_A, "77", NULL);
     folder_make("10", "net/tcp"); /* reading it is an error */
     see(ID_A, 10, "bridge");

@@ -3,6 +3,7 @@ healthy, sees the others, ships their lines, and passes its own audit."""
 
 import json
 import pathlib
+import subprocess
 
 import deployment
 import host
@@ -16,6 +17,12 @@ PORT = 10192  # of this machine; on the other the service listens
 NETWORK = "monitoring"
 # What an image lacks that was built here and that no registry has got yet.
 UNPUBLISHED = {"image_local_build", "image_official", "image_pinned_digest"}
+
+
+def last_words(container):
+    done = subprocess.run(["docker", "logs", "--tail", "40", container], text=True, check=False,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    return f"---- {container[:12]} ----\n{done.stdout}"
 
 
 class Served(host.Agent):
@@ -53,7 +60,8 @@ class Deployed(house.Beside):
         container = cls.engine.create(name, "", **body)
         cls.addClassCleanup(cls.engine.remove, container)
         cls.engine.post(f"/containers/{container}/start")
-        runner.evidence.append(lambda: house.command("docker", "logs", "--tail", "40", container))
+        runner.evidence.append(tell := lambda: last_words(container))
+        cls.addClassCleanup(runner.evidence.remove, tell)
         return container
 
     def test_health_and_lines_and_numbers_of_others(self):
