@@ -96,7 +96,7 @@ class Pulled(Auditing):
         self.addCleanup(source.close)
         engine = self.second_engine("--registry-mirror", source.address)
         engine.import_busybox()
-        engine.post("/images/create?fromImage=small&tag=1")
+        engine.pull("small:1")
         pinned = f"small@{source.digest}"
         for container, image in (("tagged", "small:1"), ("pinned", pinned), ("own", engine.IMAGE)):
             self.make(container, False, {"Image": image}, engine)
