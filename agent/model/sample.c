@@ -4,6 +4,8 @@
  */
 #include "agent/model/sample.h"
 
+#include "agent/base/hash.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -166,28 +168,18 @@ void tly_samples_done(struct tly_samples *samples)
     *samples = (struct tly_samples){0};
 }
 
-/* FNV-1a: the texts are short and the table is rebuilt with each set. A hostile choice of device
- * names would cost time bounded by TLY_SAMPLES_MAX probes each. */
-static uint32_t text_hash(struct tly_text text)
-{
-    uint32_t hash = 2166136261U;
-    for (size_t i = 0; i < text.len; i++) {
-        hash = (hash ^ (unsigned char)text.at[i]) * 16777619U;
-    }
-    return hash;
-}
-
 static struct tly_text dim_text(const struct tly_samples *samples, size_t dim)
 {
     uint32_t start = dim == 0 ? 0 : samples->dim_end[dim - 1];
     return (struct tly_text){samples->dim_text.at + start, samples->dim_end[dim] - start};
 }
 
-/* The slot of the index where `text` stands, or the free one where it belongs. */
+/* The slot of the index where `text` stands, or the free one where it belongs. A hostile choice of
+ * device names costs time that is bounded by TLY_SAMPLES_MAX probes each. */
 static size_t index_slot(const struct tly_samples *samples, struct tly_text text)
 {
     size_t mask = samples->dims_cap * 2 - 1;
-    size_t slot = text_hash(text) & mask;
+    size_t slot = tly_hash_add(TLY_HASH_FIRST, text.at, text.len) & mask;
     while (samples->dim_index[slot] != TLY_DIM_NONE &&
            !tly_text_equal(dim_text(samples, samples->dim_index[slot]), text)) {
         slot = (slot + 1) & mask;

@@ -1,10 +1,9 @@
 /*
  * What others see of a verdict: Prometheus's JSON of rules and alerts, ALERTS, records.
  */
-#include "agent/base/clock.h"
 #include "agent/codec/record_json.h"
 #include "agent/judge/judge_state.h"
-#include "tests/unit/unit.h"
+#include "tests/unit/rules/one_container.h"
 
 #define MINUTE_MS 60000
 #define START_MS  1700000000000
@@ -75,25 +74,11 @@ static int end(void **state)
  */
 static void minute(int number, int64_t bytes)
 {
-    struct tly_samples samples;
-    tly_samples_init(&samples);
-    tly_samples_add(&samples, TLY_F_container_memory_working_set_bytes, TLY_DIM_NONE, bytes);
-    struct tly_sample_set *set = tly_samples_take(&samples);
-    struct tly_snapshot_row row = {.labels = TLY_TEXT("id=\"/a\",name=\"we\\\"b\""), .sets = {set}};
-    struct tly_snapshot snapshot = {
-        .refs = 1,
-        .taken_ns = (START_MS + (int64_t)number * MINUTE_MS) * TLY_NS_PER_MS,
-        .slots = 1,
-        .count = 1,
-        .rows = &row,
-    };
+    int64_t now_ms = START_MS + (int64_t)number * MINUTE_MS;
     tly_verdict_unref(verdict);
     verdict = NULL;
-    assert_int_equal(tly_engine_observe(engine, &snapshot), 0);
-    assert_int_equal(tly_engine_evaluate(engine, snapshot.taken_ns / TLY_NS_PER_MS, true, &verdict),
-                     0);
-    tly_sample_set_unref(set);
-    tly_samples_done(&samples);
+    observe_one(engine, now_ms, TLY_TEXT("id=\"/a\",name=\"we\\\"b\""), bytes);
+    assert_int_equal(tly_engine_evaluate(engine, now_ms, true, &verdict), 0);
     for (size_t i = 0; i < verdict->count; i++) {
         verdict->groups[i].duration_ns = 1500000;
         for (size_t k = 0; k < verdict->groups[i].count; k++) {

@@ -4,7 +4,7 @@
 #include "agent/rules/engine.h"
 
 #include "agent/base/clock.h"
-#include "tests/unit/unit.h"
+#include "tests/unit/rules/one_container.h"
 
 #define MINUTE_MS 60000
 #define START_MS  1700000000000
@@ -297,26 +297,6 @@ static void test_recovery(void **state)
     tly_engine_free(engine);
 }
 
-/* The working set of one container, as a snapshot at a minute. */
-static void observe_labelled(struct tly_engine *engine, int number, struct tly_text labels)
-{
-    struct tly_samples samples;
-    tly_samples_init(&samples);
-    tly_samples_add(&samples, TLY_F_container_memory_working_set_bytes, TLY_DIM_NONE, 150);
-    struct tly_sample_set *set = tly_samples_take(&samples);
-    struct tly_snapshot_row row = {.labels = labels, .sets = {set}};
-    struct tly_snapshot snapshot = {
-        .refs = 1,
-        .taken_ns = (START_MS + (int64_t)number * MINUTE_MS) * TLY_NS_PER_MS,
-        .slots = 1,
-        .count = 1,
-        .rows = &row,
-    };
-    assert_int_equal(tly_engine_observe(engine, &snapshot), 0);
-    tly_sample_set_unref(set);
-    tly_samples_done(&samples);
-}
-
 /* Containers that follow one another, with labels of 10 kB that no other has: the bound is used for
  * them as a whole, those that are gone make room, however long rules look back, and who finds none
  * is counted. */
@@ -336,10 +316,10 @@ static void test_large_labels(void **state)
     size_t most = 0;
     for (int i = 0; i < MINUTES; i++) {
         (void)snprintf(labels, sizeof(labels), "id=\"%0*d\"", (int)LABEL_BYTES, i / LIFE_MINUTES);
-        observe_labelled(engine, i, tly_text_of(labels));
+        int64_t now_ms = START_MS + (int64_t)i * MINUTE_MS;
+        observe_one(engine, now_ms, tly_text_of(labels), 150);
         struct tly_verdict *verdict = NULL;
-        assert_int_equal(
-            tly_engine_evaluate(engine, START_MS + (int64_t)i * MINUTE_MS, false, &verdict), 0);
+        assert_int_equal(tly_engine_evaluate(engine, now_ms, false, &verdict), 0);
         tly_engine_trim(engine);
         assert_non_null(verdict);
         assert_int_equal(verdict->groups[0].rules[0].health, TLY_RULE_OK);
