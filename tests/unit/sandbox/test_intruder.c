@@ -577,9 +577,9 @@ static void test_what_is_kept(void **state)
             _exit(len > 0 && write(pipe_fds[1], text, (size_t)len) == len ? 0 : 1);
         }
         (void)waitpid(child, NULL, 0); /* what it wrote tells */
+        close(pipe_fds[1]);
         assert_true(read(pipe_fds[0], text, sizeof(text) - 1) > 0);
         close(pipe_fds[0]);
-        close(pipe_fds[1]);
         const char *kept = user == USER ? "0000000000000000" : "0000000000080004";
         char line[64];
         (void)snprintf(line, sizeof(line), "CapPrm:\t%s\nCapEff:\t%s\n", kept, kept);
