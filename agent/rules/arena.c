@@ -6,8 +6,9 @@
 
 #include <stdlib.h>
 
-/* The first block; each further one is twice as large, up to BLOCK_MOST. */
-#define BLOCK_FIRST ((size_t)4 * 1024)
+/* The first block, small because hundreds of templates and expressions have an arena each; each
+ * further one is twice as large, up to BLOCK_MOST. */
+#define BLOCK_FIRST ((size_t)256)
 #define BLOCK_MOST  ((size_t)1024 * 1024)
 #define ALIGNMENT   _Alignof(max_align_t)
 
