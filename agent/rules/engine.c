@@ -155,6 +155,9 @@ struct tly_evaluator *tly_engine_evaluator(struct tly_engine *engine)
 void tly_engine_trim(struct tly_engine *engine)
 {
     tly_symbols_trim(engine->symbols);
+    tly_evaluator_trim(engine->evaluator);
+    tly_evaluator_trim(engine->asker);
+    tly_arena_done(&engine->arena);
 }
 
 /* ---- loading ---- */

@@ -53,7 +53,7 @@ struct tly_symbols *tly_engine_symbols(struct tly_engine *engine);
 struct tly_evaluator *tly_engine_evaluator(struct tly_engine *engine);
 /* Groups in the order of these names; others first, as promtool has it. */
 void tly_engine_order(struct tly_engine *engine, const struct tly_text *names, size_t count);
-/* Frees what evaluations left of symbols. */
+/* Frees what evaluations left: symbols, and the memory that they shared. For the end of a round. */
 void tly_engine_trim(struct tly_engine *engine);
 
 /*

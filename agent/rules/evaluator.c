@@ -46,18 +46,24 @@ struct tly_evaluator *tly_evaluator_new(struct tly_symbols *symbols,
     return evaluator;
 }
 
-void tly_evaluator_free(struct tly_evaluator *evaluator)
+void tly_evaluator_trim(struct tly_evaluator *evaluator)
 {
-    if (!evaluator) {
-        return;
-    }
     for (size_t i = 0; i < evaluator->selection_count; i++) {
         free(evaluator->selections[i].list.at);
     }
     free(evaluator->selections);
+    evaluator->selections = NULL;
+    evaluator->selection_count = 0;
     tly_points_done(&evaluator->scratch);
     tly_arena_done(&evaluator->arena);
-    free(evaluator);
+}
+
+void tly_evaluator_free(struct tly_evaluator *evaluator)
+{
+    if (evaluator) {
+        tly_evaluator_trim(evaluator);
+        free(evaluator);
+    }
 }
 
 void tly_evaluator_set_step(struct tly_evaluator *evaluator, int64_t step_ms)

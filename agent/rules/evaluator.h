@@ -56,14 +56,17 @@ struct tly_evaluator *tly_evaluator_new(struct tly_symbols *symbols,
                                         struct tly_evaluator_bounds bounds);
 void tly_evaluator_free(struct tly_evaluator *evaluator);
 
+/* Frees what evaluations left to be used again: for the end of a round of them. */
+void tly_evaluator_trim(struct tly_evaluator *evaluator);
+
 /* The step of subqueries that name none; a minute at first. */
 void tly_evaluator_set_step(struct tly_evaluator *evaluator, int64_t step_ms);
 
 /*
- * The expression's value at `at_ms`, valid until the evaluator's next call or the next trim of its
- * symbols. On failure `err` says what and where. TLY_E_REFUSED: the data do not fit the expression
- * (matching that is not unique, equal label sets in a result); TLY_E_LIMIT: a bound was reached;
- * what the storage returned; -ENOMEM.
+ * The expression's value at `at_ms`, valid until the evaluator's next call or the next trim of it
+ * or of its symbols. On failure `err` says what and where. TLY_E_REFUSED: the data do not fit the
+ * expression (matching that is not unique, equal label sets in a result); TLY_E_LIMIT: a bound was
+ * reached; what the storage returned; -ENOMEM.
  */
 int tly_evaluate(struct tly_evaluator *evaluator, const struct tly_expr *expr,
                  const struct tly_storage *storage, int64_t at_ms, struct tly_value *ret_value,
