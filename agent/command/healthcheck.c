@@ -54,6 +54,7 @@ static int ask(const struct tly_command *command, const struct tly_target *targe
 {
     struct tly_loop *loop = NULL;
     struct tly_fetcher *fetcher = NULL;
+    struct tly_error err = {0};
     struct question question = {
         .command = command,
         .target = target,
@@ -70,7 +71,7 @@ static int ask(const struct tly_command *command, const struct tly_target *targe
     };
     int rc = tly_loop_new(&loop);
     if (rc == 0) {
-        rc = tly_fetcher_new(loop, &endpoint, &fetcher);
+        rc = tly_fetcher_new(loop, &endpoint, &fetcher, &err);
     }
     if (rc == 0) {
         rc = tly_fetch_start(fetcher, &spec, NULL);
@@ -78,7 +79,8 @@ static int ask(const struct tly_command *command, const struct tly_target *targe
     if (rc == 0) {
         tly_loop_run(loop);
     } else {
-        (void)tly_command_fail(command, "cannot ask: %s", tly_error_name(rc)); /* set already */
+        (void)tly_command_fail(command, "cannot ask: %s",
+                               err.code < 0 ? err.text : tly_error_name(rc)); /* set already */
     }
     tly_fetcher_free(fetcher);
     tly_loop_free(loop);

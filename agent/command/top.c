@@ -7,6 +7,7 @@
 #include "agent/command/target.h"
 #include "agent/loop/log.h"
 
+#include <errno.h>
 #include <getopt.h>
 #include <locale.h>
 #include <stdio.h>
@@ -129,11 +130,12 @@ static int show(const struct tly_command *command, const struct tly_target *targ
     options->advice = tly_target_advice(target);
     tly_log_set_level(TLY_LOG_ERROR); /* the screen is for what it shows */
     (void)setlocale(LC_CTYPE, "");    /* else it stays ASCII */
-    if (tly_top_run(options, &err) < 0) {
-        (void)tly_command_fail(command, "%s", err.text); /* the code is another one */
-        return TLY_EXIT_NO;
+    int rc = tly_top_run(options, &err);
+    if (rc == 0) {
+        return TLY_EXIT_DONE;
     }
-    return TLY_EXIT_DONE;
+    int code = tly_command_fail(command, "%s", err.text);
+    return rc == -ELIBACC ? code : TLY_EXIT_NO; /* a library is missing here, or no answer came */
 }
 
 static int run(const struct tly_command *command, int argc, char **argv)

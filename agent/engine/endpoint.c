@@ -79,9 +79,8 @@ static int make_fetcher(struct tly_loop *loop, const char *host, const struct tl
         .cert_file = tls ? files->cert : NULL,
         .key_file = tls ? files->key : NULL,
     };
-    int rc = tly_fetcher_new(loop, &endpoint, ret_fetcher);
     *ret_local = socket != NULL;
-    return rc < 0 ? tly_error_set(err, rc, "no HTTP client: %s", tly_error_name(rc)) : 0;
+    return tly_fetcher_new(loop, &endpoint, ret_fetcher, err);
 }
 
 int tly_engine_fetcher_new(struct tly_loop *loop, const struct tly_docker_settings *settings,

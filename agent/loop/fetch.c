@@ -10,7 +10,6 @@
 
 #include "agent/loop/fetch_state.h"
 
-#include <curl/curl.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,10 +29,11 @@ struct watched {
 
 static void fetch_free(struct tly_fetch *fetch)
 {
+    const struct tly_curl *curl = fetch->fetcher->curl;
     if (fetch->easy) {
-        curl_easy_cleanup(fetch->easy);
+        curl->easy_cleanup(fetch->easy);
     }
-    curl_slist_free_all(fetch->headers);
+    curl->slist_free_all(fetch->headers);
     tly_buf_done(&fetch->body);
     free(fetch);
 }
@@ -54,8 +54,9 @@ static void fetch_unlink(struct tly_fetch *fetch)
 /* Takes the request from curl and from the list. Not while curl runs. */
 static void fetch_detach(struct tly_fetch *fetch)
 {
+    const struct tly_fetcher *fetcher = fetch->fetcher;
     if (fetch->added) {
-        (void)curl_multi_remove_handle(fetch->fetcher->multi, fetch->easy); /* it is in there */
+        (void)fetcher->curl->multi_remove_handle(fetcher->multi, fetch->easy); /* it is in there */
         fetch->added = false;
     }
     fetch_unlink(fetch);
@@ -79,8 +80,7 @@ static void fetcher_release(struct tly_fetcher *fetcher)
         fetch_free(fetch);
     }
     if (fetcher->multi) {
-        (void)curl_multi_cleanup(fetcher->multi); /* no request is left in it */
-        curl_global_cleanup();
+        (void)fetcher->curl->multi_cleanup(fetcher->multi); /* no request is left in it */
     }
     tly_timer_free(fetcher->timer);
     tly_defer_free(fetcher->defer);
@@ -114,7 +114,9 @@ void tly_fetcher_free(struct tly_fetcher *fetcher)
 static int os_code(const struct tly_fetch *fetch)
 {
     long os_errno = 0;
-    (void)curl_easy_getinfo(fetch->easy, CURLINFO_OS_ERRNO, &os_errno); /* it is then 0 */
+    /* It is then 0. */
+    (void)TLY_CURL_CHECKED(fetch->fetcher->curl, easy_getinfo, fetch->easy, CURLINFO_OS_ERRNO,
+                           &os_errno);
     return os_errno > 0 ? (int)-os_errno : 0;
 }
 
@@ -160,7 +162,7 @@ static void say_why(const struct tly_fetch *fetch, CURLcode result, int code,
                     char to[TLY_ERROR_TEXT_MAX])
 {
     const struct tly_fetcher *fetcher = fetch->fetcher;
-    const char *text = fetch->error[0] ? fetch->error : curl_easy_strerror(result);
+    const char *text = fetch->error[0] ? fetch->error : fetcher->curl->easy_strerror(result);
     if (code == 0) {
         to[0] = '\0';
     } else if (code == TLY_E_LIMIT) {
@@ -199,14 +201,16 @@ static void fetch_finish(struct tly_fetch *fetch, CURLcode result)
 
 static void take_finished(struct tly_fetcher *fetcher)
 {
+    const struct tly_curl *curl = fetcher->curl;
     int left = 0;
-    for (CURLMsg *message = NULL; (message = curl_multi_info_read(fetcher->multi, &left));) {
+    for (CURLMsg *message = NULL; (message = curl->multi_info_read(fetcher->multi, &left));) {
         if (message->msg != CURLMSG_DONE) {
             continue;
         }
         CURLcode result = message->data.result; /* the message goes with the handle */
         struct tly_fetch *fetch = NULL;
-        (void)curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &fetch); /* we set it */
+        /* We set it. */
+        (void)TLY_CURL_CHECKED(curl, easy_getinfo, message->easy_handle, CURLINFO_PRIVATE, &fetch);
         fetch_detach(fetch);
         fetch_finish(fetch, result);
     }
@@ -217,7 +221,7 @@ static void unhold(struct tly_fetch *fetch)
 {
     fetch->held = false;
     /* Fails only for want of memory; then the connection ends, which take_finished sees. */
-    (void)curl_easy_pause(fetch->easy, CURLPAUSE_CONT);
+    (void)fetch->fetcher->curl->easy_pause(fetch->easy, CURLPAUSE_CONT);
 }
 
 /* Does what was only noted while curl ran. */
@@ -235,7 +239,7 @@ static void settle(struct tly_fetcher *fetcher)
             fetch_free(fetch);
         } else if (!fetch->added) {
             /* Fails for want of memory only; the timer that curl sets now carries it on. */
-            if (curl_multi_add_handle(fetcher->multi, fetch->easy) == CURLM_OK) {
+            if (fetcher->curl->multi_add_handle(fetcher->multi, fetch->easy) == CURLM_OK) {
                 fetch->added = true;
             } else {
                 fetch_detach(fetch);
@@ -255,7 +259,7 @@ static void drive(struct tly_fetcher *fetcher, curl_socket_t fd, int flags)
     int running = 0;
     fetcher->busy++;
     /* What fails, fails per request, and take_finished reads it. */
-    (void)curl_multi_socket_action(fetcher->multi, fd, flags, &running);
+    (void)fetcher->curl->multi_socket_action(fetcher->multi, fd, flags, &running);
     take_finished(fetcher);
     settle(fetcher);
     fetcher->busy--;
@@ -314,7 +318,7 @@ static struct watched *watch_new(struct tly_fetcher *fetcher, curl_socket_t fd)
         free(watched);
         return NULL;
     }
-    (void)curl_multi_assign(fetcher->multi, fd, watched); /* the socket is known */
+    (void)fetcher->curl->multi_assign(fetcher->multi, fd, watched); /* the socket is known */
     return watched;
 }
 
@@ -323,7 +327,8 @@ static struct watched *watch_new(struct tly_fetcher *fetcher, curl_socket_t fd)
 static void give_up(struct tly_fetcher *fetcher, CURL *easy)
 {
     struct tly_fetch *fetch = NULL;
-    if (curl_easy_getinfo(easy, CURLINFO_PRIVATE, &fetch) == CURLE_OK && fetch) {
+    if (TLY_CURL_CHECKED(fetcher->curl, easy_getinfo, easy, CURLINFO_PRIVATE, &fetch) == CURLE_OK &&
+        fetch) {
         fetch->unwatched = true;
         tly_defer_call(fetcher->defer);
     }
@@ -338,7 +343,7 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *so
         if (watched) {
             tly_poll_free(watched->poll);
             free(watched);
-            (void)curl_multi_assign(fetcher->multi, fd, NULL); /* the socket is known */
+            (void)fetcher->curl->multi_assign(fetcher->multi, fd, NULL); /* the socket is known */
         }
         return 0;
     }
@@ -439,34 +444,38 @@ static int fetcher_init(struct tly_fetcher *fetcher, const struct tly_endpoint *
     if (rc < 0) {
         return rc;
     }
-    if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) {
-        return -ENOMEM;
-    }
-    fetcher->multi = curl_multi_init();
+    const struct tly_curl *curl = fetcher->curl;
+    fetcher->multi = curl->multi_init();
     if (!fetcher->multi) {
-        curl_global_cleanup();
         return -ENOMEM;
     }
-    CURLMcode set = curl_multi_setopt(fetcher->multi, CURLMOPT_SOCKETFUNCTION, on_socket);
-    set = set ? set : curl_multi_setopt(fetcher->multi, CURLMOPT_SOCKETDATA, fetcher);
-    set = set ? set : curl_multi_setopt(fetcher->multi, CURLMOPT_TIMERFUNCTION, on_timer);
-    set = set ? set : curl_multi_setopt(fetcher->multi, CURLMOPT_TIMERDATA, fetcher);
-    set = set ? set : curl_multi_setopt(fetcher->multi, CURLMOPT_MAXCONNECTS, IDLE_CONNECTIONS_MAX);
+    CURLMcode set = curl->multi_setopt(fetcher->multi, CURLMOPT_SOCKETFUNCTION, on_socket);
+    set = set ? set : curl->multi_setopt(fetcher->multi, CURLMOPT_SOCKETDATA, fetcher);
+    set = set ? set : curl->multi_setopt(fetcher->multi, CURLMOPT_TIMERFUNCTION, on_timer);
+    set = set ? set : curl->multi_setopt(fetcher->multi, CURLMOPT_TIMERDATA, fetcher);
+    set = set ? set
+              : curl->multi_setopt(fetcher->multi, CURLMOPT_MAXCONNECTS, IDLE_CONNECTIONS_MAX);
     return set ? -ENOTSUP : 0;
 }
 
 int tly_fetcher_new(struct tly_loop *loop, const struct tly_endpoint *endpoint,
-                    struct tly_fetcher **ret_fetcher)
+                    struct tly_fetcher **ret_fetcher, struct tly_error *err)
 {
+    const struct tly_curl *curl = NULL;
+    int rc = tly_curl_load(&curl, err);
+    if (rc < 0) {
+        return rc;
+    }
     struct tly_fetcher *fetcher = calloc(1, sizeof(*fetcher));
     if (!fetcher) {
-        return -ENOMEM;
+        return tly_error_set(err, -ENOMEM, "out of memory for HTTP requests");
     }
+    fetcher->curl = curl;
     fetcher->loop = loop;
-    int rc = fetcher_init(fetcher, endpoint);
+    rc = fetcher_init(fetcher, endpoint);
     if (rc < 0) {
         fetcher_release(fetcher);
-        return rc;
+        return tly_error_set(err, rc, "no HTTP client: %s", tly_error_name(rc));
     }
     *ret_fetcher = fetcher;
     return 0;

@@ -23,8 +23,12 @@ struct tly_endpoint {
 };
 
 struct tly_fetcher;
+/*
+ * The first one of the process loads libcurl: -ELIBACC where it is not installed, and `err` names
+ * its packages. -ENOMEM; -ENOTSUP for a libcurl that lacks what is needed of it.
+ */
 int tly_fetcher_new(struct tly_loop *loop, const struct tly_endpoint *endpoint,
-                    struct tly_fetcher **ret_fetcher) TLY_CHECK;
+                    struct tly_fetcher **ret_fetcher, struct tly_error *err) TLY_CHECK;
 /* Cancels every request under way without calling back. */
 void tly_fetcher_free(struct tly_fetcher *fetcher);
 

@@ -99,10 +99,11 @@ static size_t on_body(char *at, size_t size, size_t count, void *arg)
 
 /* Notes the first failure in `rc`, a CURLcode. */
 #define SET(option, value)                                                                         \
-    rc = rc != CURLE_OK ? rc : curl_easy_setopt(easy, CURLOPT_##option, value)
+    rc = rc != CURLE_OK ? rc : TLY_CURL_CHECKED(curl, easy_setopt, easy, CURLOPT_##option, value)
 
 static CURLcode set_where(CURL *easy, const struct tly_fetcher *fetcher, const char *url)
 {
+    const struct tly_curl *curl = fetcher->curl;
     CURLcode rc = CURLE_OK;
     SET(URL, url);
 #if LIBCURL_VERSION_NUM >= 0x075500
@@ -139,6 +140,7 @@ static CURLcode set_where(CURL *easy, const struct tly_fetcher *fetcher, const c
 
 static CURLcode set_how(CURL *easy, struct tly_fetch *fetch)
 {
+    const struct tly_curl *curl = fetch->fetcher->curl;
     CURLcode rc = CURLE_OK;
     int64_t timeout_ms = fetch->spec.timeout_ms;
     SET(PRIVATE, fetch);
@@ -163,12 +165,13 @@ static CURLcode set_how(CURL *easy, struct tly_fetch *fetch)
 
 static CURLcode set_post(CURL *easy, struct tly_fetch *fetch, const char *body)
 {
+    const struct tly_curl *curl = fetch->fetcher->curl;
     CURLcode rc = CURLE_OK;
     SET(POSTFIELDSIZE_LARGE, (curl_off_t)strlen(body));
     SET(COPYPOSTFIELDS, body);
     static const char *const lines[] = {"Content-Type: application/json", "Expect:"};
     for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
-        struct curl_slist *longer = curl_slist_append(fetch->headers, lines[i]);
+        struct curl_slist *longer = curl->slist_append(fetch->headers, lines[i]);
         if (!longer) {
             return CURLE_OUT_OF_MEMORY;
         }
@@ -183,7 +186,7 @@ static CURLcode set_post(CURL *easy, struct tly_fetch *fetch, const char *body)
 int tly_fetch_prepare(struct tly_fetch *fetch, const struct tly_request_spec *spec)
 {
     TLY_AUTO_FREE char *url = NULL;
-    fetch->easy = curl_easy_init();
+    fetch->easy = fetch->fetcher->curl->easy_init();
     if (!fetch->easy || asprintf(&url, "%s%s", fetch->fetcher->base_url, spec->path) < 0) {
         return -ENOMEM;
     }

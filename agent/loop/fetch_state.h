@@ -7,8 +7,7 @@
 
 #include "agent/base/buf.h"
 #include "agent/loop/fetch.h"
-
-#include <curl/curl.h>
+#include "agent/loop/fetch_library.h"
 
 #define TLY_FETCH_HEADER_MAX 128 /* a longer value of a header that we read is as good as none */
 
@@ -34,6 +33,7 @@ struct tly_fetch {
 
 struct tly_fetcher {
     struct tly_loop *loop;
+    const struct tly_curl *curl;
     CURLM *multi;
     struct tly_timer *timer;
     struct tly_defer *defer;

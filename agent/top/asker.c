@@ -300,11 +300,12 @@ void tly_top_asker_contact(const struct tly_top_asker *asker, struct tly_contact
     contact->clock_skew_s = asker->clock_skew_s;
 }
 
-int tly_top_asker_new(const struct tly_top_asker_spec *spec, struct tly_top_asker **ret_asker)
+int tly_top_asker_new(const struct tly_top_asker_spec *spec, struct tly_top_asker **ret_asker,
+                      struct tly_error *err)
 {
     struct tly_top_asker *asker = calloc(1, sizeof(*asker));
     if (!asker) {
-        return -ENOMEM;
+        return tly_error_set(err, -ENOMEM, "out of memory");
     }
     asker->spec = *spec;
     asker->findings_of = NAN;
@@ -316,8 +317,10 @@ int tly_top_asker_new(const struct tly_top_asker_spec *spec, struct tly_top_aske
         asker->path[len - 1] = '\0';
     }
     (void)snprintf(asker->advice, sizeof(asker->advice), "%s", spec->advice); /* cut is fine */
-    int rc = tly_timer_new(spec->loop, due, asker, &asker->timer);
-    rc = rc < 0 ? rc : tly_fetcher_new(spec->loop, spec->endpoint, &asker->fetcher);
+    int rc = tly_fetcher_new(spec->loop, spec->endpoint, &asker->fetcher, err);
+    if (rc == 0 && tly_timer_new(spec->loop, due, asker, &asker->timer) < 0) {
+        rc = tly_error_set(err, -ENOMEM, "out of memory");
+    }
     if (rc < 0) {
         tly_top_asker_free(asker);
         return rc;

@@ -29,8 +29,9 @@ struct tly_top_asker_spec {
     void *arg;
 };
 
-int tly_top_asker_new(const struct tly_top_asker_spec *spec,
-                      struct tly_top_asker **ret_asker) TLY_CHECK;
+/* As tly_fetcher_new(). */
+int tly_top_asker_new(const struct tly_top_asker_spec *spec, struct tly_top_asker **ret_asker,
+                      struct tly_error *err) TLY_CHECK;
 void tly_top_asker_free(struct tly_top_asker *asker);
 
 /* Begins a round now, unless one is under way. */

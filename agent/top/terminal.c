@@ -1,13 +1,12 @@
 /*
  * ncurses; see terminal.h.
  */
-#define NCURSES_WIDECHAR 1
 #include "agent/top/terminal.h"
 
 #include "agent/base/file.h"
 #include "agent/top/screen.h"
+#include "agent/top/terminal_library.h"
 
-#include <curses.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -21,8 +20,10 @@
 #define NAME_BYTES_MAX 256
 
 struct tly_terminal {
+    const struct tly_curses *curses;
     int fd;
     SCREEN *screen;
+    WINDOW *window; /* all of the screen; the library frees it with that */
     attr_t attributes[TLY_STYLE_COUNT];
     short pairs[TLY_STYLE_COUNT];
 };
@@ -44,12 +45,13 @@ static void looks_choose(struct tly_terminal *terminal, bool colour)
         [TLY_STYLE_BAD] = {A_BOLD, A_BOLD | A_UNDERLINE, PAIR_BAD},
         [TLY_STYLE_BAR] = {A_REVERSE, A_REVERSE, PAIR_NONE},
     };
-    colour = colour && has_colors() && start_color() == OK;
+    const struct tly_curses *curses = terminal->curses;
+    colour = colour && curses->has_colors() && curses->start_color() == OK;
     if (colour) {
-        short ground = use_default_colors() == OK ? -1 : COLOR_BLACK;
-        (void)init_pair(PAIR_GOOD, COLOR_GREEN, ground); /* else it stays plain */
-        (void)init_pair(PAIR_WARN, COLOR_YELLOW, ground);
-        (void)init_pair(PAIR_BAD, COLOR_RED, ground);
+        short ground = curses->use_default_colors() == OK ? -1 : COLOR_BLACK;
+        (void)curses->init_pair(PAIR_GOOD, COLOR_GREEN, ground); /* else it stays plain */
+        (void)curses->init_pair(PAIR_WARN, COLOR_YELLOW, ground);
+        (void)curses->init_pair(PAIR_BAD, COLOR_RED, ground);
     }
     for (size_t i = 0; i < TLY_STYLE_COUNT; i++) {
         terminal->attributes[i] = colour ? looks[i].attributes : looks[i].without;
@@ -70,30 +72,47 @@ static int fd_open(void)
     return fd >= 0 ? fd : open("/dev/tty", O_RDONLY | O_NOCTTY | O_CLOEXEC);
 }
 
-int tly_terminal_open(bool colour, struct tly_terminal **ret_terminal)
+/* What a terminal lacks of these it lacks; the rest works. */
+static void modes_set(const struct tly_terminal *terminal)
 {
+    const struct tly_curses *curses = terminal->curses;
+    (void)curses->cbreak();
+    (void)curses->noecho();
+    (void)curses->nonl();
+    (void)curses->curs_set(0);
+    (void)curses->set_escdelay(ESCAPE_MS);
+    (void)curses->intrflush(terminal->window, FALSE);
+    (void)curses->keypad(terminal->window, TRUE);
+    (void)curses->nodelay(terminal->window, TRUE);
+    (void)curses->leaveok(terminal->window, TRUE);
+}
+
+int tly_terminal_open(bool colour, struct tly_terminal **ret_terminal, struct tly_error *err)
+{
+    const struct tly_curses *curses = NULL;
+    int rc = tly_curses_load(&curses, err);
+    if (rc < 0) {
+        return rc;
+    }
     struct tly_terminal *terminal = calloc(1, sizeof(*terminal));
     if (!terminal) {
-        return -ENOMEM;
+        return tly_error_set(err, -ENOMEM, "out of memory");
     }
+    terminal->curses = curses;
     terminal->fd = fd_open();
-    terminal->screen = terminal->fd >= 0 ? newterm(NULL, stdout, stdin) : NULL;
-    const char *move_to = terminal->screen ? tigetstr("cup") : NULL;
+    terminal->screen = terminal->fd >= 0 ? curses->newterm(NULL, stdout, stdin) : NULL;
+    const char *move_to = terminal->screen ? curses->tigetstr("cup") : NULL;
     if (!move_to || (intptr_t)move_to == -1) {
         tly_terminal_close(terminal);
-        return -ENOTSUP;
+        return tly_error_set(err, -ENOTSUP, "this terminal has no cursor that can be moved");
+    }
+    terminal->window = curses->newwin(0, 0, 0, 0);
+    if (!terminal->window) {
+        tly_terminal_close(terminal);
+        return tly_error_set(err, -ENOMEM, "out of memory");
     }
     looks_choose(terminal, colour);
-    /* What a terminal lacks of these it lacks; the rest works. */
-    (void)cbreak();
-    (void)noecho();
-    (void)nonl();
-    (void)curs_set(0);
-    (void)set_escdelay(ESCAPE_MS);
-    (void)intrflush(stdscr, FALSE);
-    (void)keypad(stdscr, TRUE);
-    (void)nodelay(stdscr, TRUE);
-    (void)leaveok(stdscr, TRUE);
+    modes_set(terminal);
     *ret_terminal = terminal;
     return 0;
 }
@@ -105,7 +124,7 @@ void tly_terminal_close(struct tly_terminal *terminal)
     }
     if (terminal->screen) {
         tly_terminal_leave(terminal);
-        delscreen(terminal->screen);
+        terminal->curses->delscreen(terminal->screen);
     }
     tly_fd_close(&terminal->fd);
     free(terminal);
@@ -118,35 +137,36 @@ int tly_terminal_fd(const struct tly_terminal *terminal)
 
 void tly_terminal_leave(struct tly_terminal *terminal)
 {
-    (void)terminal;
-    if (!isendwin()) {
-        (void)endwin(); /* fails where the terminal is gone */
+    if (!terminal->curses->isendwin()) {
+        (void)terminal->curses->endwin(); /* fails where the terminal is gone */
     }
 }
 
 void tly_terminal_enter(struct tly_terminal *terminal)
 {
-    (void)refresh(); /* takes it over again */
-    (void)curs_set(0);
+    (void)terminal->curses->wrefresh(terminal->window); /* takes it over again */
+    (void)terminal->curses->curs_set(0);
     tly_terminal_measure(terminal);
     tly_terminal_forget(terminal);
 }
 
 void tly_terminal_measure(struct tly_terminal *terminal)
 {
+    const struct tly_curses *curses = terminal->curses;
     struct winsize size;
-    (void)terminal;
     if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_row > 0 && size.ws_col > 0 &&
-        (size.ws_row != LINES || size.ws_col != COLS)) {
-        (void)resizeterm(size.ws_row, size.ws_col); /* fails for want of memory: it stays */
+        (size.ws_row != curses->getmaxy(terminal->window) ||
+         size.ws_col != curses->getmaxx(terminal->window))) {
+        (void)curses->resizeterm(size.ws_row, size.ws_col); /* fails for want of memory: it stays */
     }
 }
 
 void tly_terminal_size(const struct tly_terminal *terminal, size_t *ret_width, size_t *ret_height)
 {
-    (void)terminal;
-    *ret_width = COLS > 0 ? (size_t)COLS : 1;
-    *ret_height = LINES > 0 ? (size_t)LINES : 1;
+    int width = terminal->curses->getmaxx(terminal->window);
+    int height = terminal->curses->getmaxy(terminal->window);
+    *ret_width = width > 0 ? (size_t)width : 1;
+    *ret_height = height > 0 ? (size_t)height : 1;
 }
 
 /* ---- showing ---- */
@@ -158,16 +178,17 @@ static void style_set(const struct tly_terminal *terminal, unsigned style)
     if (style & TLY_STYLE_CHOSEN) {
         attributes = (attributes & ~(attr_t)A_DIM) | A_REVERSE;
     }
-    (void)attr_set(attributes, terminal->pairs[plain], NULL);
+    (void)terminal->curses->wattr_set(terminal->window, attributes, terminal->pairs[plain], NULL);
 }
 
 /* One row, run by run of the same style. */
-static void row_show(const struct tly_terminal *terminal, const struct tly_grid *grid, size_t row)
+static void row_show(const struct tly_terminal *terminal, const struct tly_grid *grid, size_t row,
+                     size_t width)
 {
+    const struct tly_curses *curses = terminal->curses;
     const struct tly_cell *cells = &grid->at[row * grid->width];
     wchar_t run[RUN_MAX];
-    size_t width = grid->width < (size_t)COLS ? grid->width : (size_t)COLS;
-    (void)move((int)row, 0);
+    (void)curses->wmove(terminal->window, (int)row, 0);
     for (size_t at = 0; at < width;) {
         unsigned style = cells[at].style;
         int len = 0;
@@ -177,24 +198,28 @@ static void row_show(const struct tly_terminal *terminal, const struct tly_grid 
             }
         }
         style_set(terminal, style);
-        (void)addnwstr(run, len); /* ERR behind the last column of the last row: it is there */
+        /* ERR behind the last column of the last row: it is there. */
+        (void)curses->waddnwstr(terminal->window, run, len);
     }
 }
 
 void tly_terminal_show(struct tly_terminal *terminal, const struct tly_grid *grid)
 {
-    (void)erase();
-    for (size_t row = 0; row < grid->height && row < (size_t)LINES; row++) {
-        row_show(terminal, grid, row);
+    const struct tly_curses *curses = terminal->curses;
+    size_t width = 0;
+    size_t height = 0;
+    tly_terminal_size(terminal, &width, &height);
+    (void)curses->werase(terminal->window);
+    for (size_t row = 0; row < grid->height && row < height; row++) {
+        row_show(terminal, grid, row, grid->width < width ? grid->width : width);
     }
-    (void)attr_set(A_NORMAL, PAIR_NONE, NULL);
-    (void)refresh();
+    (void)curses->wattr_set(terminal->window, A_NORMAL, PAIR_NONE, NULL);
+    (void)curses->wrefresh(terminal->window);
 }
 
 void tly_terminal_forget(struct tly_terminal *terminal)
 {
-    (void)terminal;
-    (void)clearok(curscr, TRUE);
+    (void)terminal->curses->clearok(terminal->window, TRUE);
 }
 
 /* ---- keys ---- */
@@ -241,8 +266,7 @@ static uint32_t key_of_character(wint_t code)
 bool tly_terminal_read(struct tly_terminal *terminal, uint32_t *ret_key)
 {
     wint_t code = 0;
-    (void)terminal;
-    int kind = get_wch(&code);
+    int kind = terminal->curses->wget_wch(terminal->window, &code);
     if (kind == ERR) {
         return false;
     }

@@ -17,9 +17,10 @@ struct tly_terminal;
 /*
  * Takes the terminal on standard input and output over. Signals stay the caller's: SIGWINCH and
  * SIGTSTP must be caught before. -ENOTSUP: what TERM names is not known, or has no cursor to move;
- * -ENOMEM.
+ * -ELIBACC: ncurses is not installed; -ENOMEM.
  */
-int tly_terminal_open(bool colour, struct tly_terminal **ret_terminal) TLY_CHECK;
+int tly_terminal_open(bool colour, struct tly_terminal **ret_terminal,
+                      struct tly_error *err) TLY_CHECK;
 /* Leaves it as it was found. */
 void tly_terminal_close(struct tly_terminal *terminal);
 

@@ -236,11 +236,11 @@ static void screen_close(struct top *top)
 }
 
 /* Signals first: ncurses leaves those alone that somebody catches. */
-static int screen_open(struct top *top)
+static int screen_open(struct top *top, struct tly_error *err)
 {
     const char *no_colour = getenv("NO_COLOR");
     int rc = signals_catch(top);
-    rc = rc < 0 ? rc : tly_terminal_open(!no_colour || !*no_colour, &top->terminal);
+    rc = rc < 0 ? rc : tly_terminal_open(!no_colour || !*no_colour, &top->terminal, err);
     rc = rc < 0 ? rc : tly_defer_new(top->loop, draw, top, &top->drawing);
     rc = rc < 0 ? rc : tly_timer_new(top->loop, second_gone, top, &top->second);
     rc = rc < 0
@@ -271,14 +271,17 @@ static int start(struct top *top)
         .tell = tell,
         .arg = top,
     };
-    int rc = tly_top_asker_new(&spec, &top->asker);
+    int rc = tly_top_asker_new(&spec, &top->asker, top->err);
     if (rc < 0) {
-        return tly_error_set(top->err, rc, "cannot ask: %s", tly_error_name(rc));
+        tly_error_prefix(top->err, "cannot ask");
+        return rc;
     }
     if (options->count == 0 && isatty(STDIN_FILENO) && isatty(STDOUT_FILENO)) {
-        rc = screen_open(top);
+        struct tly_error err = {0};
+        rc = screen_open(top, &err);
         if (rc < 0 && rc != -ENOTSUP) {
-            return tly_error_set(top->err, rc, "cannot use the terminal: %s", tly_error_name(rc));
+            return tly_error_set(top->err, rc, "cannot use the terminal: %s",
+                                 err.code < 0 ? err.text : tly_error_name(rc));
         } /* a terminal that can't do it gets text */
     }
     tly_top_asker_ask(top->asker);

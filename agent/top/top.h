@@ -22,7 +22,7 @@ struct tly_top_options {
 /*
  * Runs until a person or a signal ends it, or the texts are printed. Uses standard input and
  * output, and LC_CTYPE as it is set. Negative with `err`: no answer came for a text, standard
- * output took none, or there was no memory.
+ * output took none, a library is not installed (-ELIBACC), or there was no memory.
  */
 int tly_top_run(const struct tly_top_options *options, struct tly_error *err) TLY_CHECK;
 

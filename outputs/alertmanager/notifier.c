@@ -298,13 +298,13 @@ static void set_labels(struct tly_notifier *notifier)
     }
 }
 
-static int set_fetcher(struct tly_notifier *notifier)
+static int set_fetcher(struct tly_notifier *notifier, struct tly_error *err)
 {
     const struct tly_alert_peer_settings *settings = notifier->settings;
     char *basic_auth = NULL;
     if (settings->username &&
         asprintf(&basic_auth, "%s:%s", settings->username, settings->password) < 0) {
-        return -ENOMEM;
+        return tly_error_set(err, -ENOMEM, "out of memory");
     }
     const struct tly_endpoint endpoint = {.base_url = settings->url,
                                           .ca_file = settings->ca_file,
@@ -312,7 +312,7 @@ static int set_fetcher(struct tly_notifier *notifier)
                                           .key_file = settings->key_file,
                                           .basic_auth = basic_auth,
                                           .bearer = settings->bearer_token};
-    int rc = tly_fetcher_new(notifier->loop, &endpoint, &notifier->fetcher);
+    int rc = tly_fetcher_new(notifier->loop, &endpoint, &notifier->fetcher, err);
     if (basic_auth) {
         explicit_bzero(basic_auth, strlen(basic_auth));
         free(basic_auth);
@@ -340,8 +340,12 @@ int tly_notifier_new(struct tly_loop *loop, const struct tly_alert_feed *feed,
     tly_backoff_init(&notifier->backoff, RETRY_FIRST_MS, RETRY_MAX_MS);
     tly_buf_init(&notifier->body, BODY_BYTES_MAX);
     set_labels(notifier);
-    int rc = set_fetcher(notifier);
-    rc = rc < 0 ? rc : tly_alert_queue_new((size_t)settings->queue_max, &notifier->queue);
+    int rc = set_fetcher(notifier, err);
+    if (rc < 0) {
+        tly_notifier_free(notifier);
+        return rc;
+    }
+    rc = tly_alert_queue_new((size_t)settings->queue_max, &notifier->queue);
     rc = rc < 0 ? rc : tly_timer_new(loop, timer_due, notifier, &notifier->timer);
     rc = rc < 0 ? rc : tly_defer_new(loop, turn, notifier, &notifier->turn);
     if (rc < 0) {

@@ -207,6 +207,50 @@ forward:
         self.expect(tallyman("check", "--print=metrics", "x"), 2)
 
 
+class Libraries(Case):
+    """Those that few commands need are loaded by them, and linked with nothing."""
+
+    def test_none_of_them_is_linked(self):
+        done = subprocess.run(["ldd", BINARY], capture_output=True, text=True, check=True)
+        self.assertIn("libuv", done.stdout)
+        self.assertNotRegex(done.stdout, "curl|curses")
+
+    def without(self, *names):
+        """An environment in which the loader finds files under these names that are no libraries."""
+        for name in names:
+            (self.folder / name).touch()
+        return {"LD_LIBRARY_PATH": str(self.folder)}
+
+    def test_without_libcurl(self):
+        env = self.without("libcurl.so.4", "libcurl-gnutls.so.4")
+        words = r"libcurl, without which there are no HTTP requests, cannot be loaded " \
+            r"\(\S+/libcurl\S*\.so\.4: file too short\); install libcurl3-gnutls or libcurl4\n"
+        result = tallyman("healthcheck", env=env)
+        self.expect(result, 2, out="")
+        self.assertRegex(result.stderr, f"^tallyman healthcheck: cannot ask: {words}$")
+        path = self.write("tallyman.yml", f"{{state_dir: {self.folder}/state, "
+                          "web: {listen: ['127.0.0.1:0']}, docker: {host: 'unix:///nowhere'}}", 0o600)
+        result = tallyman("run", "--config", str(path), env=env)
+        self.expect(result, 2)
+        self.assertRegex(result.stderr, f"(?m)collector docker: {words}")
+        self.expect(tallyman("version", env=env), 0)
+        self.expect(tallyman("check", str(path), env=env), 0)
+
+    def test_without_ncurses(self):
+        env = self.without("libncursesw.so.6")
+        ours, its = os.openpty()
+        self.addCleanup(os.close, ours)
+        try:
+            done = subprocess.run([BINARY, "top"], stdin=its, stdout=its, stderr=subprocess.PIPE,
+                                  text=True, timeout=SECONDS_MAX, check=False,
+                                  env={**os.environ, **env, "TERM": "xterm"})
+        finally:
+            os.close(its)
+        self.assertEqual(done.returncode, 2, done.stderr)
+        self.assertRegex(done.stderr, "^tallyman top: cannot use the terminal: ncurses, .*; "
+                                      "install libncursesw6\n$")
+
+
 class Running(Case):
     """The agent on its own: no engine, an empty cgroup tree and an empty data root."""
 

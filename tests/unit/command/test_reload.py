@@ -6,9 +6,11 @@ usage: test_reload.py BINARY
 
 import copy
 import http.client
+import http.server
 import json
 import os
 import pathlib
+import re
 import signal
 import socket
 import sys
@@ -319,6 +321,50 @@ class States(Case):
         self.assertEqual(alert("Waits")["state"], "pending")
         self.assertEqual(alert("Waits")["activeAt"], began)
         self.assertIsNone(alert("First"))
+
+
+class Libraries(Case):
+    def test_first_request_of_a_sandboxed_agent(self):
+        """An agent that asks nobody has no libcurl in memory. Where a reload is the first to need it,
+        it is loaded inside of the sandbox."""
+        alerts = []
+
+        class Alertmanager(http.server.BaseHTTPRequestHandler):
+            def do_POST(self):
+                alerts.extend(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+                self.send_response(200)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            def log_message(self, *_):
+                pass
+
+        server = http.server.HTTPServer(("127.0.0.1", 0), Alertmanager)
+        self.addCleanup(server.server_close)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        self.addCleanup(server.shutdown)
+        port = server.server_address[1]
+        rules = self.folder / "rules.yml"
+        rules.write_text(json.dumps({"groups": [
+            {"name": "g", "rules": [{"alert": "Fires", "expr": "vector(1)"}]}]}))
+        # A server that is not there makes the port one that the sandbox lets connect to.
+        agent = self.agent(sandbox={"layers": ["capabilities", "no_new_privs", "landlock", "seccomp"]},
+                           forward=[{"name": "absent", "servers": [f"127.0.0.2:{port}"]}],
+                           rules={"builtin": False, "files": [str(rules)], "interval": "1s",
+                                  "resend_delay": "1s"})
+
+        def loaded():
+            maps = pathlib.Path(f"/proc/{agent.program.pid}/maps").read_text()
+            return set(re.findall(r"/lib(curl|ncurses)[^/\n]*\n", maps))
+        on = agent.metrics()
+        self.assertEqual(loaded(), set())
+        self.reload(agent, lambda config: config.update(alertmanagers=[f"http://127.0.0.1:{port}"]))
+        host.await_that("the alert", lambda: alerts)
+        self.assertEqual(alerts[0]["labels"]["alertname"], "Fires")
+        self.assertEqual(loaded(), {"curl"})
+        off = [dict(labels)["layer"] for (name, labels), value in on.items()
+               if name == "tallyman_sandbox_enabled" and not value]
+        self.notes = [f"without {', '.join(off)}" if off else "inside of every layer"]
 
 
 class Manager(Case):

@@ -159,7 +159,7 @@ static void new_fetcher(const struct tly_endpoint *endpoint)
 {
     tly_fetcher_free(fetcher);
     fetcher = NULL;
-    assert_int_equal(tly_fetcher_new(loop, endpoint, &fetcher), 0);
+    assert_int_equal(tly_fetcher_new(loop, endpoint, &fetcher, NULL), 0);
 }
 
 /* ---- the peer's answers, by path ---- */
