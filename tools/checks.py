@@ -344,7 +344,7 @@ def documents_gate(run):
 
 
 def hardening_gate(run):
-    """The program, and every library that it is linked with is known by its package."""
+    """The program, and every library that it needs is known by its package."""
     run.command(python("tools/check-binary", agent("gcc")))
     _, text = run.command(python("tools/sbom", agent("gcc")))
     bill = json.loads(text[text.index("\n{"):])

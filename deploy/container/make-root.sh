@@ -1,6 +1,6 @@
 #!/bin/sh
 # Makes the root file system of the image: the program with its capabilities, the shared libraries
-# that it is linked with, the authorities that the system trusts, a user, an example of a
+# that it is linked with or loads at need, the authorities that the system trusts, a user, an example of a
 # configuration. Works on any Debian or Ubuntu; takes root, for the capabilities. The folder for its
 # state comes apart, as it has another owner.
 #
@@ -15,13 +15,12 @@ here=$(dirname "$0")
 mkdir -p "$root/usr/bin" "$root/etc/tallyman" "$root/etc/ssl/certs" "$root/var/lib" "$state/tallyman"
 cp "$program" "$root/usr/bin/tallyman"
 
-# "libuv.so.1 => /lib/x86_64-linux-gnu/libuv.so.1 (0x…)", and the loader without an arrow. Each goes
-# where the loader looks for it.
-ldd "$program" | sed -n 's/^.*=> \(\/[^ ]*\) (.*$/\1/p; s/^[[:space:]]*\(\/[^ ]*\) (.*$/\1/p' |
-    while read -r library; do
-        mkdir -p "$root$(dirname "$library")"
-        cp -L "$library" "$root$library"
-    done
+# Each goes where the loader looks for it.
+libraries=$("$here/../../tools/libraries" "$program")
+echo "$libraries" | while read -r _ library; do
+    mkdir -p "$root$(dirname "$library")"
+    cp -L "$library" "$root$library"
+done
 
 # What `tallyman top` has to know of the terminals that people use.
 for terminal in linux screen screen-256color tmux tmux-256color vt100 vt220 xterm xterm-256color; do

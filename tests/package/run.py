@@ -103,6 +103,12 @@ class Package(unittest.TestCase):
                          "disabled\n")
         self.notes = [f"{package().stat().st_size >> 10} KiB"]
 
+    def test_2_what_it_loads_at_need_is_there(self):
+        """The package depends on those libraries, too: the loader finds them where nothing else is."""
+        for name in "libcurl3-gnutls", "libncursesw6":
+            self.assertRegex(field("Depends"), rf"(^|, ){name}\b")
+        self.assertIn("Connection refused", self.inside("tallyman", "healthcheck", code=1))
+
     def test_3_the_manual_is_there(self):
         for page, text in ("8 tallyman", "tallyman receive"), ("5 tallyman.yml", "Section forward"):
             self.assertIn(text, self.inside("man", *page.split()))

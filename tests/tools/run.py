@@ -14,5 +14,5 @@ import runner  # noqa: E402
 if __name__ == "__main__":
     loader = unittest.defaultTestLoader
     sys.exit(runner.run(loader.loadTestsFromNames(
-        sys.argv[1:] or ["test_check_binary", "test_check_rooms", "test_checks", "test_sbom",
-                         "test_soak"])))
+        sys.argv[1:] or ["test_check_binary", "test_check_rooms", "test_checks", "test_libraries",
+                         "test_sbom", "test_soak"])))
