@@ -81,7 +81,7 @@ struct tly_forward_sink {
 };
 
 /* Frames as they arrive on a connection. Its memory grows with the bytes that have arrived of one
- * frame, up to the limits, and is given back after an unusually large frame. */
+ * frame, up to the limits, and is given back after it. */
 struct tly_forward_reader {
     struct tly_value_feed frames;
     struct tly_buf inflated;

@@ -4,10 +4,6 @@
  */
 #include "agent/codec/value_feed.h"
 
-/* A buffer that grew beyond this for one large value is given back after it: thousands of
- * connections may have had one. */
-#define KEEP_BYTES_MAX (256UL * 1024)
-
 void tly_value_feed_init(struct tly_value_feed *feed, const char *noun,
                          bool (*may_start)(unsigned char first), size_t value_bytes_max)
 {
@@ -64,6 +60,20 @@ static int find_end(struct tly_value_feed *feed, struct tly_text input, size_t *
     return rc < 0 && rc != TLY_E_MORE ? broken_value(feed, rc, err) : rc;
 }
 
+/* Keeps no more than the beginning of the next value, in memory of its own: what a value in pieces
+ * took goes with it, since thousands of connections may have had one. */
+static int keep_rest(struct tly_buf *kept, struct tly_text rest)
+{
+    struct tly_buf whole = *kept; /* `rest` is in here */
+    if (rest.len == whole.len) {
+        return 0;
+    }
+    tly_buf_init(kept, whole.max);
+    int rc = tly_buf_append_text(kept, rest);
+    tly_buf_done(&whole);
+    return rc;
+}
+
 int tly_value_feed_read(struct tly_value_feed *feed, struct tly_text bytes,
                         int (*value)(void *arg, struct tly_text value, struct tly_error *err),
                         void *arg, struct tly_error *err)
@@ -91,13 +101,6 @@ int tly_value_feed_read(struct tly_value_feed *feed, struct tly_text bytes,
         rest.at += whole.len;
         rest.len -= whole.len;
     }
-    if (resumed) {
-        tly_buf_consume(kept, kept->len - rest.len);
-    } else if ((rc = tly_buf_append_text(kept, rest)) < 0) {
-        return tly_error_set(err, rc, "out of memory for one %s", feed->noun);
-    }
-    if (kept->len == 0 && kept->cap > KEEP_BYTES_MAX) {
-        tly_buf_done(kept);
-    }
-    return 0;
+    rc = resumed ? keep_rest(kept, rest) : tly_buf_append_text(kept, rest);
+    return rc < 0 ? tly_error_set(err, rc, "out of memory for one %s", feed->noun) : 0;
 }

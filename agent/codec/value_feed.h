@@ -1,6 +1,7 @@
 /*
  * A connection's bytes, cut into whole msgpack values. What arrives in one piece is not copied; of
- * a value in several pieces only the bytes that are there take memory, up to the maximum.
+ * a value in several pieces only the bytes that are there take memory, up to the maximum, and only
+ * until it is complete.
  */
 #ifndef TLY_CODEC_VALUE_FEED_H
 #define TLY_CODEC_VALUE_FEED_H

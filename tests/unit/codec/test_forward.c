@@ -422,7 +422,7 @@ static void test_sink_stops(void **state)
     tly_buf_done(&heard.text);
 }
 
-/* What a large frame took is given back; a small one's memory stays. */
+/* What a frame in pieces took is given back. */
 static void test_memory_returns(void **state)
 {
     (void)state;

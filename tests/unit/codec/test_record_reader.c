@@ -294,13 +294,48 @@ static void test_feed_memory(void **state)
     tly_buf_done(&seen.all);
 }
 
+/* Between values nothing is kept, and of a value that has begun not much more than what is there,
+ * however large the one before was. */
+static void test_feed_gives_back(void **state)
+{
+    (void)state;
+    enum { VALUE_BYTES = 100000, PIECE_BYTES = 4096 };
+    struct tly_value_feed feed;
+    struct seen seen = {0};
+    struct tly_error err;
+    struct tly_buf value;
+    tly_buf_init(&seen.all, BUF_MAX);
+    tly_buf_init(&value, BUF_MAX);
+    char *bytes = calloc(1, VALUE_BYTES);
+    assert_non_null(bytes);
+    assert_int_equal(tly_record_bin(&value, (struct tly_text){bytes, VALUE_BYTES}), 0);
+    tly_value_feed_init(&feed, "value", any_start, BUF_MAX);
+    for (size_t behind = 0; behind <= 1; behind++) {
+        struct tly_text head = {value.at, value.len - 1};
+        assert_int_equal(tly_value_feed_read(&feed, head, see, &seen, &err), 0);
+        assert_true(feed.kept.cap >= head.len);
+        /* The last byte, and a first one of the next value. */
+        bytes[1] = '\x92';
+        assert_int_equal(
+            tly_value_feed_read(&feed, (struct tly_text){bytes, 1 + behind}, see, &seen, &err), 0);
+        assert_int_equal(seen.values, 1 + behind);
+        assert_int_equal(feed.kept.len, behind);
+        assert_true(feed.kept.cap <= behind * PIECE_BYTES);
+    }
+    tly_value_feed_done(&feed);
+    tly_buf_done(&value);
+    tly_buf_done(&seen.all);
+    free(bytes);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_scalars),       cmocka_unit_test(test_other_scalars),
-        cmocka_unit_test(test_times),         cmocka_unit_test(test_scan),
-        cmocka_unit_test(test_depth),         cmocka_unit_test(test_feed_splits),
-        cmocka_unit_test(test_feed_failures), cmocka_unit_test(test_feed_memory),
+        cmocka_unit_test(test_scalars),         cmocka_unit_test(test_other_scalars),
+        cmocka_unit_test(test_times),           cmocka_unit_test(test_scan),
+        cmocka_unit_test(test_depth),           cmocka_unit_test(test_feed_splits),
+        cmocka_unit_test(test_feed_failures),   cmocka_unit_test(test_feed_memory),
+        cmocka_unit_test(test_feed_gives_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -311,6 +311,16 @@ class Receiver(unittest.TestCase):
         good.log("last", "2")
         self.await_logs(["first", "last"])
 
+    def test_frames_that_are_through_take_no_memory(self):
+        """Connections that stay open after frames of many pieces, which in all are far longer than
+        what may be unfinished at a time."""
+        self.start(unfinished_max="1MiB")
+        clients = [self.client() for _ in range(20)]
+        for number, client in enumerate(clients):
+            client.log("x" * 100000, str(number))
+        self.assertEqual(self.agent.value("tallyman_receiver_connections_broken_total"), 0)
+        self.assertEqual(self.agent.value("tallyman_receiver_unfinished_bytes"), 0)
+
     def test_thousands_of_connections(self):
         """Like that many containers with Docker's fluentd driver: each waits for each answer."""
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
