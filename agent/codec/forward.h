@@ -32,8 +32,8 @@ int tly_forward_tail(struct tly_buf *tail, struct tly_text chunk_id, uint32_t re
 int tly_forward_packed_tail(struct tly_buf *tail, struct tly_text chunk_id, uint32_t records,
                             enum tly_forward_compression compression) TLY_CHECK;
 
-/* Most bytes of one acknowledgement: ids of Fluentd and of ours have 25, others are free to add
- * keys of their own. */
+/* Most bytes of one acknowledgement, on either side: ids of Fluentd and of ours have 25, others are
+ * free to add keys of their own. */
 #define TLY_FORWARD_ACK_BYTES_MAX 4096
 
 /* For acknowledgements as they come back on a connection; tly_value_feed_done ends it. */
@@ -97,7 +97,8 @@ void tly_forward_reader_done(struct tly_forward_reader *reader);
  * clients send as a heartbeat. Entries may carry metadata (`[[time, metadata], record]`, which is
  * dropped). A frame's records are handed over only when all of the frame is sound. After a failure,
  * which `err` describes for a person, the connection is of no use any more: TLY_E_MALFORMED,
- * TLY_E_LIMIT, -ENOMEM, -ENOTSUP for a compression that is not known.
+ * TLY_E_LIMIT (a chunk whose answer would pass TLY_FORWARD_ACK_BYTES_MAX is one such), -ENOMEM,
+ * -ENOTSUP for a compression that is not known.
  */
 int tly_forward_read(struct tly_forward_reader *reader, struct tly_text bytes,
                      const struct tly_forward_sink *sink, struct tly_error *err) TLY_CHECK;

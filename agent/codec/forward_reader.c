@@ -12,6 +12,10 @@
 /* Memory beyond this, taken for one large frame, is given back after it. */
 #define KEEP_BYTES_MAX (256UL * 1024)
 
+/* Of a chunk, as msgpack. It is echoed behind the map and the key "ack", which take 5 bytes, and an
+ * answer that nobody reads takes memory. */
+#define CHUNK_BYTES_MAX (TLY_FORWARD_ACK_BYTES_MAX - 5)
+
 /* Fluent Bit marks the begin and the end of a group of records by entries at the last two seconds
  * that an EventTime can hold. */
 #define GROUP_MARK_SECONDS 0xfffffffeLL
@@ -122,7 +126,9 @@ static int read_option(struct tly_text *rest, struct options *options)
     }
     if (tly_value_is(&key, "chunk")) {
         options->chunk = bytes;
-        return tly_value_is_text(&value) ? 0 : TLY_E_MALFORMED;
+        return !tly_value_is_text(&value)    ? TLY_E_MALFORMED
+               : bytes.len > CHUNK_BYTES_MAX ? TLY_E_LIMIT
+                                             : 0;
     }
     if (tly_value_is(&key, "compressed")) {
         options->compression = tly_value_is(&value, "gzip")   ? COMPRESSION_GZIP
@@ -162,7 +168,7 @@ static int frame_error(int code, struct tly_error *err)
                              "a frame is valid msgpack, but not of the forward protocol");
     }
     if (code == TLY_E_LIMIT) {
-        return tly_error_set(err, code, "a frame's records pass a limit");
+        return tly_error_set(err, code, "a frame's records or its chunk pass a limit");
     }
     return tly_error_set(err, code, "a frame could not be read: %s", tly_error_name(code));
 }

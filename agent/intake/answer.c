@@ -7,13 +7,28 @@
 
 #include <stdlib.h>
 
-/* Answers that a client does not read. */
+/* Answers of a client that wait for its frames to be safe, or for it to take them. Beyond this
+ * nothing is read from it. */
 #define ANSWERS_BYTES_HIGH (64UL * 1024)
 
 struct answer {
     struct tly_intake_client *client;
     char *bytes;
 };
+
+/* All that it is still to get. */
+static size_t owed_bytes(const struct tly_intake_client *client)
+{
+    return tly_stream_queued(client->stream) + client->waiting.len + client->sealed.len;
+}
+
+static void check_owed(struct tly_intake_client *client)
+{
+    if (owed_bytes(client) > ANSWERS_BYTES_HIGH) {
+        client->deaf = true;
+        tly_intake_client_listen(client);
+    }
+}
 
 static void answer_written(void *arg, int code)
 {
@@ -26,7 +41,7 @@ static void answer_written(void *arg, int code)
     }
     if (client->closed) {
         tly_intake_client_free(client);
-    } else if (client->deaf) {
+    } else if (client->deaf && owed_bytes(client) <= ANSWERS_BYTES_HIGH) {
         client->deaf = false;
         tly_intake_client_listen(client);
     }
@@ -47,10 +62,7 @@ bool tly_intake_client_say(struct tly_intake_client *client, struct tly_buf *byt
         free(answer);
         return false;
     }
-    if (tly_stream_queued(client->stream) > ANSWERS_BYTES_HIGH) {
-        client->deaf = true;
-        tly_intake_client_listen(client);
-    }
+    check_owed(client);
     return true;
 }
 
@@ -63,6 +75,7 @@ int tly_intake_client_owe(struct tly_intake_client *client, struct tly_text chun
         client->next_waiting = intake->waiting;
         intake->waiting = client;
     }
+    check_owed(client);
     return rc;
 }
 

@@ -9,8 +9,9 @@
 #include <errno.h>
 #include <stdlib.h>
 
-/* Answers that wait for their frames to be safe. */
-#define ANSWERS_BYTES_MAX (16UL * 1024 * 1024)
+/* Answers that wait for their frames to be safe: four times what stops the reading (answer.c), and
+ * more than one read of frames, each longer than its answer, can bring above that. */
+#define ANSWERS_BYTES_MAX (256UL * 1024)
 
 /* A connection with no more than this of a frame is never the one that takes the memory. */
 #define UNFINISHED_BYTES_SMALL (64UL * 1024)

@@ -3,8 +3,8 @@
  * their frames and sends their answers. What becomes of the records, and when a frame may be
  * answered, is its owner's affair.
  *
- * All of it is bounded: connections, the bytes of unfinished frames over all of them, and answers
- * that a client does not take, which is then not read from.
+ * All of it is bounded: connections, the bytes of unfinished frames over all of them, and the
+ * answers that a client is owed, beyond which it is not read from.
  */
 #ifndef TLY_INTAKE_INTAKE_H
 #define TLY_INTAKE_INTAKE_H

@@ -29,7 +29,7 @@ struct tly_intake_client {
     struct tly_buf waiting, sealed; /* answers */
     size_t unfinished_bytes;        /* as they are counted in */
     bool asks;
-    bool deaf;   /* takes none of its answers: nothing is read from it either */
+    bool deaf;   /* is owed too many answers: nothing is read from it either */
     bool closed; /* may be written to a last time, and goes when that is done */
     bool in_waiting, in_sealed;
     struct tly_intake_client *next, *previous;

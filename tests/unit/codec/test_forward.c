@@ -400,6 +400,38 @@ static void test_depth(void **state)
     tly_buf_done(&frame);
 }
 
+/* Whoever asks with a chunk whose answer no sender would read is refused: answers take memory until
+ * they are read. */
+static void test_long_chunks(void **state)
+{
+    (void)state;
+    enum { ANSWER_HEAD_BYTES = 5, STR_HEAD_BYTES = 3 };
+    const struct tly_forward_limits wide = {.frame_bytes_max = BUF_MAX,
+                                            .inflated_bytes_max = BUF_MAX};
+    char chunk[TLY_FORWARD_ACK_BYTES_MAX] = {0};
+    size_t longest = sizeof(chunk) - ANSWER_HEAD_BYTES - STR_HEAD_BYTES;
+    for (size_t over = 0; over <= 1; over++) {
+        struct heard heard = {0};
+        struct tly_forward_sink sink = {hear_record, hear_frame, &heard};
+        struct tly_forward_reader reader;
+        struct tly_error err = {0};
+        struct tly_buf frame;
+        tly_buf_init(&heard.text, BUF_MAX);
+        tly_buf_init(&frame, BUF_MAX);
+        assert_int_equal(tly_buf_append_text(&frame, TLY_TEXT("\x93\xa1t\x91\x92\x01\x80\x81\xa5"
+                                                              "chunk")),
+                         0);
+        assert_int_equal(tly_record_str(&frame, (struct tly_text){chunk, longest + over}), 0);
+        tly_forward_reader_init(&reader, &wide);
+        assert_int_equal(tly_forward_read(&reader, tly_buf_text(&frame), &sink, &err),
+                         over > 0 ? TLY_E_LIMIT : 0);
+        assert_int_equal(heard.text.len == 0, over > 0);
+        tly_forward_reader_done(&reader);
+        tly_buf_done(&frame);
+        tly_buf_done(&heard.text);
+    }
+}
+
 static void test_sink_stops(void **state)
 {
     (void)state;
@@ -479,8 +511,8 @@ int main(void)
         cmocka_unit_test(test_ack_splits),     cmocka_unit_test(test_modes),
         cmocka_unit_test(test_refused_frames), cmocka_unit_test(test_gzip),
         cmocka_unit_test(test_bomb),           cmocka_unit_test(test_depth),
-        cmocka_unit_test(test_sink_stops),     cmocka_unit_test(test_memory_returns),
-        cmocka_unit_test(test_ack_written),
+        cmocka_unit_test(test_long_chunks),    cmocka_unit_test(test_sink_stops),
+        cmocka_unit_test(test_memory_returns), cmocka_unit_test(test_ack_written),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
