@@ -84,7 +84,7 @@ struct tly_forward_sink {
  * frame, up to the limits, and is given back after it. */
 struct tly_forward_reader {
     struct tly_value_feed frames;
-    struct tly_buf inflated;
+    size_t inflated_bytes_max;
 };
 
 void tly_forward_reader_init(struct tly_forward_reader *reader,

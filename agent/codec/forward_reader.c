@@ -9,9 +9,6 @@
 
 #include <errno.h>
 
-/* Memory beyond this, taken for one large frame, is given back after it. */
-#define KEEP_BYTES_MAX (256UL * 1024)
-
 /* Of a chunk, as msgpack. It is echoed behind the map and the key "ack", which take 5 bytes, and an
  * answer that nobody reads takes memory. */
 #define CHUNK_BYTES_MAX (TLY_FORWARD_ACK_BYTES_MAX - 5)
@@ -29,13 +26,12 @@ void tly_forward_reader_init(struct tly_forward_reader *reader,
                              const struct tly_forward_limits *limits)
 {
     tly_value_feed_init(&reader->frames, "frame", frame_may_start, limits->frame_bytes_max);
-    tly_buf_init(&reader->inflated, limits->inflated_bytes_max);
+    reader->inflated_bytes_max = limits->inflated_bytes_max;
 }
 
 void tly_forward_reader_done(struct tly_forward_reader *reader)
 {
     tly_value_feed_done(&reader->frames);
-    tly_buf_done(&reader->inflated);
 }
 
 /* One pass over the entries of a frame. */
@@ -189,7 +185,7 @@ static int deliver_entries(struct walk *walk, const struct tly_forward_sink *sin
 
 /* The records of a packed frame, decompressed if they have to be. Either kind is also known by its
  * magic, whose first byte could not begin a record, and which goes before the option. */
-static int unpack_entries(struct tly_forward_reader *reader, const struct options *options,
+static int unpack_entries(struct tly_buf *inflated, const struct options *options,
                           struct tly_text *entries, struct tly_error *err)
 {
     bool gzip = tly_gunzip_sniff(*entries);
@@ -202,24 +198,23 @@ static int unpack_entries(struct tly_forward_reader *reader, const struct option
         return 0;
     }
     zstd = zstd || (!gzip && options->compression == COMPRESSION_ZSTD);
-    tly_buf_clear(&reader->inflated);
-    int rc = zstd ? tly_forward_unpack_zstd(*entries, &reader->inflated)
-                  : tly_gunzip(*entries, &reader->inflated);
+    tly_buf_clear(inflated);
+    int rc = zstd ? tly_forward_unpack_zstd(*entries, inflated) : tly_gunzip(*entries, inflated);
     if (rc == TLY_E_LIMIT) {
         return tly_error_set(err, rc, "a frame's records pass %zu bytes when decompressed",
-                             reader->inflated.max);
+                             inflated->max);
     }
     if (rc < 0) {
         return tly_error_set(err, rc, "a frame's %s data is damaged", zstd ? "zstd" : "gzip");
     }
-    *entries = tly_buf_text(&reader->inflated);
+    *entries = tly_buf_text(inflated);
     return 0;
 }
 
 /* A frame that is being read: what stands before and behind its records. */
 struct frame_read {
-    struct tly_forward_reader *reader;
     const struct tly_forward_sink *sink;
+    struct tly_buf inflated; /* its records; for all frames that are read at one time */
     struct walk walk;
     struct options options;
 };
@@ -263,7 +258,7 @@ static int read_packed(struct frame_read *read, struct tly_text rest, struct tly
         return frame_error(rc, err);
     }
     struct tly_text entries = packed.bytes;
-    rc = unpack_entries(read->reader, &read->options, &entries, err);
+    rc = unpack_entries(&read->inflated, &read->options, &entries, err);
     return rc < 0 ? rc : deliver_entries(&read->walk, read->sink, entries, UINT64_MAX, err);
 }
 
@@ -309,15 +304,15 @@ static int read_frame(void *arg, struct tly_text frame, struct tly_error *err)
         read->walk.frame.chunk = read->options.chunk;
         rc = read->sink->frame(read->sink->arg, &read->walk.frame);
     }
-    if (read->reader->inflated.cap > KEEP_BYTES_MAX) {
-        tly_buf_done(&read->reader->inflated);
-    }
     return rc;
 }
 
 int tly_forward_read(struct tly_forward_reader *reader, struct tly_text bytes,
                      const struct tly_forward_sink *sink, struct tly_error *err)
 {
-    struct frame_read read = {.reader = reader, .sink = sink};
-    return tly_value_feed_read(&reader->frames, bytes, read_frame, &read, err);
+    struct frame_read read = {.sink = sink};
+    tly_buf_init(&read.inflated, reader->inflated_bytes_max);
+    int rc = tly_value_feed_read(&reader->frames, bytes, read_frame, &read, err);
+    tly_buf_done(&read.inflated);
+    return rc;
 }

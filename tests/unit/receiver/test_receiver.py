@@ -355,6 +355,18 @@ class Receiver(unittest.TestCase):
         self.assertEqual(self.agent.value("tallyman_receiver_connections_broken_total"), 0)
         self.assertEqual(self.agent.value("tallyman_receiver_unfinished_bytes"), 0)
 
+    def test_what_was_decompressed_takes_no_memory(self):
+        """Each of many connections sends a few hundred bytes that become 180 kB, and stays."""
+        self.start(environment=FREES)
+        gzip = zlib.compressobj(9, wbits=31)
+        body = gzip.compress(pack([SECONDS, "no record"]) * 10000) + gzip.flush()
+        before = host.peak_mib(self.agent.program.pid)
+        clients = [self.client() for _ in range(500)]
+        for client in clients:
+            client.send("t", body, {"compressed": "gzip", "chunk": "1"})
+            self.assertEqual(client.read(), {b"ack": b"1"})
+        self.assertLess(host.peak_mib(self.agent.program.pid), before + 16)
+
     def test_thousands_of_connections(self):
         """Like that many containers with Docker's fluentd driver: each waits for each answer."""
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
