@@ -74,6 +74,8 @@ struct tly_forward_frame {
 /* All text is borrowed until the call returns. A negative result stops the reading and is returned
  * by tly_forward_read. */
 struct tly_forward_sink {
+    /* Before the first record of a frame, with what `frame` will be given. NULL is fine. */
+    int (*begin)(void *arg, const struct tly_forward_frame *frame);
     int (*record)(void *arg, const struct tly_forward_record *record);
     /* After a frame's last record. */
     int (*frame)(void *arg, const struct tly_forward_frame *frame);

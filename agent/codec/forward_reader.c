@@ -86,8 +86,6 @@ static int walk_event(struct walk *walk, struct tly_text *rest)
 /* Walks `count` entries, or all there are up to the end of `rest`. */
 static int walk_entries(struct walk *walk, struct tly_text *rest, uint64_t count)
 {
-    walk->frame.records = 0;
-    walk->frame.skipped = 0;
     for (; count > 0 && rest->len > 0; count--) {
         struct tly_value entry;
         int rc = tly_value_next(rest, &entry);
@@ -169,20 +167,6 @@ static int frame_error(int code, struct tly_error *err)
     return tly_error_set(err, code, "a frame could not be read: %s", tly_error_name(code));
 }
 
-/* Both passes over the entries of a Forward or packed frame. */
-static int deliver_entries(struct walk *walk, const struct tly_forward_sink *sink,
-                           struct tly_text entries, uint64_t count, struct tly_error *err)
-{
-    struct tly_text rest = entries;
-    int rc = walk_entries(walk, &rest, count);
-    if (rc < 0) {
-        return frame_error(rc, err);
-    }
-    walk->sink = sink;
-    rest = entries;
-    return walk_entries(walk, &rest, count);
-}
-
 /* The records of a packed frame, decompressed if they have to be. Either kind is also known by its
  * magic, whose first byte could not begin a record, and which goes before the option. */
 static int unpack_entries(struct tly_buf *inflated, const struct options *options,
@@ -219,6 +203,32 @@ struct frame_read {
     struct options options;
 };
 
+/* All of the frame is sound: its records are handed over from now on. */
+static int begin_frame(struct frame_read *read)
+{
+    struct walk *walk = &read->walk;
+    walk->sink = read->sink;
+    walk->frame.chunk = read->options.chunk;
+    int rc = walk->sink->begin ? walk->sink->begin(walk->sink->arg, &walk->frame) : 0;
+    walk->frame.records = 0;
+    walk->frame.skipped = 0;
+    return rc;
+}
+
+/* Both passes over the entries of a Forward or packed frame. */
+static int deliver_entries(struct frame_read *read, struct tly_text entries, uint64_t count,
+                           struct tly_error *err)
+{
+    struct tly_text rest = entries;
+    int rc = walk_entries(&read->walk, &rest, count);
+    if (rc < 0) {
+        return frame_error(rc, err);
+    }
+    rc = begin_frame(read);
+    rest = entries;
+    return rc < 0 ? rc : walk_entries(&read->walk, &rest, count);
+}
+
 /* [tag, time, record, options?] */
 static int read_message(struct frame_read *read, struct tly_text rest, struct tly_error *err)
 {
@@ -228,10 +238,8 @@ static int read_message(struct frame_read *read, struct tly_text rest, struct tl
     if (rc < 0) {
         return frame_error(rc, err);
     }
-    read->walk.sink = read->sink;
-    read->walk.frame.records = 0;
-    read->walk.frame.skipped = 0;
-    return walk_event(&read->walk, &event);
+    rc = begin_frame(read);
+    return rc < 0 ? rc : walk_event(&read->walk, &event);
 }
 
 /* [tag, [entry, ...], options?] */
@@ -245,7 +253,7 @@ static int read_forward(struct frame_read *read, struct tly_text rest, struct tl
     if (rc < 0) {
         return frame_error(rc, err);
     }
-    return deliver_entries(&read->walk, read->sink, entries, head.count, err);
+    return deliver_entries(read, entries, head.count, err);
 }
 
 /* [tag, bytes of entries, options?] */
@@ -259,7 +267,7 @@ static int read_packed(struct frame_read *read, struct tly_text rest, struct tly
     }
     struct tly_text entries = packed.bytes;
     rc = unpack_entries(&read->inflated, &read->options, &entries, err);
-    return rc < 0 ? rc : deliver_entries(&read->walk, read->sink, entries, UINT64_MAX, err);
+    return rc < 0 ? rc : deliver_entries(read, entries, UINT64_MAX, err);
 }
 
 /* The second element tells the mode. */
@@ -300,11 +308,7 @@ static int read_frame(void *arg, struct tly_text frame, struct tly_error *err)
     read->walk = (struct walk){.frame.tag = tag.bytes};
     read->options = (struct options){0};
     rc = read_by_mode(read, head.count, frame, err);
-    if (rc == 0) {
-        read->walk.frame.chunk = read->options.chunk;
-        rc = read->sink->frame(read->sink->arg, &read->walk.frame);
-    }
-    return rc;
+    return rc < 0 ? rc : read->sink->frame(read->sink->arg, &read->walk.frame);
 }
 
 int tly_forward_read(struct tly_forward_reader *reader, struct tly_text bytes,

@@ -67,7 +67,8 @@ void tly_delivery_emit(struct tly_delivery *delivery, struct tly_text tag, struc
  * The same for whoever answers for a record to somebody else, and only with a spool: it has a
  * ticket, and `safe` is called, from the loop, with the highest ticket of which all records are on
  * disk. has_room false: no more should be taken; append takes it all the same up to the hard bound.
- * TLY_E_LIMIT, -ENOMEM, counted as refused.
+ * TLY_E_LIMIT, -ENOMEM, and -EMSGSIZE for one that is never taken, because it or its tag is too
+ * long; all counted as refused.
  */
 bool tly_delivery_has_room(const struct tly_delivery *delivery);
 int tly_delivery_append(struct tly_delivery *delivery, struct tly_text tag,

@@ -37,7 +37,8 @@ void tly_spool_remove(struct tly_spool *spool, const struct tly_destination *des
 /* Below the bound of what may gather. */
 bool tly_spool_has_room(const struct tly_spool *spool);
 
-/* Whatever has_room says, up to the hard bound; TLY_E_LIMIT, -ENOMEM: counted as refused. */
+/* Whatever has_room says, up to the hard bound. Counted as refused: TLY_E_LIMIT, -ENOMEM, and
+ * -EMSGSIZE for a record over TLY_RECORD_BYTES_MAX or a tag over TLY_SPOOL_TAG_MAX. */
 int tly_spool_append(struct tly_spool *spool, struct tly_text tag,
                      struct tly_text record) TLY_CHECK;
 

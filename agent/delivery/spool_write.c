@@ -236,7 +236,7 @@ static int append_record(struct tly_spool *spool, struct tly_text tag, struct tl
 {
     char *to;
     if (tag.len > TLY_SPOOL_TAG_MAX || record.len > TLY_RECORD_BYTES_MAX) {
-        return TLY_E_LIMIT;
+        return -EMSGSIZE;
     }
     bool same = same_entry(spool, tag, record.len);
     size_t before = same ? 0 : TLY_SPOOL_HEAD_LEN + tag.len;

@@ -92,6 +92,15 @@ const char *tly_intake_client_peer(const struct tly_intake_client *client)
 
 /* ---- frames ---- */
 
+static int begin_frame(void *arg, const struct tly_forward_frame *frame)
+{
+    struct tly_intake_client *client = arg;
+    const struct tly_intake_spec *spec = &client->intake->spec;
+    int rc = spec->events->begin ? spec->events->begin(spec->arg, client, frame) : 0;
+    client->asks = client->asks || frame->chunk.len > 0;
+    return rc;
+}
+
 static int take_record(void *arg, const struct tly_forward_record *record)
 {
     const struct tly_intake_client *client = arg;
@@ -117,7 +126,6 @@ static int take_frame(void *arg, const struct tly_forward_frame *frame)
     struct tly_intake_client *client = arg;
     struct tly_intake *intake = client->intake;
     say_skipped(client, frame);
-    client->asks = client->asks || frame->chunk.len > 0;
     int rc = intake->spec.events->frame(intake->spec.arg, client, frame);
     if (rc == 0 && frame->chunk.len > 0 && !intake->spec.no_answers) {
         rc = tly_intake_client_owe(client, frame->chunk);
@@ -165,7 +173,8 @@ static void stream_received(void *arg, struct tly_text bytes)
         tly_intake_greeting_read(client, bytes);
         return;
     }
-    const struct tly_forward_sink sink = {take_record, take_frame, client};
+    const struct tly_forward_sink sink = {
+        .begin = begin_frame, .record = take_record, .frame = take_frame, .arg = client};
     struct tly_error err = {0};
     bool asked = client->asks;
     intake->counts.bytes += bytes.len;

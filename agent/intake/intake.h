@@ -23,6 +23,10 @@ struct tly_intake;
 struct tly_intake_client; /* one connection */
 
 struct tly_intake_events {
+    /* A frame is there as a whole, with `records` and `skipped` as they will be at its end. A
+     * negative code closes the connection before any of its records. NULL is fine. */
+    int (*begin)(void *arg, const struct tly_intake_client *client,
+                 const struct tly_forward_frame *frame);
     /* One record of a frame, and then the frame's end. A negative code closes the connection, and
      * the frame is not answered. */
     int (*record)(void *arg, const struct tly_intake_client *client,
@@ -70,7 +74,7 @@ int tly_intake_listen(struct tly_intake *intake, struct tly_address *address,
 enum tly_intake_reads { TLY_INTAKE_READS_ALL, TLY_INTAKE_READS_SILENT, TLY_INTAKE_READS_NONE };
 void tly_intake_read(struct tly_intake *intake, enum tly_intake_reads whom);
 
-/* Whether the client ever asked for an answer. */
+/* Whether the client ever asked for an answer; in `begin` not yet for the frame that begins. */
 bool tly_intake_client_asks(const struct tly_intake_client *client);
 const char *tly_intake_client_peer(const struct tly_intake_client *client); /* borrowed */
 

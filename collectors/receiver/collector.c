@@ -46,6 +46,7 @@ struct collector {
     char hostname[HOSTNAME_MAX];
     struct tly_buf record; /* on its way to the spool */
     size_t refused;        /* records of the frame that is being read, which nobody may answer */
+    size_t too_long;       /* records of it that are never taken */
     uint64_t frame_ticket; /* of what the newest answers wait for */
     uint64_t last_ticket;  /* of the last record that was appended */
     uint64_t safe_ticket;
@@ -72,6 +73,17 @@ static int pack(struct collector *self, const struct tly_forward_record *record)
     return 0;
 }
 
+/* What is there of an asking client is always taken, since it has been read. One that asks for the
+ * first time may be on its next connection with the same frame, as often as it likes: without room
+ * nothing of it is taken. */
+static int begin_frame(void *arg, const struct tly_intake_client *client,
+                       const struct tly_forward_frame *frame)
+{
+    const struct collector *self = arg;
+    bool asks_first = frame->chunk.len > 0 && !tly_intake_client_asks(client);
+    return asks_first && !tly_delivery_has_room(self->context->delivery) ? -ENOBUFS : 0;
+}
+
 static int take_record(void *arg, const struct tly_intake_client *client,
                        const struct tly_forward_record *record)
 {
@@ -83,35 +95,41 @@ static int take_record(void *arg, const struct tly_intake_client *client,
         self->last_ticket = tly_delivery_ticket(delivery);
         return 0;
     }
+    if (rc == -EMSGSIZE) { /* however often it is sent */
+        self->too_long++;
+        return 0;
+    }
     self->refused++;
     return tly_intake_client_asks(client) ? rc : 0;
 }
 
-static void say_dropped(struct collector *self, const struct tly_intake_client *client)
+static void drop(struct collector *self, const struct tly_intake_client *client, size_t records,
+                 const char *why)
 {
     uint64_t held;
-    if (tly_log_limit_pass(&self->drop_limit, tly_loop_now_ms(self->context->loop), &held)) {
-        tly_log_error(WHO,
-                      "%s: %zu records are dropped: the spool takes no more, and the client does "
-                      "not wait for answers%s",
-                      tly_intake_client_peer(client), self->refused, tly_log_held(held).text);
+    self->dropped += records;
+    if (records > 0 &&
+        tly_log_limit_pass(&self->drop_limit, tly_loop_now_ms(self->context->loop), &held)) {
+        tly_log_error(WHO, "%s: %zu records are dropped: %s%s", tly_intake_client_peer(client),
+                      records, why, tly_log_held(held).text);
     }
+}
+
+static void forget_refused(struct collector *self)
+{
+    self->refused = 0;
+    self->too_long = 0;
 }
 
 static int take_frame(void *arg, const struct tly_intake_client *client,
                       const struct tly_forward_frame *frame)
 {
     struct collector *self = arg;
-    size_t refused = self->refused;
-    if (refused > 0 && frame->chunk.len > 0) {
-        self->refused = 0;
-        return TLY_E_LIMIT; /* its first answer: it sends all of this once more */
-    }
-    if (refused > 0) {
-        self->dropped += refused;
-        say_dropped(self, client);
-        self->refused = 0;
-    }
+    (void)frame;
+    drop(self, client, self->refused,
+         "the spool takes no more, and the client does not wait for answers");
+    drop(self, client, self->too_long, "they, or their tag, are too long");
+    forget_refused(self);
     /* Not the delivery's ticket of now: a frame without a record has nothing written for it. */
     if (self->last_ticket != self->frame_ticket) {
         tly_intake_seal(self->intake);
@@ -122,8 +140,7 @@ static int take_frame(void *arg, const struct tly_intake_client *client,
 
 static void frame_broken(void *arg)
 {
-    struct collector *self = arg;
-    self->refused = 0;
+    forget_refused(arg);
 }
 
 static void read_on(struct collector *self)
@@ -218,8 +235,11 @@ static int gate_make(struct collector *self)
 
 static int intake_make(struct collector *self)
 {
-    static const struct tly_intake_events events = {
-        .record = take_record, .frame = take_frame, .broken = frame_broken, .received = received};
+    static const struct tly_intake_events events = {.begin = begin_frame,
+                                                    .record = take_record,
+                                                    .frame = take_frame,
+                                                    .broken = frame_broken,
+                                                    .received = received};
     const struct tly_spool_settings *spool = tly_config_section(self->context->config,
                                                                 &tly_spool_section);
     /* A frame that begins while there is room has to fit as a whole. */

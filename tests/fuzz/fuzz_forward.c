@@ -49,7 +49,8 @@ static int answer_frame(void *arg, const struct tly_forward_frame *frame)
 static void read_all(const uint8_t *data, size_t size, size_t step, struct outcome *ret_outcome)
 {
     const struct tly_forward_limits limits = {FRAME_BYTES_MAX, INFLATED_BYTES_MAX};
-    struct tly_forward_sink sink = {print_record, answer_frame, ret_outcome};
+    struct tly_forward_sink sink = {
+        .record = print_record, .frame = answer_frame, .arg = ret_outcome};
     struct tly_forward_reader reader;
     struct tly_error err;
     *ret_outcome = (struct outcome){0};

@@ -201,7 +201,8 @@ static void assert_heard(struct tly_text bytes, size_t step, int rc, struct tly_
     struct heard heard = {0};
     struct tly_forward_reader reader;
     struct tly_error err = {0};
-    const struct tly_forward_sink sink = {hear_record, hear_frame, &heard};
+    const struct tly_forward_sink sink = {
+        .record = hear_record, .frame = hear_frame, .arg = &heard};
     tly_buf_init(&heard.text, BUF_MAX);
     tly_forward_reader_init(&reader, &limits);
     int outcome = 0;
@@ -412,7 +413,7 @@ static void test_long_chunks(void **state)
     size_t longest = sizeof(chunk) - ANSWER_HEAD_BYTES - STR_HEAD_BYTES;
     for (size_t over = 0; over <= 1; over++) {
         struct heard heard = {0};
-        struct tly_forward_sink sink = {hear_record, hear_frame, &heard};
+        struct tly_forward_sink sink = {.record = hear_record, .frame = hear_frame, .arg = &heard};
         struct tly_forward_reader reader;
         struct tly_error err = {0};
         struct tly_buf frame;
@@ -439,7 +440,7 @@ static void test_sink_stops(void **state)
     struct tly_forward_reader reader;
     struct tly_error err;
     struct heard heard = {.record_answer = -EPIPE};
-    struct tly_forward_sink sink = {hear_record, hear_frame, &heard};
+    struct tly_forward_sink sink = {.record = hear_record, .frame = hear_frame, .arg = &heard};
     tly_buf_init(&heard.text, BUF_MAX);
     tly_forward_reader_init(&reader, &limits);
     assert_int_equal(tly_forward_read(&reader, two, &sink, &err), -EPIPE);
@@ -454,6 +455,40 @@ static void test_sink_stops(void **state)
     tly_buf_done(&heard.text);
 }
 
+static int refuse_frame(void *arg, const struct tly_forward_frame *frame)
+{
+    assert_int_equal(hear_frame(arg, frame), 0);
+    return -ENOBUFS;
+}
+
+/* What a frame asks for and how much is in it is known before its records, in every mode. */
+static void test_refused_at_the_beginning(void **state)
+{
+    (void)state;
+    static const struct tly_text rows[] = {
+        BYTES("\x94\xa1t\x05\x80\x81\xa5"
+              "chunk\xa2id"),
+        BYTES("\x93\xa1t\x91\x92\x01\x80\x81\xa5"
+              "chunk\xa2id"),
+        BYTES("\x93\xa1t\xc4\x03\x92\x01\x80\x81\xa5"
+              "chunk\xa2id"),
+    };
+    const struct tly_text expected = TLY_TEXT("[t 1/0 \xa2id]");
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct tly_forward_reader reader;
+        struct tly_error err;
+        struct heard heard = {0};
+        struct tly_forward_sink sink = {
+            .begin = refuse_frame, .record = hear_record, .frame = hear_frame, .arg = &heard};
+        tly_buf_init(&heard.text, BUF_MAX);
+        tly_forward_reader_init(&reader, &limits);
+        assert_int_equal(tly_forward_read(&reader, rows[i], &sink, &err), -ENOBUFS);
+        assert_true(tly_text_equal(tly_buf_text(&heard.text), expected));
+        tly_forward_reader_done(&reader);
+        tly_buf_done(&heard.text);
+    }
+}
+
 /* What a frame in pieces took is given back. */
 static void test_memory_returns(void **state)
 {
@@ -462,7 +497,7 @@ static void test_memory_returns(void **state)
     const struct tly_forward_limits wide = {.frame_bytes_max = BUF_MAX,
                                             .inflated_bytes_max = BUF_MAX};
     struct heard heard = {0};
-    struct tly_forward_sink sink = {hear_record, hear_frame, &heard};
+    struct tly_forward_sink sink = {.record = hear_record, .frame = hear_frame, .arg = &heard};
     struct tly_forward_reader reader;
     struct tly_error err;
     struct tly_buf entries;
@@ -507,12 +542,19 @@ static void test_ack_written(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_head_and_tail),  cmocka_unit_test(test_acks),
-        cmocka_unit_test(test_ack_splits),     cmocka_unit_test(test_modes),
-        cmocka_unit_test(test_refused_frames), cmocka_unit_test(test_gzip),
-        cmocka_unit_test(test_bomb),           cmocka_unit_test(test_depth),
-        cmocka_unit_test(test_long_chunks),    cmocka_unit_test(test_sink_stops),
-        cmocka_unit_test(test_memory_returns), cmocka_unit_test(test_ack_written),
+        cmocka_unit_test(test_head_and_tail),
+        cmocka_unit_test(test_acks),
+        cmocka_unit_test(test_ack_splits),
+        cmocka_unit_test(test_modes),
+        cmocka_unit_test(test_refused_frames),
+        cmocka_unit_test(test_gzip),
+        cmocka_unit_test(test_bomb),
+        cmocka_unit_test(test_depth),
+        cmocka_unit_test(test_long_chunks),
+        cmocka_unit_test(test_sink_stops),
+        cmocka_unit_test(test_refused_at_the_beginning),
+        cmocka_unit_test(test_memory_returns),
+        cmocka_unit_test(test_ack_written),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -221,7 +221,8 @@ static void test_frames(void **state)
         struct tly_forward_reader reader;
         struct tly_error err = {0};
         size_t records = 0;
-        const struct tly_forward_sink sink = {count_record, see_frame, &records};
+        const struct tly_forward_sink sink = {
+            .record = count_record, .frame = see_frame, .arg = &records};
         tly_buf_init(&packed, 4096);
         tly_buf_init(&frame, 4096);
         assert_int_equal(pack(both[i], TLY_TEXT("\x92\x01\x80\x92\x02\x80"), &packed), 0);

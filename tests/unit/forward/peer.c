@@ -169,7 +169,7 @@ static void stream_received(void *arg, struct tly_text bytes)
         return;
     }
     struct peer *peer = at->peer;
-    const struct tly_forward_sink sink = {hear_record, hear_frame, at};
+    const struct tly_forward_sink sink = {.record = hear_record, .frame = hear_frame, .arg = at};
     if (at->over || peer->way == PEER_CLOSES_EARLY || peer->way == PEER_RESETS) {
         stream_free(at); /* what has arrived behind these bytes makes it a reset */
         return;

@@ -251,6 +251,47 @@ class Receiver(unittest.TestCase):
         self.await_logs(["before", *map(str, range(count))])
         self.assertLess(host.peak_mib(self.agent.program.pid), before + 8)
 
+    def test_full_disk_takes_no_copies(self):
+        """A client that makes a connection for each try, as Fluentd does: while there is no room,
+        its frame is refused before any of it is taken, and no try leaves a copy."""
+        self.start(spool={"memory_max": "1MiB", "max": "4MiB"})
+        pid = self.agent.program.pid
+        limit = resource.prlimit(pid, resource.RLIMIT_FSIZE, (1, resource.RLIM_INFINITY))
+        silent = self.client()
+        silent.log("first")
+        host.await_that("the disk takes nothing", lambda: self.agent.value(
+            "tallyman_spool_write_errors_total") > 0)
+        for _ in range(12):  # somewhat more than there is room for
+            silent.log("x" * 100000)
+        host.await_that("they were taken", lambda: self.agent.value(
+            "tallyman_spool_records_total") == 13)
+        for _ in range(10):
+            client = self.client()
+            client.send("t", [[TIME, {"log": "once"}]] * 2, {"chunk": "1"})
+            self.assertTrue(client.is_closed())
+        self.assertEqual(self.agent.value("tallyman_spool_records_total"), 13)
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, limit)
+        host.await_that("the disk takes all", lambda: len(self.logs()) == 13)
+        self.client().log("at last", "2")
+        host.await_that("that arrived", lambda: self.logs()[-1] == "at last")
+
+    def test_record_that_is_too_long_for_ever(self):
+        """It is dropped and counted, and what is around it is taken, once."""
+        self.start(spool={"memory_max": "32MiB", "max": "128MiB"})
+        client = self.client()
+        texts = [str(number) for number in range(200)]
+        for chunk, tag in (("1", "t"), (None, "t"), ("2", "t" * 70000)):
+            entries = [[TIME, {"log": text}] for text in texts]
+            entries.insert(100, [TIME, {"log": "x" * (17 << 20)}])
+            client.send(tag, entries, {"chunk": chunk} if chunk else {})
+            if chunk:
+                self.assertEqual(client.read(), {b"ack": chunk.encode()})
+        self.await_logs(texts * 2)
+        self.assertEqual(self.agent.value("tallyman_receiver_records_dropped_total"), 1 + 1 + 201)
+        self.assertEqual(self.agent.value("tallyman_receiver_connections_broken_total"), 0)
+        self.assertIn("1 records are dropped: they, or their tag, are too long",
+                      self.agent.program.said())
+
     def test_keys_and_users(self):
         self.start(shared_key="key", users=[{"name": "joe", "password": "pass"}],
                    self_hostname="hub", listen=[f"127.0.0.1:{self.port}",
