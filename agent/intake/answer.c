@@ -121,6 +121,16 @@ void tly_intake_answer(struct tly_intake *intake)
     }
 }
 
+bool tly_intake_owes(const struct tly_intake *intake)
+{
+    for (const struct tly_intake_client *at = intake->clients; at; at = at->next) {
+        if (owed_bytes(at) > 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 void tly_intake_client_forget(struct tly_intake_client *client)
 {
     struct tly_intake *intake = client->intake;

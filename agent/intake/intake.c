@@ -274,12 +274,17 @@ int tly_intake_new(const struct tly_intake_spec *spec, struct tly_intake **ret_i
     return 0;
 }
 
-void tly_intake_close(struct tly_intake *intake)
+void tly_intake_bar(struct tly_intake *intake)
 {
     for (size_t i = 0; i < intake->door_count; i++) {
         tly_listener_free(intake->doors[i].listener);
     }
     intake->door_count = 0;
+}
+
+void tly_intake_close(struct tly_intake *intake)
+{
+    tly_intake_bar(intake);
     while (intake->clients) {
         tly_intake_client_free(intake->clients);
     }

@@ -83,7 +83,11 @@ const char *tly_intake_client_peer(const struct tly_intake_client *client); /* b
 void tly_intake_seal(struct tly_intake *intake);
 void tly_intake_answer(struct tly_intake *intake);
 
-/* Closes every connection and stops to listen. */
+/* Lets nobody in any more; the connections that stand stay. */
+void tly_intake_bar(struct tly_intake *intake);
+/* Whether there are answers that wait, or that the kernel has not taken yet. */
+bool tly_intake_owes(const struct tly_intake *intake);
+/* Closes every connection, too. */
 void tly_intake_close(struct tly_intake *intake);
 
 void tly_intake_counts(const struct tly_intake *intake, struct tly_intake_counts *ret_counts);

@@ -33,6 +33,11 @@
 /* `[EventTime, map]` around a map that is as long as the codec lets through. */
 #define RECORD_BYTES_MAX (TLY_FORWARD_FRAME_BYTES_MAX + TLY_RECORD_HEAD_MAX + TLY_RECORD_TIME_MAX)
 
+/* A stop waits this long for the disk, and for clients to take their answers; it looks again and
+ * again whether all is done. */
+#define STOP_MS      2000
+#define STOP_LOOK_MS 10
+
 /* Buffers that unusual records made longer than this are given back. */
 #define RECORD_BYTES_KEPT ((size_t)256 << 10)
 
@@ -53,6 +58,12 @@ struct collector {
     uint64_t dropped; /* records that nobody will send again */
     struct tly_log_limit drop_limit;
     struct tly_run_stats stats;
+
+    struct tly_timer *stopping; /* NULL: it runs */
+    int64_t stop_by_ms;
+    uint64_t stop_bytes; /* that had been received at the last look */
+    void (*stopped)(void *arg);
+    void *stopped_arg;
 };
 
 /* ---- records ---- */
@@ -74,14 +85,15 @@ static int pack(struct collector *self, const struct tly_forward_record *record)
 }
 
 /* What is there of an asking client is always taken, since it has been read. One that asks for the
- * first time may be on its next connection with the same frame, as often as it likes: without room
- * nothing of it is taken. */
+ * first time may be on its next connection with the same frame, as often as it likes: without room,
+ * or at a stop, nothing of it is taken. */
 static int begin_frame(void *arg, const struct tly_intake_client *client,
                        const struct tly_forward_frame *frame)
 {
     const struct collector *self = arg;
     bool asks_first = frame->chunk.len > 0 && !tly_intake_client_asks(client);
-    return asks_first && !tly_delivery_has_room(self->context->delivery) ? -ENOBUFS : 0;
+    bool room = !self->stopping && tly_delivery_has_room(self->context->delivery);
+    return asks_first && !room ? -ENOBUFS : 0;
 }
 
 static int take_record(void *arg, const struct tly_intake_client *client,
@@ -138,6 +150,8 @@ static int take_frame(void *arg, const struct tly_intake_client *client,
     return 0;
 }
 
+/* What was appended of it stays in the spool. That takes memory that is out, or a frame of little
+ * else than tiny records, which grow there, at the hard bound. */
 static void frame_broken(void *arg)
 {
     forget_refused(arg);
@@ -145,7 +159,7 @@ static void frame_broken(void *arg)
 
 static void read_on(struct collector *self)
 {
-    bool room = tly_delivery_has_room(self->context->delivery);
+    bool room = !self->stopping && tly_delivery_has_room(self->context->delivery);
     tly_intake_read(self->intake, room ? TLY_INTAKE_READS_ALL : TLY_INTAKE_READS_SILENT);
 }
 
@@ -335,21 +349,63 @@ static int start_listening(struct collector *self, struct tly_error *err)
     return rc;
 }
 
-static void collector_stop(void *arg, void (*stopped)(void *arg), void *stopped_arg)
+static void collector_free(struct collector *self)
 {
-    struct collector *self = arg;
     if (self->intake) {
         tly_inventory_unmeter(self->context->inventory, meter, self);
         tly_delivery_on_safe(self->context->delivery, NULL, NULL);
         tly_intake_free(self->intake);
     }
+    tly_timer_free(self->stopping);
     tly_tls_free(self->tls);
     tly_buf_done(&self->record);
     free(self->users);
     free(self);
-    if (stopped) {
-        stopped(stopped_arg);
+}
+
+static void stop_finish(struct collector *self)
+{
+    void (*stopped)(void *arg) = self->stopped;
+    void *arg = self->stopped_arg;
+    collector_free(self);
+    stopped(arg);
+}
+
+/* Whether nothing came since the last look, all that came is safe, and its answers are sent. */
+static bool stop_is_done(struct collector *self)
+{
+    struct tly_intake_counts counts;
+    tly_intake_counts(self->intake, &counts);
+    bool quiet = counts.bytes == self->stop_bytes;
+    self->stop_bytes = counts.bytes;
+    return quiet && self->last_ticket <= self->safe_ticket && !tly_intake_owes(self->intake);
+}
+
+static void stop_look(void *arg)
+{
+    struct collector *self = arg;
+    if (stop_is_done(self) || tly_loop_now_ms(self->context->loop) >= self->stop_by_ms) {
+        stop_finish(self);
     }
+}
+
+/* What has arrived of clients that ask for no answers is read, since nobody sends it again; and
+ * what was taken of the others is answered, or they would send it again. */
+static void collector_stop(void *arg, void (*stopped)(void *arg), void *stopped_arg)
+{
+    struct collector *self = arg;
+    struct tly_loop *loop = self->context->loop;
+    self->stopped = stopped;
+    self->stopped_arg = stopped_arg;
+    if (!self->intake || tly_timer_new(loop, stop_look, self, &self->stopping) < 0) {
+        stop_finish(self);
+        return;
+    }
+    tly_intake_bar(self->intake);
+    read_on(self);
+    self->stop_by_ms = tly_loop_now_ms(loop) + STOP_MS;
+    self->stop_bytes = UINT64_MAX; /* the first look may come before anything could be read */
+    tly_timer_start(self->stopping, STOP_LOOK_MS, STOP_LOOK_MS);
 }
 
 static int collector_start(const struct tly_context *context, void **ret_self,
@@ -365,7 +421,7 @@ static int collector_start(const struct tly_context *context, void **ret_self,
     tly_buf_init(&self->record, RECORD_BYTES_MAX);
     int rc = self->settings->listen.count > 0 ? start_listening(self, err) : 0;
     if (rc < 0) {
-        collector_stop(self, NULL, NULL);
+        collector_free(self);
         return rc;
     }
     *ret_self = self;

@@ -4,6 +4,7 @@
 usage: test_receiver.py BINARY
 """
 
+import collections
 import hashlib
 import os
 import pathlib
@@ -292,6 +293,58 @@ class Receiver(unittest.TestCase):
         self.assertIn("1 records are dropped: they, or their tag, are too long",
                       self.agent.program.said())
 
+    def test_stop_leaves_nothing_behind(self):
+        """What had come when the agent was told to stop, while it could not look: it is read from
+        clients that ask for nothing, and answered to those that asked before."""
+        self.start()
+        asking = self.client()
+        asking.log("before", "1")
+        process = self.agent.program.process
+        process.send_signal(signal.SIGSTOP)
+        asking.send("t", TIME, {"log": "asked"}, {"chunk": "2"})
+        silent = self.client()
+        texts = [str(number) for number in range(1000)]
+        for text in texts:
+            silent.log(text)
+        process.send_signal(signal.SIGTERM)
+        process.send_signal(signal.SIGCONT)
+        self.assertEqual(asking.read(), {b"ack": b"2"})
+        self.assertEqual(process.wait(SECONDS_MAX), 0)
+        self.agent.start()
+        self.await_logs(["before", "asked", *texts])
+
+    def test_stops_while_many_ask(self):
+        """Each of them sends what it has no answer for once more, on another connection; nothing
+        that was taken was left without one."""
+        self.start()
+        clients, ended = 20, threading.Event()
+        sent = [0] * clients
+
+        def ask(which):
+            while not ended.is_set():
+                try:
+                    client = self.client()
+                    while not ended.is_set():
+                        client.log(f"{which}.{sent[which]}", str(sent[which]))
+                        sent[which] += 1
+                except (OSError, AssertionError):
+                    ended.wait(0.01)  # the agent is away, or closed it without an answer
+        threads = [threading.Thread(target=ask, args=(which,)) for which in range(clients)]
+        for thread in threads:
+            thread.start()
+        for _ in range(5):
+            before = sum(sent)
+            host.await_that("more was answered", lambda: sum(sent) >= before + 10 * clients)
+            self.assertEqual(self.agent.stop(), 0)
+            self.agent.start()
+        ended.set()
+        for thread in threads:
+            thread.join()
+        host.await_that("all arrived", lambda: len(self.logs()) >= sum(sent))
+        arrived = collections.Counter(self.logs())
+        self.assertEqual([text for text, count in arrived.items() if count > 1], [])
+        self.assertEqual(len(arrived), sum(sent))
+
     def test_keys_and_users(self):
         self.start(shared_key="key", users=[{"name": "joe", "password": "pass"}],
                    self_hostname="hub", listen=[f"127.0.0.1:{self.port}",
@@ -402,7 +455,7 @@ class Receiver(unittest.TestCase):
         gzip = zlib.compressobj(9, wbits=31)
         body = gzip.compress(pack([SECONDS, "no record"]) * 10000) + gzip.flush()
         before = host.peak_mib(self.agent.program.pid)
-        clients = [self.client() for _ in range(500)]
+        clients = [self.client() for _ in range(200)]
         for client in clients:
             client.send("t", body, {"compressed": "gzip", "chunk": "1"})
             self.assertEqual(client.read(), {b"ack": b"1"})
