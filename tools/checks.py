@@ -4,6 +4,7 @@
 Each step is a function that takes the run and returns a Verdict; its output is kept in a file and
 shown in full when it fails. A step whose build failed fails too. Many steps mostly wait, so some
 run at a time: each begins when its builds are done and nobody else has what it must have alone.
+What only computes, such as a build, runs beside them, one at a time.
 """
 
 import argparse
@@ -45,6 +46,8 @@ SANITIZERS = {
 # What of the engine tests moves most between threads, and takes less than a minute under TSan.
 TSAN_ENGINE_TESTS = ("test_churn", "test_chain.Hostile",
                      "test_chain.Losing.test_short_lived_and_removed_containers")
+# What of them waits more than it computes, a third of their time: a step of its own.
+WAITING_ENGINE_TESTS = ("test_alerts", "test_stacks")
 FUZZ_SECONDS = 4  # for each target; longer campaigns are run by hand
 # States that clang's analyzer looks at in one function. Its own bound, 225000, takes four times as
 # long and reaches no more than one block in two thousand that this one does not; half of this one
@@ -53,7 +56,9 @@ ANALYZER_NODES_MAX = 40000
 STEP_SECONDS_MAX = 900
 ENGINE_SECONDS_MAX = 1800  # of many tests with times of their own, beside other steps
 VM_SECONDS_MAX = 2400      # it may be emulated, beside other steps
-STEPS_AT_A_TIME = 2
+TESTING_AT_A_TIME = 2    # steps with times to keep, which mostly wait: more disturb each other
+COMPUTING_AT_A_TIME = 1  # steps that take every processor by themselves
+TIDY_NICENESS = 5        # a third of the weight: nobody waits for it, and tests have times to keep
 # Tests of one suite that run at a time: they wait for timers and peers more than they compute.
 TESTS_AT_A_TIME = 2 * (os.cpu_count() or 2)
 MEMORY_BYTES_MIN = 1 << 30  # for a run of the unit tests
@@ -108,6 +113,18 @@ class Run:
         with open(self.log.name, encoding="utf-8", errors="replace") as file:
             file.seek(start)
             return file.read()
+
+
+def be_nice(process, niceness):
+    """Lowers the weight of a process that leads its session: its own and, where the kernel weighs
+    sessions against each other, the session's."""
+    try:
+        niceness += os.getpriority(os.PRIO_PROCESS, process.pid)
+        os.setpriority(os.PRIO_PROCESS, process.pid, niceness)
+        with open(f"/proc/{process.pid}/autogroup", "w", encoding="ascii") as file:
+            file.write(str(niceness))
+    except OSError:
+        pass  # it has ended, or this kernel does not weigh sessions
 
 
 def stop_group(process):
@@ -268,6 +285,13 @@ def python(path, *arguments):
     return ["/usr/bin/python3", "-B", path, *arguments]
 
 
+def engine_tests():
+    """The engine tests' modules that have no step of their own."""
+    modules = glob.glob(os.path.join(ROOT, "tests", "engine", "test_*.py"))
+    return sorted({os.path.basename(path).removesuffix(".py") for path in modules} -
+                  set(WAITING_ENGINE_TESTS))
+
+
 # ---- gates ----
 
 def gate(run, arguments):
@@ -279,14 +303,19 @@ def format_gate(run):
     return gate(run, ["clang-format", "--dry-run", "-Werror", *sources(".c", ".h", ".def")])
 
 
-def side_by_side(run, commands):
+def side_by_side(run, commands, niceness=0):
     """Runs commands as many at a time as there are CPUs; how many failed. Only what a failed one
     printed is kept."""
     def perform_one(arguments):
-        done = subprocess.run(arguments, cwd=ROOT, stdin=subprocess.DEVNULL, text=True,
+        with subprocess.Popen(arguments, cwd=ROOT, stdin=subprocess.DEVNULL, text=True,
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, errors="replace",
-                              env={**os.environ, **SANITIZERS}, check=False)
-        return arguments, done.returncode, done.stdout
+                              env={**os.environ, **SANITIZERS}, start_new_session=True) as process:
+            if niceness:
+                be_nice(process, niceness)
+            Run.processes.add(process)
+            output, _ = process.communicate()
+            Run.processes.discard(process)
+        return arguments, process.returncode, output
 
     failed = 0
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count() or 2) as pool:
@@ -311,7 +340,7 @@ def tidy_gate(run):
     failed = side_by_side(run, [
         ["clang-tidy", "--quiet", "-p", folder,
          *(["--checks=-clang-analyzer-*"] if path.startswith("tests/") else extra), path]
-        for path in files])
+        for path in files], TIDY_NICENESS)
     if failed:
         raise Failure(f"{failed} of {len(files)} files")
     return Verdict(passed=1)
@@ -405,39 +434,69 @@ def fuzz_run(run):
 # ---- the list ----
 
 class Step:
-    def __init__(self, name, what, action, needs=(), fast=False, alone=None):
+    def __init__(self, name, what, action, needs=(), fast=False, alone=None, computes=False):
         self.name, self.what, self.action = name, what, action
         self.needs, self.fast = needs, fast
-        self.alone = alone  # what only one step at a time can have
+        self.alone = alone        # what only one step at a time can have
+        self.computes = computes  # it takes every processor, and nothing in it has a time to keep
 
 
+# What others wait for, or takes longest, stands first. The engine's tests and the VM's have the
+# most times to keep and are not beside each other.
 STEPS = [
     Step("rooms", "who includes whom, lengths, marks of unfinished work",
          lambda run: gate(run, ["tools/check-rooms"]), fast=True),
     Step("tools", "tests of the project's own tools",
          lambda run: python_tests(run, python("tests/tools/run.py")), fast=True),
-    Step("format", "clang-format", format_gate, fast=True),
-    Step("shell", "shellcheck", shell_gate),
-    Step("build-gcc", "gcc, warnings are errors", lambda run: build(run, "gcc"), fast=True),
+    Step("build-gcc", "gcc, warnings are errors", lambda run: build(run, "gcc"),
+         fast=True, computes=True),
+    Step("build-clang", "clang with ASan and UBSan, fuzz targets",
+         lambda run: build(run, "clang"), computes=True),
     Step("symbols", "the prefix of every exported symbol", symbols_gate, ["build-gcc"], fast=True),
     Step("documents", "generated documents are not stale", documents_gate, ["build-gcc"],
          fast=True),
     Step("hardening", "what compiler and linker defend, seen in the program; its libraries",
          hardening_gate, ["build-gcc"], fast=True),
-    Step("reproducible", "the same program from another folder", reproducible_gate,
-         ["build-gcc"]),
     Step("unit", "unit tests", lambda run: meson_tests(run, "gcc", "unit"), ["build-gcc"],
          fast=True),
     Step("corpora", "each parser over its corpus", lambda run: meson_tests(run, "gcc", "fuzz"),
          ["build-gcc"], fast=True),
-    Step("build-clang", "clang with ASan and UBSan, fuzz targets", lambda run: build(run, "clang")),
+    Step("build-package", "the Debian package, as tools/build-package makes it",
+         build_package, computes=True),
+    Step("build-tsan", "gcc with TSan", lambda run: build(run, "tsan"), computes=True),
+    Step("tidy", "clang-tidy", tidy_gate, ["build-clang"], computes=True),
+    Step("fuzz", f"{FUZZ_SECONDS} s of libFuzzer for each parser",
+         fuzz_run, ["build-clang"], computes=True),
+    Step("reproducible", "the same program from another folder", reproducible_gate,
+         ["build-gcc"], computes=True),
+    Step("format", "clang-format", format_gate, fast=True, computes=True),
+    Step("shell", "shellcheck", shell_gate, computes=True),
+    Step("engine-waits", "the chain where alerts take their time, and the files of deploy/ at work",
+         lambda run: python_tests(run, as_root(python(
+             "tests/engine/run.py", "--agent", agent("gcc"), *WAITING_ENGINE_TESTS))),
+         ["build-gcc"]),
+    Step("engine", "the whole chain on a real Docker engine and Prometheus",
+         lambda run: python_tests(run, as_root(python(
+             "tests/engine/run.py", "--agent", agent("gcc"), "--asan-agent", agent("clang"),
+             *engine_tests())), seconds=ENGINE_SECONDS_MAX),
+         ["build-gcc", "build-clang"], alone="calm"),
+    Step("vm", "a VM: a kernel with every cgroup v2 controller, the service under systemd",
+         lambda run: python_tests(run, as_root(python(
+             "tests/vm/run.py", "--packages", package_folder(),
+             "--keep", os.path.join(ROOT, BUILDS))), seconds=VM_SECONDS_MAX),
+         ["build-package"], alone="calm"),
+    Step("bare", "quickstart and check in a fresh minimal Debian",
+         lambda run: python_tests(run, as_root(python("tests/bare/run.py"))), alone="ports"),
     Step("unit-asan", "unit tests under ASan and UBSan",
          lambda run: meson_tests(run, "clang", "unit"), ["build-clang"]),
-    Step("fuzz", f"{FUZZ_SECONDS} s of libFuzzer for each parser", fuzz_run, ["build-clang"]),
-    Step("tidy", "clang-tidy", tidy_gate, ["build-clang"]),
-    Step("build-tsan", "gcc with TSan", lambda run: build(run, "tsan")),
     Step("unit-tsan", "unit tests under TSan", lambda run: meson_tests(run, "tsan", "unit"),
          ["build-tsan"]),
+    Step("faults", "calls of the agent that fail, one place after the other; nothing is lost by it",
+         lambda run: python_tests(run, python(
+             "tests/faults/run.py", "--agent", agent("gcc"), "--library",
+             os.path.join(ROOT, BUILDS, "gcc", "tests", "faults", "libfaults.so"),
+             "--keep", os.path.join(ROOT, BUILDS, "faults"))),
+         ["build-gcc"]),
     Step("dashboards", "Grafana's dashboards are not stale, and as their rules want them",
          lambda run: python_tests(run, python("tests/dashboards/run.py")), fast=True),
     Step("promql", "expressions, the same in a real Prometheus",
@@ -470,33 +529,17 @@ STEPS = [
              "tests/outage/run.py", "--agent", agent("gcc"), "--flood",
              os.path.join(ROOT, BUILDS, "gcc", "tests", "outage", "outage_flood"))),
          ["build-gcc"]),
-    Step("faults", "calls of the agent that fail, one place after the other; nothing is lost by it",
-         lambda run: python_tests(run, python(
-             "tests/faults/run.py", "--agent", agent("gcc"), "--library",
-             os.path.join(ROOT, BUILDS, "gcc", "tests", "faults", "libfaults.so"),
-             "--keep", os.path.join(ROOT, BUILDS, "faults"))),
-         ["build-gcc"]),
     Step("limits", "a full disk, a read-only one, no descriptors, no inotify: all of them real",
          lambda run: python_tests(run, as_root(python("tests/limits/run.py", "--agent",
                                                       agent("gcc")))),
          ["build-gcc"]),
-    Step("engine", "the whole chain on a real Docker engine and Prometheus",
-         lambda run: python_tests(run, as_root(python(
-             "tests/engine/run.py", "--agent", agent("gcc"), "--asan-agent", agent("clang"))), seconds=ENGINE_SECONDS_MAX),
-         ["build-gcc", "build-clang"]),
     Step("engine-tsan", "some of these under TSan: containers that come and go, all ways at once",
          lambda run: python_tests(run, as_root(python(
              "tests/engine/run.py", "--agent", agent("tsan"), *TSAN_ENGINE_TESTS))),
          ["build-tsan"]),
-    Step("build-package", "the Debian package, as tools/build-package makes it", build_package),
     Step("package", "the Debian package: lintian, a fresh Debian, its removal",
          lambda run: python_tests(run, as_root(python("tests/package/run.py", "--packages",
                                                       package_folder()))),
-         ["build-package"]),
-    Step("vm", "a VM: a kernel with every cgroup v2 controller, the service under systemd",
-         lambda run: python_tests(run, as_root(python(
-             "tests/vm/run.py", "--packages", package_folder(),
-             "--keep", os.path.join(ROOT, BUILDS))), seconds=VM_SECONDS_MAX),
          ["build-package"]),
     Step("deploy", "what stands in deploy/, and the documents' examples of configurations",
          lambda run: python_tests(run, python("tests/deploy/run.py", "--agent", agent("gcc"))),
@@ -507,8 +550,6 @@ STEPS = [
          ["build-gcc"]),
     Step("readme", "every command in README.md",
          lambda run: python_tests(run, python("tests/docs/test_readme.py")), alone="ports"),
-    Step("bare", "quickstart and check in a fresh minimal Debian",
-         lambda run: python_tests(run, as_root(python("tests/bare/run.py"))), alone="ports"),
 ]
 
 
@@ -556,9 +597,12 @@ def next_step(waiting, running, done):
     """The first step that can begin, or None."""
     taken = {step.alone for step in running if step.alone}
     names = {step.name for step in waiting} | {step.name for step in running}
+    computing = sum(step.computes for step in running)
+    free = {True: computing < COMPUTING_AT_A_TIME,
+            False: len(running) - computing < TESTING_AT_A_TIME}
     for step in waiting:
-        if step.alone not in taken and not any(need in names and need not in done
-                                               for need in step.needs):
+        if free[step.computes] and step.alone not in taken and not any(
+                need in names and need not in done for need in step.needs):
             return step
     return None
 
@@ -570,7 +614,7 @@ def perform_all(steps):
     totals = Verdict()
     ended = queue.Queue()
     while waiting or running:
-        step = next_step(waiting, running, done) if len(running) < STEPS_AT_A_TIME else None
+        step = next_step(waiting, running, done)
         if step:
             waiting.remove(step)
             running.append(step)

@@ -4,6 +4,7 @@ import contextlib
 import io
 import os
 import sys
+import tempfile
 import unittest
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -64,6 +65,32 @@ class Chosen(unittest.TestCase):
             checks.chosen(["no-such-step"], False)
 
 
+class Engine(unittest.TestCase):
+    def test_each_module_is_in_one_step(self):
+        folder = os.path.join(ROOT, "tests", "engine")
+        modules = sorted(name.removesuffix(".py") for name in os.listdir(folder)
+                         if name.startswith("test_") and name.endswith(".py"))
+        self.assertEqual(sorted([*checks.engine_tests(), *checks.WAITING_ENGINE_TESTS]), modules)
+
+
+class SideBySide(unittest.TestCase):
+    def test_what_failed_is_counted_and_shown(self):
+        with tempfile.NamedTemporaryFile() as log:
+            run = checks.Run(log)
+            self.assertEqual(checks.side_by_side(run, [
+                ["true"], ["sh", "-c", "read input"],
+                ["sh", "-c", "echo how it failed; exit 3"]]), 2)
+            self.assertIn("how it failed", run.text())
+        self.assertEqual(checks.Run.processes, set())
+
+    def test_it_may_weigh_less(self):
+        wanted = min(os.getpriority(os.PRIO_PROCESS, 0) + 7, 19)
+        script = "i=0; until [ $(nice) = $0 ]; do i=$((i+1)); [ $i -lt 1000 ] || exit 1; done"
+        with tempfile.NamedTemporaryFile() as log:
+            self.assertEqual(checks.side_by_side(
+                checks.Run(log), [["sh", "-c", script, str(wanted)]], 7), 0)
+
+
 class Order(unittest.TestCase):
     def steps(self, *rows):
         return [checks.Step(name, name, None, needs, alone=alone) for name, needs, alone in rows]
@@ -89,6 +116,18 @@ class Order(unittest.TestCase):
         self.assertEqual(self.next_name([two, other], [one]), "other")
         self.assertIsNone(self.next_name([two], [one]))
         self.assertEqual(self.next_name([two], [other], ["one"]), "two")
+
+    def test_what_computes_runs_beside_tests_and_one_at_a_time(self):
+        one, two, three = (checks.Step(name, name, None) for name in ("one", "two", "three"))
+        build, other = (checks.Step(name, name, None, computes=True) for name in ("build", "other"))
+        self.assertEqual(self.next_name([three, build], [one, two]), "build")
+        self.assertIsNone(self.next_name([three, other], [one, two, build]))
+        self.assertEqual(self.next_name([other, three], [one, build]), "three")
+        self.assertEqual(self.next_name([other, three], [one, two]), "other")
+
+    def test_the_engine_and_the_vm_are_not_beside_each_other(self):
+        steps = {step.name: step for step in checks.STEPS}
+        self.assertIsNone(self.next_name([steps["vm"]], [steps["engine"]]))
 
     def test_all_are_performed_and_counted(self):
         def action(verdict):
