@@ -148,6 +148,9 @@ void tly_log_reader_free(struct tly_log_reader *reader)
     if (!reader) {
         return;
     }
+    if (reader->waiter.waiting) {
+        reader->target->full = false; /* maybe nobody is left to be woken: the next one tries */
+    }
     tly_destination_unwait(reader->target->destination, &reader->waiter);
     gzip_unwait(reader);
     ready_remove(reader);

@@ -268,6 +268,35 @@ static void a_new_name_moves_a_container(void **state)
     docker_remove(&docker);
 }
 
+/* Who waited for room, and said so to all others, is not forwarded any more: what was said goes
+ * with it. */
+static void who_waits_alone_leaves(void **state)
+{
+    static char *const box1[] = {(char *)"box1"};
+    struct house *house = *state;
+    struct sink *sink = &house->sinks[0];
+    struct docker noisy;
+    struct docker quiet;
+    house->limits = small;
+    sink->mode = SINK_RESTS;
+    docker_create(house, &noisy, 1);
+    docker_create(house, &quiet, 2);
+    docker_lines(&noisy, 0, 2000);
+    house_start(house);
+    house_settle(house);
+    select_names(&house->selections[0].exclude.containers, box1);
+    tly_destination_select(sink->destination, &house->selections[0]);
+    house_reload(house, 1);
+    house_settle(house);
+    sink_set(sink, SINK_ACKS);
+    house_settle(house);
+    sink_clear(sink);
+    docker_lines(&quiet, 0, 1); /* when no acknowledgement is left to come */
+    expect_whole(house, sink, quiet.id, 1);
+    docker_remove(&noisy);
+    docker_remove(&quiet);
+}
+
 /* A destination that is new to the configuration gets no history when `from` is now. */
 static void a_new_destination_begins_as_configured(void **state)
 {
@@ -538,6 +567,7 @@ int main(void)
         ROW(unacknowledged_lines_come_again),
         ROW(a_gap_in_acknowledgements_holds_the_position),
         ROW(a_full_destination_is_waited_for),
+        ROW(who_waits_alone_leaves),
         ROW(killed_while_full),
         ROW(destinations_are_independent),
         ROW(destinations_have_their_own_positions),
