@@ -4,6 +4,7 @@
  */
 #include "agent/base/error.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -53,6 +54,11 @@ void tly_error_prefix(struct tly_error *err, const char *format, ...)
         len += part;
     }
     err->text[len] = '\0';
+}
+
+bool tly_error_lacks_means(int code)
+{
+    return code == -EMFILE || code == -ENFILE || code == -ENOMEM;
 }
 
 const char *tly_error_name(int code)

@@ -8,6 +8,7 @@
 #define TLY_BASE_ERROR_H
 
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 enum {
@@ -40,6 +41,10 @@ int tly_error_vset(struct tly_error *err, int code, const char *format, va_list 
 
 /* Puts "text: " before what `err` already says. */
 void tly_error_prefix(struct tly_error *err, const char *format, ...) TLY_PRINTF(2, 3);
+
+/* Whether a failure says something of this process or host (no descriptor, no memory is left) and
+ * nothing of what was asked for: that may well be there, and be found the next time. */
+bool tly_error_lacks_means(int code);
 
 /* A short name for any code: errno's text, or ours. Never NULL; a constant or a static buffer per
  * thread, valid until the thread's next call. */

@@ -194,7 +194,7 @@ static int step(struct tly_spool_reader *reader, size_t *taken)
         return 0;
     }
     int rc = peek_entry(reader, segment, &entry);
-    if (rc < 0 && rc != -ENOMEM && rc != -EMFILE && rc != -ENFILE) {
+    if (rc < 0 && !tly_error_lacks_means(rc)) {
         pass_damage(reader, segment, rc);
         return 1;
     }

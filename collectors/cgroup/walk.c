@@ -89,15 +89,9 @@ static int place_add(struct walker *walker, size_t path_len, struct tly_text id,
 
 static int directory_walk(struct walker *walker, int fd, size_t path_len, int depth);
 
-/* Whether a failure says something of us and nothing of the directory: then nobody knows what is
- * below it, which must not pass for nothing. */
-static bool lacks_means(int rc)
-{
-    return rc == -EMFILE || rc == -ENFILE || rc == -ENOMEM;
-}
-
-/* A plain directory: reported, and walked if it has children. Else a failure to look into it is
- * that it went meanwhile, or may not be read: the others go on. */
+/* A plain directory: reported, and walked if it has children. Where we lack the means to look into
+ * it, nobody knows what is below it, which must not pass for nothing. Else a failure is that it
+ * went meanwhile, or may not be read: the others go on. */
 static int plain_walk(struct walker *walker, int parent_fd, struct tly_text name, size_t path_len,
                       int depth)
 {
@@ -106,7 +100,7 @@ static int plain_walk(struct walker *walker, int parent_fd, struct tly_text name
     const int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW;
     int rc = tly_file_open(parent_fd, name.at, flags, &fd);
     if (rc < 0 || fstat(fd, &status) < 0) {
-        return lacks_means(rc) ? rc : 0;
+        return tly_error_lacks_means(rc) ? rc : 0;
     }
     bool children = status.st_nlink != LEAF_LINKS;
     if (walker->all || children || !unit_name(name)) {
@@ -166,7 +160,7 @@ static int directory_walk(struct walker *walker, int fd, size_t path_len, int de
     if (directory == NULL) {
         int rc = -errno;
         tly_fd_close(&fd);
-        return lacks_means(rc) ? rc : 0;
+        return tly_error_lacks_means(rc) ? rc : 0;
     }
     int rc = 0;
     const struct dirent *entry;

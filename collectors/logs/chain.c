@@ -446,17 +446,10 @@ int tly_log_chain_look(struct tly_log_source *source)
 
 /* ---- truncation ---- */
 
-/* Puts the copy that was made before the truncation, if there is one, in the cut file's place. */
-static void replace_by_copy(struct tly_log_source *source, struct tly_log_file *file)
+/* Puts the copy that was made before the truncation in the cut file's place. Frees `copy`. */
+static void replace_by_copy(struct tly_log_source *source, struct tly_log_file *file,
+                            struct tly_log_file *copy)
 {
-    struct tly_position position;
-    struct tly_log_file *copy;
-    tly_log_file_position(file, 0, &position);
-    file->final = true;
-    if (tly_log_walk_find(source->files_fd, walk_base(source), &position, &copy) < 0) {
-        cut(source, file);
-        return;
-    }
     for (struct tly_log_file *older = source->oldest; older != file; older = older->newer) {
         if (older->inode == copy->inode && older->device == copy->device) {
             cut(source, older); /* the copy was written over an older one */
@@ -472,19 +465,24 @@ static void replace_by_copy(struct tly_log_source *source, struct tly_log_file *
     tly_log_file_free(copy);
 }
 
-void tly_log_source_cut(struct tly_log_source *source, struct tly_log_file *file)
+/* The cut file is the newest, and still has its name: the same file, from its beginning, follows
+ * it, and what it held is in a copy or gone. */
+static int begin_again(struct tly_log_source *source, struct tly_log_file *file,
+                       struct tly_log_file *anew)
 {
-    struct tly_log_file *anew;
-    int rc = tly_log_file_open(source->files_fd, source->base, false, &anew);
-    if (rc < 0 || file != source->newest || anew->inode != file->inode) {
-        /* Gone or rotated as well: then the look finds what there is, and the rest is lost. */
-        file->final = true;
-        cut(source, file);
-        tly_log_file_free(rc < 0 ? NULL : anew);
-        tly_logs_stale(source->logs, source);
-        return;
+    struct tly_position position;
+    struct tly_log_file *copy;
+    tly_log_file_position(file, 0, &position);
+    int rc = tly_log_walk_find(source->files_fd, walk_base(source), &position, &copy);
+    if (tly_error_lacks_means(rc)) {
+        return rc;
     }
-    replace_by_copy(source, file);
+    file->final = true;
+    if (rc == 0) {
+        replace_by_copy(source, file, copy);
+    } else {
+        cut(source, file);
+    }
     file->newer = anew;
     source->newest = anew;
     for (size_t i = 0; i < source->logs->target_count; i++) {
@@ -493,6 +491,34 @@ void tly_log_source_cut(struct tly_log_source *source, struct tly_log_file *file
     tly_log_info("logs", "the log of container %.12s was truncated in place; reading it anew",
                  source->id);
     tly_log_source_wake(source);
+    return 0;
+}
+
+/* The cut file is gone or rotated as well: then the look finds what there is. What it held is lost,
+ * and what was written to it since. */
+static void lose_cut(struct tly_log_source *source, struct tly_log_file *file)
+{
+    struct stat st;
+    file->size += fstat(file->fd, &st) == 0 ? (uint64_t)st.st_size : 0;
+    file->final = true;
+    cut(source, file);
+    tly_logs_stale(source->logs, source);
+}
+
+int tly_log_source_cut(struct tly_log_source *source, struct tly_log_file *file)
+{
+    struct tly_log_file *anew = NULL;
+    int rc = tly_log_file_open(source->files_fd, source->base, false, &anew);
+    if (rc == 0 && file == source->newest && anew->inode == file->inode) {
+        rc = begin_again(source, file, anew);
+        anew = rc < 0 ? anew : NULL;
+    } else if (!tly_error_lacks_means(rc)) {
+        lose_cut(source, file);
+        rc = 0;
+    }
+    tly_log_file_free(anew);
+    file->cut_due = rc < 0;
+    return rc;
 }
 
 /* ---- the bound on held files ---- */

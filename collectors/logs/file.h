@@ -27,6 +27,7 @@ struct tly_log_file {
         closing_ms; /* renamed, but its writer may not have noticed: until this loop time; or 0 */
     uint32_t instance; /* which start of the container wrote it, where that has a file of its own */
     bool cut;          /* truncated in place: what it held is gone */
+    bool cut_due;      /* the same, and nobody could look yet where it may still be read */
     bool deleted;      /* no name is left: its blocks are freed when the descriptor is closed */
     uint64_t device, inode;
     uint64_t head_hash;

@@ -398,9 +398,9 @@ static bool run_plain(struct tly_log_reader *reader)
         reader->retry = true;
         return final && count == -EIO ? give_up_file(reader) : false;
     }
-    if (!final && tly_log_file_was_cut(file, reader->offset)) {
-        tly_log_source_cut(reader->source, file);
-        return true;
+    if ((!final || file->cut_due) && tly_log_file_was_cut(file, reader->offset)) {
+        rc = tly_log_source_cut(reader->source, file);
+        return rc < 0 ? tly_log_reader_stopped_by(reader, rc) : true;
     }
     if (!final && file->head_len < TLY_LOG_HEAD_MAX && tly_log_file_look(file) < 0) {
         reader->retry = true; /* what is taken must stand in a file that can be told again */
@@ -533,8 +533,9 @@ static bool run_gzip(struct tly_log_reader *reader)
 static bool is_taken(const struct tly_log_reader *reader)
 {
     struct tly_log_file *file = reader->file;
-    return file->final && file->newer && !file->gzip && !tly_log_reader_has_pieces(reader) &&
-           tly_log_file_look(file) == 0 && reader->offset >= file->size;
+    return file->final && !file->cut_due && file->newer && !file->gzip &&
+           !tly_log_reader_has_pieces(reader) && tly_log_file_look(file) == 0 &&
+           reader->offset >= file->size;
 }
 
 bool tly_log_reader_run(struct tly_log_reader *reader)

@@ -92,9 +92,12 @@ static void look_for_cut(struct tly_log_source *source)
     if (!waits || !newest || newest->fd < 0 || newest->gzip || fstat(newest->fd, &st) < 0) {
         return;
     }
-    if ((uint64_t)st.st_size < newest->size) {
-        tly_log_source_cut(source, newest);
-        return;
+    if (newest->cut_due || (uint64_t)st.st_size < newest->size) {
+        int rc = tly_log_source_cut(source, newest);
+        if (rc < 0) {
+            tly_logs_error(source->logs, source->id, "cannot look for a copy of its log", rc);
+        }
+        return; /* the next tick tries again what failed */
     }
     bool looked = tly_log_file_look(newest) == 0; /* so that its copy can be told */
     (void)looked;                                 /* else at the next write */
@@ -348,6 +351,7 @@ bool tly_log_source_look(struct tly_log_source *source)
     }
     int rc = look_for_local(source);
     rc = rc < 0 ? rc : tly_log_chain_look(source);
+    source->look_due = rc < 0;
     if (rc < 0) {
         tly_logs_error(source->logs, source->id, "cannot look for its log files", rc);
     }
@@ -371,13 +375,16 @@ void tly_log_source_tick(struct tly_log_source *source)
     source->found_lately = false;
     bool unwatched = !source->watch || !source->writes ||
                      (source->files_fd != source->dir_fd && !source->names);
-    bool look = unwatched || source->facts_stale || source->gone ||
+    bool look = unwatched || source->look_due || source->facts_stale || source->gone ||
                 source->logs->ticks % LOOK_TICKS == 0;
     if (unwatched && !source->gone && source->logs->ticks % LOOK_TICKS == 0) {
         start_watching(source); /* before the look, so that nothing comes between */
     }
     if (look) {
         tly_logs_stale(source->logs, source);
+    }
+    if (source->newest && source->newest->cut_due) {
+        look_for_cut(source);
     }
     for (size_t i = 0; i < source->logs->target_count; i++) {
         struct tly_log_reader *reader = source->readers[i];

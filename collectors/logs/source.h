@@ -72,6 +72,7 @@ struct tly_log_source {
     bool facts_stale;       /* somebody knows something new of the container */
     bool description_stale; /* namely the engine's files in the directory */
     bool begun;             /* every reader has its place */
+    bool look_due;          /* the last look failed */
     bool found_lately;      /* a file was found since the last tick */
     bool published_settled; /* nothing was left to read or deliver at the last publishing */
     char id[TLY_CONTAINER_ID_MAX + 1];
@@ -109,8 +110,9 @@ void tly_log_source_let_go(struct tly_log_source *source);
 /* All readers that are not waiting for something else read on. */
 void tly_log_source_wake(struct tly_log_source *source);
 
-/* The newest file no longer is what `reader` read of it: truncated in place. */
-void tly_log_source_cut(struct tly_log_source *source, struct tly_log_file *file);
+/* The newest file no longer is what was read of it: truncated in place. A code of
+ * tly_error_lacks_means: nothing is changed or counted yet, try again. */
+int tly_log_source_cut(struct tly_log_source *source, struct tly_log_file *file) TLY_CHECK;
 
 /* Renamed files to which nobody writes any more become final. Whether others will. */
 bool tly_log_source_close(struct tly_log_source *source);

@@ -210,16 +210,22 @@ static void prepend(struct tly_log_walk *walk, struct tly_log_file *file)
 }
 
 /* The rotated files, from the newest to the oldest, up to one that is known. */
-static void take_rotated(int dir_fd, const char *base, const struct names *names, size_t from,
-                         const struct known_list *known, struct tly_log_walk *walk)
+static int take_rotated(int dir_fd, const char *base, const struct names *names, size_t from,
+                        const struct known_list *known, struct tly_log_walk *walk)
 {
     const struct found *taken = NULL;
     for (size_t i = from; i < names->count && !walk->met_known; i++) {
         const struct found *found = &names->at[i];
         struct tly_log_file *file;
         /* A .gz of what was taken is not finished, or the same once more. */
-        bool again = taken && taken->instance == found->instance && taken->rank == found->rank;
-        if (again || open_found(dir_fd, base, found, &file) < 0) {
+        if (taken && taken->instance == found->instance && taken->rank == found->rank) {
+            continue;
+        }
+        int rc = open_found(dir_fd, base, found, &file);
+        if (tly_error_lacks_means(rc)) {
+            return rc;
+        }
+        if (rc < 0) {
             continue; /* renamed meanwhile: it comes again under another name */
         }
         taken = found;
@@ -230,6 +236,7 @@ static void take_rotated(int dir_fd, const char *base, const struct names *names
             prepend(walk, file);
         }
     }
+    return 0;
 }
 
 /* The name of the file being written, as far as the names tell: `names` are sorted. */
@@ -288,7 +295,10 @@ static int walk_once(int dir_fd, const char *base, const struct known_list *know
     }
     if (!walk->met_known) {
         bool listed = !base && names[0].count > 0 && names[0].at[0].rank == RANK_CURRENT;
-        take_rotated(dir_fd, base, &names[0], listed ? 1 : 0, known, walk);
+        rc = take_rotated(dir_fd, base, &names[0], listed ? 1 : 0, known, walk);
+        if (rc < 0) {
+            return rc; /* what was opened is in the list */
+        }
     }
     *ret_undisturbed = undisturbed(dir_fd, base, name, current, names);
     if (current && walk->met_known && current != walk->newest) {
@@ -328,31 +338,35 @@ int tly_log_walk(int dir_fd, const char *base, const struct tly_log_known *known
     return 0;
 }
 
+/* Opens a rotated file if it is the one looked for, see tly_log_walk_find. */
+static int open_copy(int dir_fd, const char *base, const struct found *found,
+                     const struct tly_position *position, struct tly_log_file **ret_file)
+{
+    struct tly_log_file *file;
+    int rc = found->rank == RANK_CURRENT ? -ENOENT : open_found(dir_fd, base, found, &file);
+    if (rc < 0) {
+        return tly_error_lacks_means(rc) ? rc : -ENOENT;
+    }
+    bool same = !file->gzip && file->inode == position->inode;
+    if (same || position->head_len == 0 || !tly_log_file_matches(file, position)) {
+        tly_log_file_free(file);
+        return -ENOENT;
+    }
+    *ret_file = file;
+    return 0;
+}
+
 int tly_log_walk_find(int dir_fd, const char *base, const struct tly_position *position,
                       struct tly_log_file **ret_file)
 {
-    struct tly_log_file *copy = NULL;
     struct names *names = malloc(sizeof(*names));
     int rc = names ? list_names(dir_fd, base, names) : -ENOMEM;
-    for (size_t i = 0; rc == 0 && !copy && i < names->count; i++) {
-        struct tly_log_file *file;
-        if (names->at[i].rank == RANK_CURRENT ||
-            open_found(dir_fd, base, &names->at[i], &file) < 0) {
-            continue;
-        }
-        bool same = !file->gzip && file->inode == position->inode;
-        if (!same && position->head_len > 0 && tly_log_file_matches(file, position)) {
-            copy = file;
-        } else {
-            tly_log_file_free(file);
-        }
+    rc = rc < 0 ? rc : -ENOENT;
+    for (size_t i = 0; rc == -ENOENT && i < names->count; i++) {
+        rc = open_copy(dir_fd, base, &names->at[i], position, ret_file);
     }
     free(names);
-    if (!copy) {
-        return rc < 0 ? rc : -ENOENT;
-    }
-    *ret_file = copy;
-    return 0;
+    return rc;
 }
 
 int tly_log_walk_kubelet_base(int dir_fd, char ret_base[TLY_LOG_KUBELET_NAME_MAX])

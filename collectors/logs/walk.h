@@ -33,13 +33,14 @@ struct tly_log_known {
 /*
  * Opens all files, oldest first; but only those that are newer than every one of `known`. The files
  * are those of one moment: if a rotation comes between, it looks again. -errno of reading the
- * directory, -ENOMEM. `base` NULL: the kubelet's names.
+ * directory, or of a file that is there and that the means are wanting to open: see
+ * tly_error_lacks_means. `base` NULL: the kubelet's names.
  */
 int tly_log_walk(int dir_fd, const char *base, const struct tly_log_known *known,
                  size_t known_count, struct tly_log_walk *ret_walk) TLY_CHECK;
 
 /* Opens the rotated file that has what `position` points into, other than the file of that inode
- * itself: the copy that copytruncate made. -ENOENT. */
+ * itself: the copy that copytruncate made. -ENOENT; else, as above, nobody knows. */
 int tly_log_walk_find(int dir_fd, const char *base, const struct tly_position *position,
                       struct tly_log_file **ret_file) TLY_CHECK;
 

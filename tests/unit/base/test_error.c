@@ -69,6 +69,19 @@ static void names_every_code(void **state)
     }
 }
 
+static void tells_want_of_means_from_absence(void **state)
+{
+    (void)state;
+    static const struct {
+        int code;
+        bool lacks;
+    } rows[] = {{0, false},       {-EMFILE, true},  {-ENFILE, true},      {-ENOMEM, true},
+                {-ENOENT, false}, {-EACCES, false}, {TLY_E_LIMIT, false}, {EMFILE, false}};
+    for (size_t i = 0; i < ROWS(rows); i++) {
+        assert_int_equal(tly_error_lacks_means(rows[i].code), rows[i].lacks);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -76,6 +89,7 @@ int main(void)
         cmocka_unit_test(adds_context_in_front),
         cmocka_unit_test(cuts_what_is_too_long),
         cmocka_unit_test(names_every_code),
+        cmocka_unit_test(tells_want_of_means_from_absence),
     };
     return cmocka_run_group_tests_name("base:error", tests, NULL, NULL);
 }

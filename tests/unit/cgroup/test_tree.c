@@ -4,9 +4,9 @@
  */
 #include "collectors/cgroup/tree.h"
 #include "tests/unit/cgroup/tree_fixture.h"
+#include "tests/unit/descriptors.h"
 
 #include <string.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #define ID   "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
@@ -229,17 +229,11 @@ static void no_descriptor_is_left(void **state)
     fixture_write(root, PATH, "memory.events", "oom_kill 7\n");
     tly_cgroup_tree_run(tree_with(0), true, true); /* opens all of them anew each time */
     expect_numbers(7, 4096);
-    struct rlimit whole;
-    assert_int_equal(getrlimit(RLIMIT_NOFILE, &whole), 0);
     for (rlim_t spare = 0; spare < 4; spare++) {
-        int next = dup(STDERR_FILENO); /* the lowest that is free */
-        assert_true(next >= 0);
-        assert_int_equal(close(next), 0);
-        struct rlimit narrow = {(rlim_t)next + spare, whole.rlim_max};
-        assert_int_equal(setrlimit(RLIMIT_NOFILE, &narrow), 0);
+        struct rlimit whole = descriptors_leave(spare);
         uint64_t errors = tree->errors;
         tly_cgroup_tree_run(tree, true, true);
-        assert_int_equal(setrlimit(RLIMIT_NOFILE, &whole), 0);
+        descriptors_restore(&whole);
         assert_true(spare > 1 || tree->errors > errors);
         assert_int_equal(tree->gone_count, 0); /* not seen is not gone */
         tly_cgroup_tree_run(tree, true, true);

@@ -4,6 +4,7 @@
  */
 #include "agent/base/clock.h"
 #include "collectors/logs/state.h"
+#include "tests/unit/descriptors.h"
 #include "tests/unit/logs/house.h"
 
 #include <unistd.h>
@@ -529,6 +530,32 @@ static void killed_behind_a_rotation(void **state)
 }
 
 /* While the destination has no room, a file of which all is delivered is left all the same. */
+/* What was rotated away and cannot be opened for want of a descriptor is looked for again. */
+static void rotated_without_descriptors(void **state)
+{
+    struct house *house = *state;
+    struct sink *sink = &house->sinks[0];
+    struct docker docker;
+    docker_create(house, &docker, 1);
+    docker_lines(&docker, 0, 100);
+    house_start(house);
+    sink_await(house, sink, 100);
+    house_settle(house);
+    for (unsigned spare = 0; spare < 4; spare++) {
+        for (unsigned times = 0; times < 2; times++) {
+            docker_rotate(&docker, 4);
+            docker_lines(&docker, 100 + 20 * spare + 10 * times, 110 + 20 * spare + 10 * times);
+        }
+        struct rlimit whole = descriptors_leave(spare);
+        house_settle(house);
+        descriptors_restore(&whole);
+        house_ticks(house, 1);
+        expect_whole(house, sink, docker.id, 120 + 20 * spare);
+    }
+    expect_no_repeat(house, sink);
+    docker_remove(&docker);
+}
+
 static void rotated_while_full(void **state)
 {
     struct house *house = *state;
@@ -579,6 +606,7 @@ int main(void)
         ROW(rotated_away_while_down_is_counted),
         ROW(killed_behind_a_rotation),
         ROW(rotated_while_full),
+        ROW(rotated_without_descriptors),
         ROW(a_waiting_line_survives_a_restart),
         ROW(a_waiting_line_survives_rotations),
         ROW(both_streams_wait),

@@ -6,6 +6,7 @@
 #include "collectors/logs/file.h"
 #include "collectors/logs/gzip.h"
 #include "collectors/logs/walk.h"
+#include "tests/unit/descriptors.h"
 #include "tests/unit/unit.h"
 
 #include "tests/unit/codec/gzip_member.h"
@@ -293,6 +294,23 @@ static void walks_find_files_in_order(void **state)
     expect_walk(place, NULL, 0, "abcd", false);
 }
 
+/* A file that cannot be opened for want of a descriptor is not passed over. */
+static void walks_need_descriptors(void **state)
+{
+    const struct place *place = *state;
+    struct tly_log_walk walk;
+    put(place, "log", "c");
+    put(place, "log.1", "b");
+    put_gzip(place, "log.2.gz", "a", 0);
+    for (rlim_t spare = 0; spare < 3; spare++) {
+        struct rlimit whole = descriptors_leave(spare);
+        int rc = tly_log_walk(place->fd, "log", NULL, 0, &walk);
+        descriptors_restore(&whole);
+        assert_int_equal(rc, -EMFILE);
+    }
+    expect_walk(place, NULL, 0, "abc", true);
+}
+
 static void walks_end_at_what_is_known(void **state)
 {
     const struct place *place = *state;
@@ -353,6 +371,7 @@ int main(void)
         ROW(compressed_files_are_inflated),
         ROW(damaged_files_are_read_as_far_as_they_go),
         ROW(walks_find_files_in_order),
+        ROW(walks_need_descriptors),
         ROW(walks_end_at_what_is_known),
         ROW(copies_are_found),
 #undef ROW

@@ -2,11 +2,11 @@
  * Who may stay: limits in number, per peer and in bytes, slow and idle clients, answers that come
  * late or for nobody, and the end of the server.
  */
+#include "tests/unit/descriptors.h"
 #include "tests/unit/unit.h"
 #include "tests/unit/web/fixture.h"
 
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -368,18 +368,12 @@ static void read_one(struct fixture *f)
 static void test_no_descriptors(void **state)
 {
     (void)state;
-    struct rlimit was;
-    assert_int_equal(getrlimit(RLIMIT_NOFILE, &was), 0);
-    run(&fixture, idle_crowd); /* so that there is somebody to send away */
-    int lowest = dup(0);
-    close(lowest);
-    /* room for the client's own socket, none for the server's */
-    struct rlimit tight = {.rlim_cur = (rlim_t)lowest + 1, .rlim_max = was.rlim_max};
-    assert_int_equal(setrlimit(RLIMIT_NOFILE, &tight), 0);
+    run(&fixture, idle_crowd);                /* so that there is somebody to send away */
+    struct rlimit was = descriptors_leave(1); /* the client's own socket, none for the server's */
     run(&fixture, connect_one);
     run_for(20);
     bool paused = tly_timer_active(fixture.web->accept_timer);
-    assert_int_equal(setrlimit(RLIMIT_NOFILE, &was), 0);
+    descriptors_restore(&was);
     assert_true(fixture.ok[0]);
     assert_true(paused);
     run(&fixture, read_one);
