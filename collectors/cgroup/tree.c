@@ -158,6 +158,7 @@ static void node_renew(struct tly_cgroup_tree *tree, struct tly_cgroup_node *nod
     node->process = (struct tly_cgroup_process){TLY_UNKNOWN, TLY_UNKNOWN};
     node->process_tries = node->container ? PROCESS_TRIES : 0;
     node->due = true;
+    node->renewed = true;
 }
 
 static struct tly_cgroup_node *node_add(struct tly_cgroup_tree *tree, struct tly_text path,

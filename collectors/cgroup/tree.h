@@ -47,6 +47,7 @@ struct tly_cgroup_node {
     uint64_t seen; /* the walk that saw it last */
 
     /* What the last run found out, for the loop to take. */
+    bool renewed;                /* another directory than the one that is watched */
     struct tly_container *facts; /* what the cgroup tells of its container */
     bool fresh;                  /* read in the last run */
     struct tly_sample_set *set;  /* moved out by the loop; NULL with `fresh`: it is gone */

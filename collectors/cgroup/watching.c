@@ -154,12 +154,27 @@ static size_t nodes_watch(struct tly_cgroup_watching *watching, bool containers)
     return made;
 }
 
+/* Of a directory of cgroup2 that is removed its own watch hears nothing. */
+static void renewed_unwatch(struct tly_cgroup_tree *tree)
+{
+    struct tly_map_entry entry;
+    for (void *at = NULL; tly_map_next(tree->nodes, &at, &entry);) {
+        struct tly_cgroup_node *node = entry.value;
+        if (node->renewed) {
+            node->renewed = false;
+            tly_watch_free(node->watch);
+            node->watch = NULL;
+        }
+    }
+}
+
 bool tly_cgroup_watching_sync(struct tly_cgroup_watching *watching, struct tly_cgroup_tree *tree)
 {
     if (watching->watcher == NULL || tree->root == NULL) {
         return false;
     }
     watching->tree = tree;
+    renewed_unwatch(tree);
     size_t made = 0;
     if (watching->root == NULL) {
         made += watch(watching, "", TLY_WATCH_CREATED | TLY_WATCH_GONE, root_seen, watching,

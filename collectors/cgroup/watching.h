@@ -25,8 +25,8 @@ int tly_cgroup_watching_new(struct tly_watcher *watcher, tly_cgroup_changed_fn c
 /* Before the tree is freed. NULL is fine. */
 void tly_cgroup_watching_free(struct tly_cgroup_watching *watching);
 
-/* After a walk: watches what is new. True when a directory is watched from now on in which others
- * may have appeared since the walk. */
+/* After a walk: watches what is new, or made anew. True when a directory is watched from now on in
+ * which others may have appeared since the walk. */
 bool tly_cgroup_watching_sync(struct tly_cgroup_watching *watching, struct tly_cgroup_tree *tree);
 /* Before a node is freed. */
 void tly_cgroup_watching_drop(struct tly_cgroup_watching *watching, struct tly_cgroup_node *node);
