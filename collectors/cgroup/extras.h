@@ -26,7 +26,8 @@ struct tly_cgroup_extras_reader {
 void tly_cgroup_extras_init(struct tly_cgroup_extras_reader *extras,
                             const struct tly_group_choice *groups, const char *sys);
 
-/* Fills extras->extras, nothing where no group is on. -ENODEV when the cgroup is gone. */
+/* Fills extras->extras, nothing where no group is on. -ENODEV when the cgroup is gone; any other
+ * code: what is absent could not be read. */
 int tly_cgroup_extras_read(struct tly_cgroup_extras_reader *extras,
                            struct tly_cgroup_reader *reader,
                            const struct tly_cgroup_files *files) TLY_CHECK;

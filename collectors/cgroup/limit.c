@@ -91,45 +91,60 @@ static void cores_bound(int64_t *cores_u, int64_t cpus)
     }
 }
 
-/* The cgroups above, up to the root, which is "" and has no quota. One that went away or can't be
- * read says nothing. */
-static void above_read(struct tly_cgroup_reader *reader, const struct tly_cgroup_files *files,
-                       struct tly_cgroup_limits *limits)
+/* One cgroup above: `len` bytes of `path`, which has room for names behind them. 0: the root, which
+ * has no quota. */
+static int one_above_read(struct tly_cgroup_reader *reader, int root_fd, char *path, size_t len,
+                          struct tly_cgroup_limits *limits)
+{
+    char *name = path + len;
+    int rc = 0;
+    if (len > 0) {
+        *name++ = '/';
+        int64_t quota_us = TLY_CGROUP_ABSENT;
+        int64_t period_us = TLY_CGROUP_ABSENT;
+        memcpy(name, "cpu.max", sizeof("cpu.max"));
+        rc = cpu_max_read(reader, root_fd, path, &quota_us, &period_us);
+        cores_lower(&limits->effective_cores_u, quota_us, period_us);
+    }
+    if (!tly_error_lacks_means(rc)) {
+        memcpy(name, "cpuset.cpus.effective", sizeof("cpuset.cpus.effective"));
+        rc = list_read(reader, root_fd, path, &limits->cpus);
+    }
+    if (!tly_error_lacks_means(rc)) {
+        memcpy(name, "cpuset.mems.effective", sizeof("cpuset.mems.effective"));
+        rc = list_read(reader, root_fd, path, &limits->memory_nodes);
+    }
+    return tly_error_lacks_means(rc) ? rc : 0;
+}
+
+/* The cgroups above, up to the root. One that went away or can't be read says nothing. */
+static int above_read(struct tly_cgroup_reader *reader, const struct tly_cgroup_files *files,
+                      struct tly_cgroup_limits *limits)
 {
     char path[PATH_MAX];
     size_t len = strlen(files->path);
-    while (len > 0 && len < sizeof(path) - sizeof("/cpuset.cpus.effective")) {
+    int rc = 0;
+    while (rc == 0 && len > 0 && len < sizeof(path) - sizeof("/cpuset.cpus.effective")) {
         const char *slash = memrchr(files->path, '/', len);
         len = slash == NULL ? 0 : (size_t)(slash - files->path);
         memcpy(path, files->path, len);
-        char *name = path + len;
-        if (len > 0) {
-            *name++ = '/';
-            int64_t quota_us = TLY_CGROUP_ABSENT;
-            int64_t period_us = TLY_CGROUP_ABSENT;
-            memcpy(name, "cpu.max", sizeof("cpu.max"));
-            if (cpu_max_read(reader, files->root_fd, path, &quota_us, &period_us) == 0) {
-                cores_lower(&limits->effective_cores_u, quota_us, period_us);
-            }
-        }
-        memcpy(name, "cpuset.cpus.effective", sizeof("cpuset.cpus.effective"));
-        (void)list_read(reader, files->root_fd, path, &limits->cpus); /* else the next one's */
-        memcpy(name, "cpuset.mems.effective", sizeof("cpuset.mems.effective"));
-        (void)list_read(reader, files->root_fd, path, &limits->memory_nodes);
+        rc = one_above_read(reader, files->root_fd, path, len, limits);
     }
+    return rc;
 }
 
-static int64_t online_read(struct tly_cgroup_reader *reader, const char *sys)
+static int online_read(struct tly_cgroup_reader *reader, const char *sys,
+                       struct tly_cgroup_limits *limits)
 {
     char path[PATH_MAX];
     struct tly_text text = {NULL, 0};
     int64_t count = TLY_CGROUP_ABSENT;
     int len = snprintf(path, sizeof(path), "%s/devices/system/cpu/online", sys);
-    if (len >= (int)sizeof(path) || tly_cgroup_file_once(reader, AT_FDCWD, path, &text) < 0 ||
-        tly_cpu_list_count(text, &count) < 0) {
-        return TLY_CGROUP_ABSENT;
+    int rc = len < (int)sizeof(path) ? tly_cgroup_file_once(reader, AT_FDCWD, path, &text) : 0;
+    if (rc == 0 && tly_cpu_list_count(text, &count) == 0) {
+        cores_bound(&limits->effective_cores_u, count);
     }
-    return count;
+    return tly_error_lacks_means(rc) ? rc : 0;
 }
 
 int tly_cgroup_limits_read(struct tly_cgroup_reader *reader, const struct tly_cgroup_files *files,
@@ -151,13 +166,17 @@ int tly_cgroup_limits_read(struct tly_cgroup_reader *reader, const struct tly_cg
     if (rc == 0) {
         rc = list_read(reader, dir_fd, "cpuset.mems.effective", &limits.memory_nodes);
     }
+    if (rc == 0) {
+        rc = above_read(reader, files, &limits);
+    }
+    if (rc == 0) {
+        rc = online_read(reader, sys, &limits);
+    }
     if (rc < 0) {
         return rc;
     }
-    above_read(reader, files, &limits);
     cores_lower(&limits.effective_cores_u, limits.cpu_quota_us, limits.cpu_period_us);
     cores_bound(&limits.effective_cores_u, limits.cpus);
-    cores_bound(&limits.effective_cores_u, online_read(reader, sys));
     *ret_limits = limits;
     return 0;
 }

@@ -10,7 +10,7 @@
 #include "collectors/cgroup/reader.h"
 
 /* `sys` is where sysfs is mounted. What no file tells is TLY_CGROUP_ABSENT. -ENODEV when the cgroup
- * is gone. */
+ * is gone; any other code: nobody knows its limits. */
 int tly_cgroup_limits_read(struct tly_cgroup_reader *reader, const struct tly_cgroup_files *files,
                            const char *sys, struct tly_cgroup_limits *ret_limits) TLY_CHECK;
 

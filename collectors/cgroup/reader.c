@@ -332,8 +332,8 @@ int tly_cgroup_file_once(struct tly_cgroup_reader *reader, int dir_fd, const cha
                          struct tly_text *ret_text)
 {
     ssize_t got = fresh_read(reader, dir_fd, name, NULL);
-    if (got == -ENODEV) {
-        return -ENODEV;
+    if (got == -ENODEV || tly_error_lacks_means((int)got)) {
+        return (int)got;
     }
     if (got < 0 && !means_missing((int)got)) {
         reader->errors++;

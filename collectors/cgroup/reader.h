@@ -59,7 +59,7 @@ int tly_cgroup_files_read(struct tly_cgroup_reader *reader,
 
 /* Reads a file once into the reader's buffer: its text, or an empty one where there is none, or
  * none that can be read, which is counted. Borrowed until the next reading. -ENODEV when the cgroup
- * is gone. */
+ * is gone; a code of tly_error_lacks_means, which is not counted: nobody knows what is in it. */
 int tly_cgroup_file_once(struct tly_cgroup_reader *reader, int dir_fd, const char *name,
                          struct tly_text *ret_text) TLY_CHECK;
 

@@ -153,6 +153,7 @@ static void node_renew(struct tly_cgroup_tree *tree, struct tly_cgroup_node *nod
 {
     tly_cgroup_files_close(&tree->reader, &node->files);
     tly_cgroup_files_init(&node->files, tree->root_fd, node->path + 1, inode);
+    memset(&node->limits, 0xff, sizeof(node->limits)); /* all absent */
     node->limits_ns = INT64_MIN;
     node->was_populated = false;
     node->process = (struct tly_cgroup_process){TLY_UNKNOWN, TLY_UNKNOWN};
@@ -181,7 +182,6 @@ static struct tly_cgroup_node *node_add(struct tly_cgroup_tree *tree, struct tly
     } else {
         plain_id_write(path, node->id);
     }
-    memset(&node->limits, 0xff, sizeof(node->limits)); /* all absent */
     tly_cgroup_files_init(&node->files, tree->root_fd, node->path + 1, inode);
     node_renew(tree, node, inode);
     return node;
@@ -319,6 +319,8 @@ static void process_look(struct tly_cgroup_tree *tree, struct tly_cgroup_node *n
     }
 }
 
+/* -ENODEV when the cgroup is gone. Whatever else fails is absent, and counted; limits stay as they
+ * were, and are due. */
 static int node_numbers_read(struct tly_cgroup_tree *tree, struct tly_cgroup_node *node)
 {
     if (node->limits_ns == INT64_MIN || tree->run_ns - node->limits_ns >= LIMITS_AGE_NS) {
@@ -329,10 +331,17 @@ static int node_numbers_read(struct tly_cgroup_tree *tree, struct tly_cgroup_nod
             return rc;
         }
         tree->reader.errors += rc < 0;
-        node->limits_ns = tree->run_ns;
+        node->limits_ns = rc < 0 ? INT64_MIN : tree->run_ns;
     }
     int rc = tly_cgroup_files_read(&tree->reader, &node->files);
-    return rc < 0 ? rc : tly_cgroup_extras_read(&tree->extras, &tree->reader, &node->files);
+    if (rc == 0) {
+        rc = tly_cgroup_extras_read(&tree->extras, &tree->reader, &node->files);
+    }
+    if (rc == -ENODEV) {
+        return rc;
+    }
+    tree->reader.errors += rc < 0;
+    return 0;
 }
 
 static void node_read(struct tly_cgroup_tree *tree, struct tly_cgroup_node *node)

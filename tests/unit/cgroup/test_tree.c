@@ -6,6 +6,7 @@
 #include "tests/unit/cgroup/tree_fixture.h"
 #include "tests/unit/descriptors.h"
 
+#include <errno.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -15,6 +16,19 @@
 static char base[TEMP_DIR_MAX];
 static char root[FIXTURE_PATH], proc[FIXTURE_PATH], sys[FIXTURE_PATH];
 static struct tly_cgroup_tree *tree;
+
+/* While it is set, there is no descriptor for a file or folder of this name. */
+static const char *no_descriptor_for;
+
+int __real_tly_file_open(int dir_fd, const char *path, int flags, int *ret_fd);
+int __wrap_tly_file_open(int dir_fd, const char *path, int flags, int *ret_fd);
+
+int __wrap_tly_file_open(int dir_fd, const char *path, int flags, int *ret_fd)
+{
+    return no_descriptor_for != NULL && strcmp(path, no_descriptor_for) == 0
+               ? -EMFILE
+               : __real_tly_file_open(dir_fd, path, flags, ret_fd);
+}
 
 static int make_base(void **state)
 {
@@ -39,6 +53,7 @@ static int make_base(void **state)
 static int remove_base(void **state)
 {
     (void)state;
+    no_descriptor_for = NULL;
     tly_cgroup_tree_free(tree);
     tree = NULL;
     temp_dir_remove(base);
@@ -241,6 +256,60 @@ static void no_descriptor_is_left(void **state)
     }
 }
 
+/* What is read beside the files that are held open: the container is there all the same. */
+static void no_descriptor_for_extras(void **state)
+{
+    (void)state;
+    static const char *const names[] = {PATH, "memory.numa_stat"};
+    char text[64];
+    long page = sysconf(_SC_PAGESIZE);
+    const char *labels = "type=\"anon\",scope=\"container\",node=\"0\"";
+    (void)snprintf(text, sizeof(text), "anon N0=%ld\n", page);
+    fixture_write(root, PATH, "memory.numa_stat", text);
+    fixture_write(root, PATH, "memory.current", "4096\n");
+    const struct tly_cgroup_node *node = run("memory_numa");
+    for (size_t i = 0; i < ROWS(names); i++) {
+        assert_int_equal(value(node, TLY_F_container_memory_numa_pages, labels), 1);
+        uint64_t errors = tree->errors;
+        no_descriptor_for = names[i];
+        tly_cgroup_tree_run(tree, true, true);
+        no_descriptor_for = NULL;
+        assert_false(tree->lost);
+        assert_int_equal(value(node, TLY_F_container_memory_usage_bytes, ""), 4096);
+        assert_int_equal(value(node, TLY_F_container_memory_numa_pages, labels), ABSENT);
+        assert_int_equal(tree->errors, errors + 1);
+        tly_cgroup_tree_run(tree, true, true);
+    }
+}
+
+/* Limits that cannot be read are due again in the next run; until then those before hold. */
+static void no_descriptor_for_limits(void **state)
+{
+    (void)state;
+    static const char *const names[] = {PATH, "cpu.max", "memory.max", "system.slice/cpu.max"};
+    fixture_write(root, PATH, "memory.max", "8192\n");
+    fixture_write(root, PATH, "cpu.max", "50000 100000\n");
+    (void)run("");
+    struct tly_cgroup_node *node = tly_map_get(tree->nodes, TLY_TEXT("/" PATH));
+    for (size_t i = 0; i < ROWS(names); i++) {
+        assert_int_equal(node->facts->memory_limit_bytes, 8192);
+        fixture_write(root, PATH, "memory.max", "16384\n");
+        node->limits_ns = INT64_MIN;
+        uint64_t errors = tree->errors;
+        no_descriptor_for = names[i];
+        tly_cgroup_tree_run(tree, true, true);
+        no_descriptor_for = NULL;
+        assert_int_equal(node->facts->memory_limit_bytes, 8192);
+        assert_int_equal(node->facts->usable_cpu_millionths, 500000);
+        assert_true(tree->errors > errors);
+        tly_cgroup_tree_run(tree, true, true);
+        assert_int_equal(node->facts->memory_limit_bytes, 16384);
+        fixture_write(root, PATH, "memory.max", "8192\n");
+        node->limits_ns = INT64_MIN;
+        tly_cgroup_tree_run(tree, true, true);
+    }
+}
+
 /* ---- kernels ---- */
 
 static void files_of_another_kernel(void **state)
@@ -325,6 +394,25 @@ static void another_of_the_same_name(void **state)
     assert_int_equal(value(node, TLY_F_container_cpu_user_seconds_total, ""), 2);
 }
 
+/* Nor its limits, if there is no descriptor to read those of the new one. */
+static void another_without_a_descriptor(void **state)
+{
+    (void)state;
+    fixture_write(root, PATH, "memory.max", "8192\n");
+    const struct tly_cgroup_node *node = run("");
+    assert_int_equal(node->facts->memory_limit_bytes, 8192);
+    move_away("gone");
+    fixture_folder(root, PATH);
+    fixture_write(root, PATH, "cgroup.events", "populated 1\nfrozen 0\n");
+    fixture_write(root, PATH, "memory.max", "16384\n");
+    no_descriptor_for = "memory.max";
+    tly_cgroup_tree_run(tree, true, true);
+    assert_int_equal(node->facts->memory_limit_bytes, TLY_UNKNOWN);
+    no_descriptor_for = NULL;
+    tly_cgroup_tree_run(tree, true, true);
+    assert_int_equal(node->facts->memory_limit_bytes, 16384);
+}
+
 int main(void)
 {
 #define IN_TREE(test) cmocka_unit_test_setup_teardown(test, make_base, remove_base)
@@ -336,9 +424,12 @@ int main(void)
         IN_TREE(files_of_groups_that_are_off),
         IN_TREE(more_files_than_may_be_held),
         IN_TREE(no_descriptor_is_left),
+        IN_TREE(no_descriptor_for_extras),
+        IN_TREE(no_descriptor_for_limits),
         IN_TREE(files_of_another_kernel),
         IN_TREE(gone_before_it_is_read),
         IN_TREE(another_of_the_same_name),
+        IN_TREE(another_without_a_descriptor),
     };
     return cmocka_run_group_tests_name("cgroup tree", tests, NULL, NULL);
 }
