@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* /proc/stat takes 150 bytes for each CPU and has a line of all interrupts. */
@@ -81,6 +82,9 @@ void tly_machine_init(struct tly_machine *machine, const char *proc, const char 
 void tly_machine_done(struct tly_machine *machine)
 {
     tly_buf_done(&machine->buf);
+    free(machine->cpus);
+    machine->cpus = NULL;
+    machine->cpu_count = 0;
 }
 
 #define IDS 3

@@ -8,6 +8,7 @@
 #include "agent/base/buf.h"
 #include "agent/base/error.h"
 #include "agent/base/text.h"
+#include "agent/codec/machine.h"
 #include "agent/model/group.h"
 #include "agent/model/sample.h"
 
@@ -16,13 +17,21 @@
 /* As long as the kernel's and systemd's ids with their ends. */
 #define TLY_MACHINE_ID_BYTES 64
 
+/* What was shown of a time that the kernel counts, in clock ticks; see use.c. */
+struct tly_machine_ticks {
+    int64_t top;  /* the most that was read, since it last began anew */
+    int64_t past; /* what was shown until then */
+};
+
 struct tly_machine {
     const char *proc, *sys; /* where they are mounted; borrowed */
     /* The labels of machine_*: cAdvisor's. Empty where the host doesn't tell. */
     char machine_id[TLY_MACHINE_ID_BYTES], system_uuid[TLY_MACHINE_ID_BYTES],
         boot_id[TLY_MACHINE_ID_BYTES];
-    struct tly_buf buf; /* the file read last */
-    int rc;             /* of that: 0, or why it could not be read */
+    struct tly_machine_ticks (*cpus)[TLY_CPU_MODES]; /* the sum of all, then each; owned */
+    size_t cpu_count;                                /* of these rows */
+    struct tly_buf buf;                              /* the file read last */
+    int rc;                                          /* of that: 0, or why it could not be read */
 };
 
 /* `etc` is where machine-id lies. */

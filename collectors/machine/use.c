@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -74,7 +75,46 @@ static void paging_write(struct tly_machine *machine, struct tly_samples *sample
 
 /* ---- CPU time ---- */
 
-static void times_write(const struct tly_machine *machine, const struct tly_cpu_times *times,
+/* As many as a kernel can be built for. */
+#define CPUS_MAX 8192
+
+/* What goes back by more than this has begun anew, in seconds: a CPU was switched off or on. */
+#define BACK_MAX_S 3
+
+/* The ticks that are shown for `ticks`. Waiting for I/O may go back by a little, as proc(5) says,
+ * idle time and steal do under some kernels and hypervisors: then what was shown stands until it is
+ * reached. */
+static int64_t ticks_forward(struct tly_machine_ticks *shown, int64_t ticks, int64_t per_second)
+{
+    if (shown->top - ticks > BACK_MAX_S * per_second) {
+        shown->past += shown->top - ticks;
+        shown->top = ticks;
+    }
+    shown->top = ticks > shown->top ? ticks : shown->top;
+    return shown->past + shown->top;
+}
+
+/* What was shown of this CPU, or of the sum of all; NULL without memory. */
+static struct tly_machine_ticks *cpu_shown(struct tly_machine *machine, int64_t cpu)
+{
+    if (cpu >= CPUS_MAX) {
+        return NULL;
+    }
+    size_t row = (size_t)(cpu + 1);
+    if (row >= machine->cpu_count) {
+        struct tly_machine_ticks(*grown)[TLY_CPU_MODES] = realloc(machine->cpus,
+                                                                  (row + 1) * sizeof(*grown));
+        if (grown == NULL) {
+            return NULL;
+        }
+        memset(grown + machine->cpu_count, 0, (row + 1 - machine->cpu_count) * sizeof(*grown));
+        machine->cpus = grown;
+        machine->cpu_count = row + 1;
+    }
+    return machine->cpus[row];
+}
+
+static void times_write(struct tly_machine *machine, const struct tly_cpu_times *times,
                         struct tly_samples *samples)
 {
     static const char *const modes[TLY_CPU_MODES] = {
@@ -83,12 +123,16 @@ static void times_write(const struct tly_machine *machine, const struct tly_cpu_
         [TLY_CPU_STEAL] = "steal", [TLY_CPU_SOFTIRQ] = "softirq",
     };
     int64_t per_second = sysconf(_SC_CLK_TCK);
+    struct tly_machine_ticks *shown = cpu_shown(machine, times->cpu);
     char cpu[24];
     (void)snprintf(cpu, sizeof(cpu), "%lld", (long long)times->cpu); /* 20 bytes at most */
-    for (int mode = 0; mode < TLY_CPU_MODES; mode++) {
+    for (int mode = 0; shown != NULL && mode < TLY_CPU_MODES; mode++) {
         int64_t ticks = times->ticks[mode];
         const struct tly_machine_label labels[] = {{"cpu", tly_text_of(cpu)},
                                                    {"mode", tly_text_of(modes[mode])}};
+        if (ticks >= 0 && ticks <= INT64_MAX / US_PER_S) {
+            ticks = ticks_forward(&shown[mode], ticks, per_second);
+        }
         if (ticks < 0 || ticks > INT64_MAX / US_PER_S) {
             continue;
         }

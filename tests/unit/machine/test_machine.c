@@ -201,6 +201,39 @@ static void use(void **state)
         ABSENT);
 }
 
+/* The kernel's own count of idle time and of waiting for I/O may go back by some ticks, and by
+ * hours where a CPU went offline or came back: what is shown stands, and then goes on. */
+static void cpu_time_never_goes_back(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *idle, *iowait;
+        int64_t idle_ticks, iowait_ticks;
+    } rows[] = {
+        {"900000", "100", 900000, 100}, {"900000", "99", 900000, 100},
+        {"900100", "100", 900100, 100}, {"900100", "101", 900100, 101},
+        {"500", "99", 900100, 101},     {"600", "103", 900200, 103},
+        {"599", "104", 900200, 104},    {"900000", "104", 1799600, 104},
+    };
+    int64_t tick_us = 1000000 / sysconf(_SC_CLK_TCK);
+    groups.on[TLY_G_percpu] = true;
+    for (size_t i = 0; i < ROWS(rows); i++) {
+        char text[256];
+        (void)snprintf(text, sizeof(text),
+                       "cpu  1 0 1 %s %s\ncpu0 1 0 1 50 0\ncpu7 1 0 1 %s %s\nintr 1 2\n",
+                       rows[i].idle, rows[i].iowait, rows[i].idle, rows[i].iowait);
+        fixture_write(proc, ".", "stat", text);
+        taken(tly_machine_use_write(&machine, &groups, &samples));
+        expect(TLY_F_machine_cpu_seconds_total, "mode=\"idle\"", rows[i].idle_ticks * tick_us);
+        expect(TLY_F_machine_cpu_seconds_total, "mode=\"iowait\"", rows[i].iowait_ticks * tick_us);
+        expect(TLY_F_machine_cpu_core_seconds_total, "cpu=\"7\",mode=\"idle\"",
+               rows[i].idle_ticks * tick_us);
+        expect(TLY_F_machine_cpu_core_seconds_total, "cpu=\"7\",mode=\"iowait\"",
+               rows[i].iowait_ticks * tick_us);
+        expect(TLY_F_machine_cpu_core_seconds_total, "cpu=\"0\",mode=\"idle\"", 50 * tick_us);
+    }
+}
+
 static void groups_that_are_off(void **state)
 {
     (void)state;
@@ -224,9 +257,13 @@ int main(void)
 {
 #define WITH_MACHINE(test) cmocka_unit_test_setup_teardown(test, make_machine, remove_machine)
     const struct CMUnitTest tests[] = {
-        WITH_MACHINE(processors),          WITH_MACHINE(topology),
-        WITH_MACHINE(memory_modules),      WITH_MACHINE(use),
-        WITH_MACHINE(groups_that_are_off), WITH_MACHINE(nothing_to_read),
+        WITH_MACHINE(processors),
+        WITH_MACHINE(topology),
+        WITH_MACHINE(memory_modules),
+        WITH_MACHINE(use),
+        WITH_MACHINE(groups_that_are_off),
+        WITH_MACHINE(nothing_to_read),
+        WITH_MACHINE(cpu_time_never_goes_back),
     };
     return cmocka_run_group_tests_name("machine", tests, NULL, NULL);
 }
