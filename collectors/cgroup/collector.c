@@ -41,6 +41,7 @@ struct collector {
     struct tly_run_stats stats;
     uint64_t tree_errors; /* of the tree's, those counted in `stats` */
     bool ready;
+    bool inherited; /* what a collector before this one said is held against the tree */
     bool was_nested, full_said;
     struct tly_log_limit failure_limit;
     /* Copied from the tree after each run, for the meter. */
@@ -123,6 +124,52 @@ static bool round_take(void *arg)
     return taken == TLY_ROUNDS_PART;
 }
 
+/* ---- what a collector before this one said ---- */
+
+struct orphans {
+    const struct collector *self;
+    const struct tly_container **at; /* what was said of each; borrowed from the inventory */
+    size_t count;
+};
+
+static void orphan_note(void *arg, const struct tly_container *container)
+{
+    struct orphans *orphans = arg;
+    const struct collector *self = orphans->self;
+    const struct tly_container *said = tly_inventory_find_from(self->inventory, TLY_SOURCE_CGROUP,
+                                                               tly_text_of(container->id));
+    if (said == NULL) {
+        return;
+    }
+    const struct tly_cgroup_node *node = tly_map_get(self->tree->nodes,
+                                                     tly_text_of(said->cgroup_path));
+    if (node == NULL || node->facts == NULL) {
+        orphans->at[orphans->count++] = said;
+    }
+}
+
+/* The inventory outlives the collector, which a reload stops and starts again: a cgroup that went
+ * meanwhile is in no tree that it could leave. */
+static int inheritance_settle(struct collector *self)
+{
+    size_t rows = tly_inventory_count(self->inventory);
+    struct orphans orphans = {.self = self};
+    orphans.at = calloc(rows + 1, sizeof(struct tly_container *));
+    if (orphans.at == NULL) {
+        return -ENOMEM;
+    }
+    tly_inventory_each(self->inventory, orphan_note, &orphans);
+    for (size_t i = 0; i < orphans.count; i++) {
+        struct tly_text id = tly_text_of(orphans.at[i]->id);
+        tly_inventory_publish(self->inventory, self->slot, id, 0, NULL);
+        tly_inventory_withdraw(self->inventory, TLY_SOURCE_CGROUP, id);
+    }
+    free(orphans.at);
+    return 0;
+}
+
+/* ---- rounds ---- */
+
 static void outcome_say(struct collector *self)
 {
     const struct tly_cgroup_tree *tree = self->tree;
@@ -173,8 +220,6 @@ static void stats_take(struct collector *self)
     }
 }
 
-/* ---- rounds ---- */
-
 static void round_begin(void *arg)
 {
     struct collector *self = arg;
@@ -202,6 +247,9 @@ static void round_end(void *arg, bool worked)
     if (!tly_rounds_is_look(self->rounds)) {
         tly_inventory_publish_host(self->inventory, self->slot, self->tree->host_set);
         self->tree->host_set = NULL;
+        if (!self->inherited && self->tree->failure == 0) {
+            self->inherited = inheritance_settle(self) == 0; /* else after the next round */
+        }
     }
     outcome_say(self);
     stats_take(self);
