@@ -193,8 +193,7 @@ static struct tly_container *sources_merge(const struct tly_row *row)
     return view;
 }
 
-/* Merges a row anew, and tells of it if the view changed. On failure the old view stays. */
-static int row_update(struct tly_inventory *inventory, struct tly_row *row)
+static int row_merge(struct tly_inventory *inventory, struct tly_row *row)
 {
     struct tly_container *merged = sources_merge(row);
     if (merged == NULL) {
@@ -219,6 +218,15 @@ static int row_update(struct tly_inventory *inventory, struct tly_row *row)
     tly_row_publish_facts(inventory, row);
     tell(inventory, change, merged);
     return 0;
+}
+
+/* Merges a row anew, and tells of it if the view changed. On failure the old view stays, until a
+ * source speaks again. */
+static int row_update(struct tly_inventory *inventory, struct tly_row *row)
+{
+    int rc = row_merge(inventory, row);
+    row->unmerged = rc < 0;
+    return rc;
 }
 
 int tly_inventory_relabel(struct tly_inventory *inventory, size_t labels_max,
@@ -271,8 +279,7 @@ static void row_settle(struct tly_inventory *inventory, struct tly_row *row, str
         row_remove(inventory, id);
         return;
     }
-    /* Out of memory: the old view stays until the next change. */
-    (void)row_update(inventory, row);
+    (void)row_update(inventory, row); /* else at a source's next word */
 }
 
 /* Whether this word is older than the removal of its container. */
@@ -324,7 +331,7 @@ int tly_inventory_put(struct tly_inventory *inventory, enum tly_source source,
     bool same = row->said[source] == container; /* a source may repeat itself at no cost */
     tly_container_unref(row->said[source]);
     row->said[source] = container;
-    rc = same && row->merged != NULL ? 0 : row_update(inventory, row);
+    rc = same && row->merged != NULL && !row->unmerged ? 0 : row_update(inventory, row);
     if (rc < 0 && row->merged == NULL) {
         row_remove(inventory, id);
     }

@@ -47,7 +47,8 @@ void tly_inventory_choose(struct tly_inventory *inventory, const struct tly_grou
 /*
  * A source's present knowledge of a container, replacing what it said before. Takes one reference
  * over. `observed_ns` (monotonic) is when the source looked: word that is older than a `forget` of
- * that id is ignored. -ENOMEM; TLY_E_LIMIT over containers_max.
+ * that id is ignored. -ENOMEM: it is seen when this or another source speaks again, also when it
+ * says the same; TLY_E_LIMIT over containers_max.
  */
 int tly_inventory_put(struct tly_inventory *inventory, enum tly_source source,
                       struct tly_container *container, int64_t observed_ns) TLY_CHECK;

@@ -21,6 +21,7 @@ struct tly_row {
     struct tly_container *said[TLY_SOURCE_COUNT]; /* NULL: this source knows nothing */
     bool stale[TLY_SOURCE_COUNT];                 /* said before the relist that is under way */
     struct tly_container *merged;
+    bool unmerged; /* memory was out: not all that was said is in `merged` */
     struct tly_base_labels *labels;
     char *last_path; /* the cgroup path that was known last, for a container that stopped */
     struct tly_sample_set *sets[TLY_SLOTS_MAX];

@@ -4,6 +4,22 @@
  */
 #include "tests/unit/inventory/table.h"
 
+#include <errno.h>
+
+/* As long as it is set, no memory is left for a merge. */
+static bool merges_fail;
+
+struct tly_container *__real_tly_container_merge(const struct tly_container *first,
+                                                 const struct tly_container *second);
+struct tly_container *__wrap_tly_container_merge(const struct tly_container *first,
+                                                 const struct tly_container *second);
+
+struct tly_container *__wrap_tly_container_merge(const struct tly_container *first,
+                                                 const struct tly_container *second)
+{
+    return merges_fail ? NULL : __real_tly_container_merge(first, second);
+}
+
 /* What was heard, in words: "+a" added, "~a" updated, "-a" removed. */
 static char heard[256];
 
@@ -18,6 +34,7 @@ static void hear(void *arg, enum tly_change change, const struct tly_container *
 static int make_listened(void **state)
 {
     heard[0] = '\0';
+    merges_fail = false;
     int rc = make_inventory(state);
     return rc < 0 ? rc : tly_inventory_listen(inventory, hear, NULL);
 }
@@ -155,6 +172,38 @@ static void forgets_ends_in_the_end(void **state)
     assert_null(find("b"));
 }
 
+/* The source says the same object again and again: it is merged as soon as there is memory. */
+static void a_merge_that_failed_is_tried_again(void **state)
+{
+    (void)state;
+    put(TLY_SOURCE_CGROUP, "a", NULL, TLY_STATE_RUNNING);
+    expect_heard("+a ");
+    struct tly_container *api = container_of("a", "web", TLY_STATE_RUNNING);
+    merges_fail = true;
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(tly_inventory_put(inventory, TLY_SOURCE_API, tly_container_ref(api), 1),
+                         -ENOMEM);
+        assert_null(find("a")->name); /* the old view stays */
+    }
+    merges_fail = false;
+    assert_int_equal(tly_inventory_put(inventory, TLY_SOURCE_API, tly_container_ref(api), 1), 0);
+    assert_string_equal(find("a")->name, "web");
+    expect_heard("~a ");
+    tly_container_unref(api);
+
+    /* The one source falls silent, the other repeats itself. */
+    struct tly_container *files = container_of("a", "box", TLY_STATE_RUNNING);
+    assert_int_equal(tly_inventory_put(inventory, TLY_SOURCE_FILES, tly_container_ref(files), 1),
+                     0);
+    merges_fail = true;
+    tly_inventory_withdraw(inventory, TLY_SOURCE_API, TLY_TEXT("a"));
+    assert_string_equal(find("a")->name, "web");
+    merges_fail = false;
+    assert_int_equal(tly_inventory_put(inventory, TLY_SOURCE_FILES, files, 1), 0);
+    assert_string_equal(find("a")->name, "box");
+    expect_heard("~a ");
+}
+
 static void a_relist_drops_what_was_not_said_again(void **state)
 {
     (void)state;
@@ -219,6 +268,7 @@ int main(void)
         TEST(ignores_word_from_before_the_end),
         TEST(remembers_thousands_of_ends),
         TEST(forgets_ends_in_the_end),
+        TEST(a_merge_that_failed_is_tried_again),
         TEST(a_relist_drops_what_was_not_said_again),
         TEST(refuses_containers_over_the_maximum),
         TEST(walks_and_stops_listening),
