@@ -446,6 +446,17 @@ static int gzip_open(struct tly_log_reader *reader)
     return rc;
 }
 
+/* Without memory the next tick tries again, with another inflater: one that lacked some once is of
+ * no use any more. */
+static bool gzip_failed(struct tly_log_reader *reader, int rc)
+{
+    if (!tly_error_lacks_means(rc)) {
+        return give_up_file(reader);
+    }
+    gzip_close(reader);
+    return tly_log_reader_stopped_by(reader, rc);
+}
+
 /* Inflates what was delivered before, a block at a time. */
 static bool gzip_pass(struct tly_log_reader *reader)
 {
@@ -457,7 +468,7 @@ static bool gzip_pass(struct tly_log_reader *reader)
     }
     ssize_t count = tly_log_gzip_read(reader->gzip, reader->logs->block.at, most);
     if (count < 0) {
-        return give_up_file(reader);
+        return gzip_failed(reader, (int)count);
     }
     reader->gzip_skip = count > 0 ? reader->gzip_skip - (uint64_t)count : 0;
     return true;
@@ -520,11 +531,8 @@ static bool run_gzip(struct tly_log_reader *reader)
     if (rc == 0) {
         rc = gzip_fill(reader, &count, &ended);
     }
-    if (rc == -ENOMEM) {
-        return tly_log_reader_stopped_by(reader, rc);
-    }
     if (rc < 0) {
-        return give_up_file(reader);
+        return gzip_failed(reader, rc);
     }
     return count > 0 ? gzip_take(reader, count, ended) : at_end(reader, true);
 }

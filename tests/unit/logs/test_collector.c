@@ -2,10 +2,40 @@
  * The collector as a whole on a real directory, with a pretended engine: nothing that was written
  * is missing, nothing that was acknowledged comes twice.
  */
+#include "collectors/logs/file.h"
+#include "collectors/logs/gzip.h"
 #include "tests/unit/logs/house.h"
 
+#include <errno.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+/* Which inflation of a reader, counted from 1, fails for want of memory, and with it all further
+ * ones of its inflater. 0: none. */
+static unsigned inflation_fails;
+static unsigned inflations;
+static const struct tly_log_gzip *broken;
+
+int __real_tly_log_gzip_new(int fd, struct tly_log_gzip **ret_gzip);
+int __wrap_tly_log_gzip_new(int fd, struct tly_log_gzip **ret_gzip);
+ssize_t __real_tly_log_gzip_read(struct tly_log_gzip *gzip, char *to, size_t cap);
+ssize_t __wrap_tly_log_gzip_read(struct tly_log_gzip *gzip, char *to, size_t cap);
+
+int __wrap_tly_log_gzip_new(int fd, struct tly_log_gzip **ret_gzip)
+{
+    int rc = __real_tly_log_gzip_new(fd, ret_gzip);
+    broken = rc == 0 && *ret_gzip == broken ? NULL : broken; /* it was freed */
+    return rc;
+}
+
+ssize_t __wrap_tly_log_gzip_read(struct tly_log_gzip *gzip, char *to, size_t cap)
+{
+    bool head = cap <= TLY_LOG_HEAD_MAX; /* a look at what file it is */
+    if (inflation_fails > 0 && !head && ++inflations == inflation_fails) {
+        broken = gzip;
+    }
+    return gzip == broken ? -ENOMEM : __real_tly_log_gzip_read(gzip, to, cap);
+}
 
 static void what_stands_there_and_what_comes(void **state)
 {
@@ -171,6 +201,42 @@ static void compressed_rotations_after_downtime(void **state)
     docker_compress(&docker, 1);
     house_start(house);
     expect_whole(house, sink, docker.id, 1200);
+    docker_remove(&docker);
+}
+
+/* As zlib: an inflater for which memory was out once is of no use any more. */
+static void compressed_rotations_without_memory(void **state)
+{
+    struct house *house = *state;
+    struct sink *sink = &house->sinks[0];
+    struct docker docker;
+    docker_create(house, &docker, 1);
+    docker_lines(&docker, 0, 200);
+    house_start(house);
+    sink_await(house, sink, 200);
+    house_settle(house);
+    house_kill(house);
+    for (unsigned n = 1; n < 3; n++) {
+        docker_lines(&docker, n * 200, n * 200 + 100);
+        docker_rotate(&docker, 10);
+        docker_lines(&docker, n * 200 + 100, n * 200 + 200);
+    }
+    docker_compress(&docker, 1);
+    docker_compress(&docker, 2);
+    for (unsigned fails = 1; fails < 6; fails++) {
+        inflations = 0;
+        inflation_fails = fails;
+        sink_clear(sink);
+        sink->mode = SINK_HOLDS; /* so that each run begins at the same place */
+        house_start(house);
+        sink_await(house, sink, 400);
+        house_settle(house);
+        expect_lines(sink, docker.id, 200, 600);
+        assert_true(inflations >= fails);
+        assert_int_equal(house_metric(house, TLY_F_tallyman_logs_gaps_total, NULL), 0);
+        house_kill(house);
+    }
+    inflation_fails = 0;
     docker_remove(&docker);
 }
 
@@ -466,6 +532,7 @@ int main(void)
         ROW(several_rotations_between_two_looks),
         ROW(rotation_faster_than_looks_is_counted),
         ROW(compressed_rotations_after_downtime),
+        ROW(compressed_rotations_without_memory),
         ROW(compression_while_reading_waits),
         ROW(deletion_while_held),
         ROW(held_files_are_bounded),
