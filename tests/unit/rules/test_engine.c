@@ -1,103 +1,8 @@
 /*
- * The engine over snapshots: states, what is told of them, restarts, reloads, bounds.
+ * The engine over snapshots: states, what is told of them, reloads, bounds.
  */
-#include "agent/rules/engine.h"
-
-#include "agent/base/clock.h"
+#include "tests/unit/rules/minutes.h"
 #include "tests/unit/rules/one_container.h"
-
-#define MINUTE_MS 60000
-#define START_MS  1700000000000
-
-static const struct tly_engine_spec spec = {
-    .history_bytes_max = 1 << 24,
-    .alerts_max = 100,
-    .interval_ms = MINUTE_MS,
-    .resend_delay_ms = MINUTE_MS,
-    .outage_tolerance_ms = 60 * MINUTE_MS,
-    .grace_period_ms = 10 * MINUTE_MS,
-};
-
-static struct tly_rule_set *rules(const char *text)
-{
-    static struct tly_complaints complaints; /* too large for a stack frame */
-    struct tly_rule_file *file = NULL;
-    if (tly_rule_file_parse(tly_text_of(text), "f.yml", &complaints, &file) < 0) {
-        fail_msg("%s", complaints.at[0].text);
-    }
-    struct tly_rule_set *set = tly_rule_set_new();
-    assert_int_equal(tly_rule_set_add(set, file), 0);
-    return set;
-}
-
-static void load(struct tly_engine *engine, const char *text)
-{
-    struct tly_rule_set *set = rules(text);
-    assert_int_equal(tly_engine_load(engine, set), 0);
-    tly_rule_set_unref(set);
-}
-
-static struct tly_engine *start(const char *text)
-{
-    struct tly_engine *engine = tly_engine_new(&spec);
-    assert_non_null(engine);
-    load(engine, text);
-    return engine;
-}
-
-/* One evaluation at a minute, with containers that use so many bytes; 0: there is none. */
-static struct tly_verdict *minute(struct tly_engine *engine, int number, int64_t bytes)
-{
-    struct tly_samples samples;
-    tly_samples_init(&samples);
-    tly_samples_add(&samples, TLY_F_container_memory_working_set_bytes, TLY_DIM_NONE, bytes);
-    struct tly_sample_set *set = tly_samples_take(&samples);
-    struct tly_snapshot_row row = {.labels = TLY_TEXT("id=\"/a\",name=\"we\\\"b\""), .sets = {set}};
-    struct tly_snapshot snapshot = {
-        .refs = 1,
-        .taken_ns = (START_MS + (int64_t)number * MINUTE_MS) * TLY_NS_PER_MS,
-        .slots = 1,
-        .count = bytes > 0 ? 1 : 0,
-        .rows = &row,
-    };
-    struct tly_verdict *verdict = NULL;
-    assert_int_equal(tly_engine_observe(engine, &snapshot), 0);
-    assert_int_equal(
-        tly_engine_evaluate(engine, snapshot.taken_ns / TLY_NS_PER_MS, false, &verdict), 0);
-    tly_engine_trim(engine);
-    tly_sample_set_unref(set);
-    tly_samples_done(&samples);
-    assert_non_null(verdict);
-    return verdict;
-}
-
-/* What a verdict tells: "P" pending, "F" firing, "I" resolved, with "!" where it is due. */
-static void expect_minute(struct tly_engine *engine, int number, int64_t bytes,
-                          const char *expected)
-{
-    struct tly_verdict *verdict = minute(engine, number, bytes);
-    char told[64] = "";
-    size_t len = 0;
-    for (size_t i = 0; i < verdict->news_count && len < sizeof(told) - 3; i++) {
-        unsigned news = verdict->news[i].news;
-        if (news & TLY_ALERT_CHANGED) {
-            told[len++] = "IPF"[verdict->news[i].alert->state];
-        }
-        if (news & TLY_ALERT_DUE) {
-            told[len++] = '!';
-        }
-        told[len] = '\0';
-    }
-    if (strcmp(told, expected) != 0) {
-        fail_msg("minute %d: %s, not %s (%s)", number, told, expected,
-                 verdict->groups[0].rules[0].error ? verdict->groups[0].rules[0].error : "");
-    }
-    tly_verdict_unref(verdict);
-}
-
-#define ALERT                                                                                      \
-    "groups:\n- name: g\n  rules:\n  - {alert: Full, expr: container_memory_working_set_bytes > "  \
-    "100, for: 2m, annotations: {a: '{{ $labels.name }}'}}\n"
 
 static void test_states(void **state)
 {
@@ -129,99 +34,6 @@ static void test_states(void **state)
     expect_minute(engine, 24, 0, ""); /* a quarter of an hour has passed */
     expect_minute(engine, 26, 0, "");
     tly_engine_free(engine);
-}
-
-static void save(struct tly_engine *engine, int number, struct tly_buf *buf)
-{
-    tly_buf_init(buf, 1 << 20);
-    assert_int_equal(tly_engine_save(engine, START_MS + (int64_t)number * MINUTE_MS, buf), 0);
-}
-
-/* What fired goes on firing; when its condition ended meanwhile, it is resolved. */
-static void test_restart_firing(void **state)
-{
-    (void)state;
-    struct tly_buf saved;
-    struct tly_error err = {0};
-    struct tly_engine *engine = start(ALERT);
-    expect_minute(engine, 0, 150, "P");
-    expect_minute(engine, 1, 150, "");
-    expect_minute(engine, 2, 150, "F!");
-    save(engine, 2, &saved);
-    tly_engine_free(engine);
-    engine = start(ALERT);
-    assert_int_equal(tly_engine_restore(engine, tly_buf_text(&saved), &err), 0);
-    expect_minute(engine, 5, 150, "!");
-    expect_minute(engine, 6, 50, "I!");
-    tly_engine_free(engine);
-    engine = start(ALERT);
-    assert_int_equal(tly_engine_restore(engine, tly_buf_text(&saved), &err), 0);
-    expect_minute(engine, 5, 50, "I!");
-    tly_engine_free(engine);
-    /* After too long an outage nothing is taken up. */
-    engine = start(ALERT);
-    assert_int_equal(tly_engine_restore(engine, tly_buf_text(&saved), &err), 0);
-    expect_minute(engine, 63, 150, "P");
-    tly_engine_free(engine);
-    tly_buf_done(&saved);
-}
-
-#define SLOW                                                                                       \
-    "groups:\n- name: g\n  rules:\n  - {alert: Full, expr: container_memory_working_set_bytes > "  \
-    "100, for: 30m}\n"
-
-/* By Prometheus's formula: the outage does not count, and ten minutes at least are waited. */
-static void test_restart_pending(void **state)
-{
-    (void)state;
-    static const struct {
-        int saved_at, restart_at;
-        int active_at; /* as restored */
-    } rows[] = {
-        {10, 15, 5},  /* ten minutes spent, twenty to go */
-        {25, 28, 8},  /* five to go: the grace period's ten */
-        {29, 89, 69}, /* the same after an hour */
-        {29, 90, 90}, /* beyond the tolerance */
-    };
-    for (size_t i = 0; i < ROWS(rows); i++) {
-        struct tly_buf saved;
-        struct tly_error err = {0};
-        struct tly_engine *engine = start(SLOW);
-        for (int at = 0; at <= rows[i].saved_at; at++) {
-            expect_minute(engine, at, 150, at == 0 ? "P" : "");
-        }
-        save(engine, rows[i].saved_at, &saved);
-        tly_engine_free(engine);
-        engine = start(SLOW);
-        assert_int_equal(tly_engine_restore(engine, tly_buf_text(&saved), &err), 0);
-        expect_minute(engine, rows[i].restart_at, 150, "P");
-        struct tly_verdict *verdict = minute(engine, rows[i].restart_at + 1, 150);
-        assert_int_equal(verdict->groups[0].rules[0].alerts[0]->active_at_ms,
-                         START_MS + (int64_t)rows[i].active_at * MINUTE_MS);
-        tly_verdict_unref(verdict);
-        tly_engine_free(engine);
-        tly_buf_done(&saved);
-    }
-}
-
-static void test_damage(void **state)
-{
-    (void)state;
-    struct tly_buf saved;
-    struct tly_error err = {0};
-    struct tly_engine *engine = start(ALERT);
-    expect_minute(engine, 0, 150, "P");
-    save(engine, 0, &saved);
-    for (size_t i = 0; i < saved.len; i++) {
-        saved.at[i] ^= 1;
-        assert_int_equal(tly_engine_restore(engine, tly_buf_text(&saved), &err), TLY_E_MALFORMED);
-        saved.at[i] ^= 1;
-        assert_int_equal(tly_engine_restore(engine, (struct tly_text){saved.at, i}, &err),
-                         TLY_E_MALFORMED);
-    }
-    assert_int_equal(tly_engine_restore(engine, tly_buf_text(&saved), &err), 0);
-    tly_engine_free(engine);
-    tly_buf_done(&saved);
 }
 
 /* Rules that are found again keep their states and what they need of the past. */
@@ -305,7 +117,7 @@ static void test_large_labels(void **state)
     (void)state;
     enum { MINUTES = 4000, LIFE_MINUTES = 5, LABEL_BYTES = 10000, HISTORY_BYTES = 2 << 20 };
     static char labels[LABEL_BYTES + 32];
-    struct tly_engine_spec small = spec;
+    struct tly_engine_spec small = minutes_spec;
     small.history_bytes_max = HISTORY_BYTES;
     struct tly_engine *engine = tly_engine_new(&small);
     assert_non_null(engine);
@@ -340,10 +152,9 @@ static void test_large_labels(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_states),          cmocka_unit_test(test_restart_firing),
-        cmocka_unit_test(test_restart_pending), cmocka_unit_test(test_damage),
-        cmocka_unit_test(test_reload),          cmocka_unit_test(test_errors),
-        cmocka_unit_test(test_recovery),        cmocka_unit_test(test_large_labels),
+        cmocka_unit_test(test_states),   cmocka_unit_test(test_reload),
+        cmocka_unit_test(test_errors),   cmocka_unit_test(test_recovery),
+        cmocka_unit_test(test_large_labels),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
