@@ -203,6 +203,7 @@ static int needs_say(struct tly_engine *engine)
         size_t before = engine->query_count;
         for (size_t k = 0; rc == 0 && k < group->count; k++) {
             const struct tly_rule *rule = group->rules[k].rule;
+            group->rules[k].lookback_ms = -1;
             rc = tly_history_needs_add(engine->history, rule->expr, lag_ms);
             rc = rc < 0 ? rc : pairs_ask(engine, rule->labels, rule->label_count);
             rc = rc < 0 ? rc : pairs_ask(engine, rule->annotations, rule->annotation_count);
@@ -238,8 +239,10 @@ static void states_move(struct tly_group_run *from, struct tly_group_run *to)
                 continue;
             }
             const struct tly_rule *rule = to->rules[i].rule;
+            bool same = tly_text_equal(old->rule->query, rule->query);
             to->rules[i] = *old;
             to->rules[i].rule = rule;
+            to->rules[i].since_ms = same ? old->since_ms : 0; /* it reads another history */
             *old = (struct tly_rule_run){0};
             break;
         }
@@ -362,8 +365,10 @@ static void rule_evaluate(struct tly_engine *engine, const struct tly_group_run 
         tly_arena_clear(&engine->arena);
     }
     int rc = 0;
+    run->since_ms = run->since_ms > 0 ? run->since_ms : at_ms;
     if (run->rule->alerting && !run->restored) {
-        rc = tly_rule_restore_firing(engine, group, run, at_ms);
+        rc = tly_rule_restore(engine, group, run, at_ms);
+        run->restored = rc == 0;
     }
     if (rc < 0) {
         (void)tly_error_set(&err, rc, "out of memory"); /* looked at below */

@@ -311,6 +311,9 @@ static int active_update(struct tly_engine *engine, struct tly_rule_run *run,
 /* One alert's step. false: it is neither pending nor firing now. */
 static bool active_step(const struct tly_rule *rule, struct tly_active *active, int64_t at_ms)
 {
+    if (active->awaited) {
+        return true;
+    }
     if (active->present) {
         active->keep_since_ms = 0;
     } else {
@@ -477,8 +480,12 @@ static int settle(struct tly_engine *engine, const struct tly_group_run *group,
                      tly_history_wants(engine->history, TLY_TEXT("ALERTS_FOR_STATE"));
     for (size_t i = 0; i < run->active_count; i++) {
         struct tly_active *active = &run->active[i];
+        if (active->awaited && active->state == TLY_ALERT_PENDING && run->evaluated_ms > 0) {
+            /* Time of which nothing is known does not count. */
+            active->active_at_ms += at_ms - run->evaluated_ms;
+        }
         bool is_on = active_step(run->rule, active, at_ms);
-        on += is_on ? 1 : 0;
+        on += is_on && !active->awaited;
         if (rc == 0 && is_on && looked_at) {
             rc = outputs_alert(engine, &round, active);
         }
@@ -512,13 +519,10 @@ int tly_rule_alert(struct tly_engine *engine, const struct tly_group_run *group,
         return rc;
     }
     rc = active_update(engine, run, fresh, vector.count, at_ms);
+    rc = rc < 0 ? rc : tly_rule_await(engine, group, run, at_ms);
     rc = rc < 0 ? rc : settle(engine, group, run, at_ms, err);
     rc = rc < 0 ? rc : tell(engine, group, run, at_ms);
     active_clear(engine, run, false);
-    if (rc == 0 && !run->restored) {
-        tly_rule_restore_pending(engine, group, run, at_ms);
-        run->restored = true;
-    }
     return rc < 0 && err->code == 0 ? tly_error_set(err, rc, "the alerts take too much memory")
                                     : rc;
 }

@@ -229,23 +229,55 @@ static int labels_of(struct tly_engine *engine, const struct tly_saved *saved,
     return rc;
 }
 
+/* Whether the alert may be the rule's: one that is not has other labels than the rule gives. */
+static bool has_labels(const struct tly_saved *saved, const struct tly_rule *rule)
+{
+    bool has = true;
+    for (size_t i = 0; has && i < rule->label_count; i++) {
+        struct tly_text value = rule->labels[i].text;
+        has = value.len == 0 || memmem(value.at, value.len, "{{", 2) != NULL;
+        for (size_t k = 0; !has && k < saved->label_count; k++) {
+            has = tly_text_equal(saved->labels[k].name, rule->labels[i].name) &&
+                  tly_text_equal(saved->labels[k].value, value);
+        }
+    }
+    return has;
+}
+
+/* With less to wait than the grace period, restoring a pending one would only make it longer. */
 static bool belongs(const struct tly_engine *engine, const struct tly_group_run *group,
                     const struct tly_rule_run *run, const struct tly_saved *saved, int64_t at_ms)
 {
     return at_ms - engine->saved_ms <= engine->spec.outage_tolerance_ms &&
            tly_text_equal(saved->rule, run->rule->name) &&
            tly_text_equal(saved->group, group->group->name) &&
-           tly_text_equal(saved->file, group->group->file);
+           tly_text_equal(saved->file, group->group->file) && has_labels(saved, run->rule) &&
+           (saved->state == TLY_ALERT_FIRING || run->rule->for_ms >= engine->spec.grace_period_ms);
 }
 
-static int firing_add(struct tly_engine *engine, struct tly_rule_run *run,
-                      const struct tly_saved *saved)
+/* Prometheus's Group.RestoreForState. */
+static int64_t pending_since_ms(const struct tly_engine *engine, const struct tly_rule *rule,
+                                const struct tly_saved *saved, int64_t at_ms)
 {
-    struct tly_labels labels;
+    int64_t spent_ms = engine->saved_ms - saved->active_at_ms;
+    int64_t left_ms = rule->for_ms - spent_ms;
+    if (left_ms <= 0) {
+        return saved->active_at_ms;
+    }
+    if (left_ms < engine->spec.grace_period_ms) {
+        return at_ms + engine->spec.grace_period_ms - rule->for_ms;
+    }
+    return saved->active_at_ms + (at_ms - engine->saved_ms);
+}
+
+static int saved_add(struct tly_engine *engine, struct tly_rule_run *run,
+                     const struct tly_saved *saved, int64_t at_ms)
+{
+    struct tly_labels labels = {NULL, 0, 0};
     int rc = labels_of(engine, saved, &labels);
     for (size_t i = 0; rc == 0 && i < run->active_count; i++) {
         if (tly_labels_equal(run->active[i].labels, labels)) {
-            return 0; /* two rules of one name: the state went to the other */
+            return 0; /* memory was out the first time, behind this one */
         }
     }
     struct tly_active *active = rc < 0 ? NULL : tly_active_add(run);
@@ -257,61 +289,32 @@ static int firing_add(struct tly_engine *engine, struct tly_rule_run *run,
         run->active_count--;
         return rc;
     }
-    active->state = active->told = TLY_ALERT_FIRING;
     active->value = saved->value;
-    active->active_at_ms = saved->active_at_ms;
-    active->fired_at_ms = saved->fired_at_ms;
-    active->keep_since_ms = saved->keep_since_ms;
+    active->state = saved->state;
+    /* That an alert is held by keep_firing_for means that its condition was found to have ended. */
+    active->awaited = saved->keep_since_ms == 0;
+    if (saved->state == TLY_ALERT_PENDING) {
+        active->active_at_ms = pending_since_ms(engine, run->rule, saved, at_ms);
+    } else {
+        active->told = TLY_ALERT_FIRING;
+        active->active_at_ms = saved->active_at_ms;
+        active->fired_at_ms = saved->fired_at_ms;
+        active->keep_since_ms = saved->keep_since_ms;
+    }
     return tly_active_annotate(active, saved->annotations, saved->annotation_count);
 }
 
-int tly_rule_restore_firing(struct tly_engine *engine, const struct tly_group_run *group,
-                            struct tly_rule_run *run, int64_t at_ms)
+int tly_rule_restore(struct tly_engine *engine, const struct tly_group_run *group,
+                     struct tly_rule_run *run, int64_t at_ms)
 {
     int rc = 0;
+    /* What is awaited comes on top of what there is, so the bound holds for it alone, too. */
     for (size_t i = 0; rc == 0 && i < engine->saved_count; i++) {
         const struct tly_saved *saved = &engine->saved[i];
-        if (saved->state == TLY_ALERT_FIRING && belongs(engine, group, run, saved, at_ms)) {
-            rc = firing_add(engine, run, saved);
+        if (run->active_count < engine->spec.alerts_max &&
+            belongs(engine, group, run, saved, at_ms)) {
+            rc = saved_add(engine, run, saved, at_ms);
         }
     }
     return rc;
-}
-
-/* Prometheus's Group.RestoreForState. */
-static void pending_restore(const struct tly_engine *engine, const struct tly_rule *rule,
-                            const struct tly_saved *saved, struct tly_active *active, int64_t at_ms)
-{
-    int64_t spent_ms = engine->saved_ms - saved->active_at_ms;
-    int64_t left_ms = rule->for_ms - spent_ms;
-    if (left_ms <= 0) {
-        active->active_at_ms = saved->active_at_ms;
-    } else if (left_ms < engine->spec.grace_period_ms) {
-        active->active_at_ms = at_ms + engine->spec.grace_period_ms - rule->for_ms;
-    } else {
-        active->active_at_ms = saved->active_at_ms + (at_ms - engine->saved_ms);
-    }
-}
-
-void tly_rule_restore_pending(struct tly_engine *engine, const struct tly_group_run *group,
-                              struct tly_rule_run *run, int64_t at_ms)
-{
-    /* With less to wait than the grace period, restoring would only make it longer. */
-    if (run->rule->for_ms < engine->spec.grace_period_ms) {
-        return;
-    }
-    for (size_t i = 0; i < engine->saved_count; i++) {
-        const struct tly_saved *saved = &engine->saved[i];
-        struct tly_labels labels;
-        if (saved->state != TLY_ALERT_PENDING || !belongs(engine, group, run, saved, at_ms) ||
-            labels_of(engine, saved, &labels) < 0) {
-            continue; /* without memory it begins anew */
-        }
-        for (size_t k = 0; k < run->active_count; k++) {
-            struct tly_active *active = &run->active[k];
-            if (active->state == TLY_ALERT_PENDING && tly_labels_equal(active->labels, labels)) {
-                pending_restore(engine, run->rule, saved, active, at_ms);
-            }
-        }
-    }
 }

@@ -23,6 +23,7 @@ struct tly_active {
     int64_t active_at_ms, fired_at_ms, resolved_at_ms, keep_since_ms, sent_ms, valid_until_ms;
     bool present; /* the expression had it this time */
     bool gone;    /* to be forgotten */
+    bool awaited; /* from before the history: whether its condition ended is not known */
 };
 
 struct tly_rule_run {
@@ -34,7 +35,9 @@ struct tly_rule_run {
     struct tly_active *active;
     size_t active_count, active_cap;
     struct tly_outputs outputs;
-    bool restored; /* its saved states were taken up */
+    bool restored;       /* its saved states were taken up */
+    int64_t since_ms;    /* its first evaluation in this history; 0: it is to come */
+    int64_t lookback_ms; /* how far back its expression looks; -1: it was not asked */
 };
 
 struct tly_group_run {
@@ -122,13 +125,16 @@ struct tly_active *tly_active_add(struct tly_rule_run *run);
 int tly_active_annotate(struct tly_active *active, const struct tly_alert_pair *pairs,
                         size_t count) TLY_CHECK;
 
+/* ---- engine_await.c ---- */
+
+/* Decides which of the awaited alerts still are, once it is known which are present. -ENOMEM. */
+int tly_rule_await(struct tly_engine *engine, const struct tly_group_run *group,
+                   struct tly_rule_run *run, int64_t at_ms) TLY_CHECK;
+
 /* ---- engine_save.c ---- */
 
-/* Firing alerts that were saved become active; before the rule's first evaluation. -ENOMEM. */
-int tly_rule_restore_firing(struct tly_engine *engine, const struct tly_group_run *group,
-                            struct tly_rule_run *run, int64_t at_ms) TLY_CHECK;
-/* Pending ones go on where they were; after it. */
-void tly_rule_restore_pending(struct tly_engine *engine, const struct tly_group_run *group,
-                              struct tly_rule_run *run, int64_t at_ms);
+/* Alerts that were saved become active, and awaited; before the rule's first evaluation. -ENOMEM */
+int tly_rule_restore(struct tly_engine *engine, const struct tly_group_run *group,
+                     struct tly_rule_run *run, int64_t at_ms) TLY_CHECK;
 
 #endif

@@ -165,14 +165,18 @@ struct tly_need {
     const struct tly_matcher *matchers; /* borrowed from the expression */
     size_t matcher_count;
     int64_t from_ms, to_ms;
-    bool ranged;       /* more than the newest sample counts */
-    bool pinned;       /* by @ <time> */
-    int64_t pinned_ms; /* since 1970; the others count from there */
-    uint32_t selector; /* its index */
+    int64_t lookback_ms; /* how long ago the samples must begin; to the newest there is, none */
+    bool ranged;         /* more than the newest sample counts */
+    bool pinned;         /* by @ <time> */
+    int64_t pinned_ms;   /* since 1970; the others count from there */
+    uint32_t selector;   /* its index */
 };
 
 /* Calls `visit` for every selector. Stops at the first nonzero result and returns it. */
 int tly_expr_needs(const struct tly_expr *expr,
+                   int (*visit)(void *arg, const struct tly_need *need), void *arg) TLY_CHECK;
+/* The same for a part of one, evaluated where it stands outside of subqueries. */
+int tly_node_needs(const struct tly_node *node,
                    int (*visit)(void *arg, const struct tly_need *need), void *arg) TLY_CHECK;
 
 #endif

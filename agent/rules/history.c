@@ -215,14 +215,9 @@ static int64_t need_of(const struct tly_history *history, struct tly_labels labe
                                             tly_labels_get(labels, TLY_SYMBOL_NAME));
     for (size_t i = 0; i < history->need_count; i++) {
         const struct tly_history_need *need = &history->needs[i];
-        bool named = true;
         /* The name rules nearly all of them out. */
-        for (size_t k = 0; k < need->count && named; k++) {
-            const struct tly_matcher *matcher = &need->matchers[k];
-            named = !tly_text_equal(matcher->name, TLY_TEXT("__name__")) ||
-                    tly_matcher_accepts(matcher, name);
-        }
-        if (!named || (keep_ms >= need->keep_ms && (*ret_ranged || !need->ranged))) {
+        if (!tly_matchers_allow_name(need->matchers, need->count, name) ||
+            (keep_ms >= need->keep_ms && (*ret_ranged || !need->ranged))) {
             continue;
         }
         struct tly_bound_matchers bound;
@@ -239,12 +234,7 @@ bool tly_history_wants(const struct tly_history *history, struct tly_text name)
 {
     bool wanted = history->keep_all;
     for (size_t i = 0; i < history->need_count && !wanted; i++) {
-        const struct tly_history_need *need = &history->needs[i];
-        wanted = true;
-        for (size_t k = 0; k < need->count && wanted; k++) {
-            wanted = !tly_text_equal(need->matchers[k].name, TLY_TEXT("__name__")) ||
-                     tly_matcher_accepts(&need->matchers[k], name);
-        }
+        wanted = tly_matchers_allow_name(history->needs[i].matchers, history->needs[i].count, name);
     }
     return wanted;
 }

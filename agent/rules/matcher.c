@@ -22,6 +22,16 @@ bool tly_matcher_accepts(const struct tly_matcher *matcher, struct tly_text valu
     return !tly_regex_matches(matcher->regex, value);
 }
 
+bool tly_matchers_allow_name(const struct tly_matcher *matchers, size_t count, struct tly_text name)
+{
+    bool allowed = true;
+    for (size_t i = 0; i < count && allowed; i++) {
+        allowed = !tly_text_equal(matchers[i].name, TLY_TEXT("__name__")) ||
+                  tly_matcher_accepts(&matchers[i], name);
+    }
+    return allowed;
+}
+
 void tly_matchers_bind(const struct tly_matcher *matchers, size_t count,
                        const struct tly_symbols *symbols, struct tly_bound_matchers *ret_bound)
 {

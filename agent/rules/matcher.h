@@ -26,6 +26,10 @@ const char *tly_match_text(enum tly_match kind);
 
 bool tly_matcher_accepts(const struct tly_matcher *matcher, struct tly_text value);
 
+/* Whether there may be a series of that name among those that the matchers accept. */
+bool tly_matchers_allow_name(const struct tly_matcher *matchers, size_t count,
+                             struct tly_text name);
+
 /* A selector has at most this many. */
 #define TLY_MATCHERS_MAX 64
 

@@ -37,6 +37,7 @@ static int visit_selector(const struct walk *walk, const struct tly_selector *se
         .matcher_count = selector->matcher_count,
         .from_ms = span.from_ms + (instant ? TLY_LOOKBACK_MS : selector->range_ms),
         .to_ms = span.to_ms,
+        .lookback_ms = span.from_ms + selector->range_ms,
         .ranged = !instant || span.from_ms != 0 || span.to_ms != 0,
         .pinned = span.pinned,
         .pinned_ms = span.pinned_ms,
@@ -77,9 +78,15 @@ static int walk_node(const struct walk *walk, const struct tly_node *node, struc
     return rc;
 }
 
-int tly_expr_needs(const struct tly_expr *expr,
+int tly_node_needs(const struct tly_node *node,
                    int (*visit)(void *arg, const struct tly_need *need), void *arg)
 {
     struct walk walk = {.visit = visit, .arg = arg};
-    return walk_node(&walk, expr->root, (struct span){.pinned = false});
+    return walk_node(&walk, node, (struct span){.pinned = false});
+}
+
+int tly_expr_needs(const struct tly_expr *expr,
+                   int (*visit)(void *arg, const struct tly_need *need), void *arg)
+{
+    return tly_node_needs(expr->root, visit, arg);
 }

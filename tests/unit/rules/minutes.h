@@ -77,7 +77,7 @@ static inline struct tly_verdict *minute(struct tly_engine *engine, int number, 
 
 /* What a verdict tells: "P" pending, "F" firing, "I" resolved, with "!" where it is due. */
 static inline void expect_minute(struct tly_engine *engine, int number, int64_t bytes,
-                          const char *expected)
+                                 const char *expected)
 {
     struct tly_verdict *verdict = minute(engine, number, bytes);
     char told[64] = "";

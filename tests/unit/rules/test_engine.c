@@ -152,8 +152,8 @@ static void test_large_labels(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_states),   cmocka_unit_test(test_reload),
-        cmocka_unit_test(test_errors),   cmocka_unit_test(test_recovery),
+        cmocka_unit_test(test_states),       cmocka_unit_test(test_reload),
+        cmocka_unit_test(test_errors),       cmocka_unit_test(test_recovery),
         cmocka_unit_test(test_large_labels),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -97,12 +97,250 @@ static void test_damage(void **state)
     tly_buf_done(&saved);
 }
 
+/* The agent ends at that minute; another process takes up what it saved. */
+static struct tly_engine *restart(struct tly_engine *engine, const char *text, int number)
+{
+    struct tly_buf saved;
+    struct tly_error err = {0};
+    save(engine, number, &saved);
+    tly_engine_free(engine);
+    engine = start(text);
+    assert_int_equal(tly_engine_restore(engine, tly_buf_text(&saved), &err), 0);
+    tly_buf_done(&saved);
+    return engine;
+}
+
+#define RULES(text)                "groups:\n- name: g\n  rules:\n" text
+#define EXPR(name, expr)           "  - {alert: " name ", expr: '" expr "'}\n"
+#define EXPR_FOR(name, time, expr) "  - {alert: " name ", for: " time ", expr: '" expr "'}\n"
+
+/* What a container uses at a minute, as long as it grows, and once it has stopped to. */
+static int64_t grown(int number)
+{
+    return 1000 + 100 * (int64_t)number;
+}
+
+/* Evaluations over minutes of growth; the alert fires in the last one. */
+static struct tly_engine *grow_until_fired(const char *text, int last)
+{
+    struct tly_engine *engine = start(text);
+    for (int i = 0; i <= last; i++) {
+        struct tly_verdict *verdict = minute(engine, i, grown(i));
+        if (i == last) {
+            assert_int_equal(verdict->firing, 1);
+        }
+        tly_verdict_unref(verdict);
+    }
+    return engine;
+}
+
+/* Evaluations in which the container uses so much; what all of them tell of changes. */
+static void expect_minutes(struct tly_engine *engine, int first, int last, int64_t bytes,
+                           const char *expected)
+{
+    char told[64] = "";
+    size_t len = 0;
+    struct tly_text query = TLY_TEXT("");
+    for (int i = first; i <= last; i++) {
+        struct tly_verdict *verdict = minute(engine, i, bytes);
+        for (size_t k = 0; k < verdict->news_count && len < sizeof(told) - 1; k++) {
+            if (verdict->news[k].news & TLY_ALERT_CHANGED) {
+                told[len++] = "IPF"[verdict->news[k].alert->state];
+                told[len] = '\0';
+            }
+        }
+        query = verdict->groups[0].rules[0].rule->query; /* the engine has it */
+        tly_verdict_unref(verdict);
+    }
+    if (strcmp(told, expected) != 0) {
+        fail_msg("%.*s, minutes %d to %d: %s, not %s", (int)query.len, query.at, first, last, told,
+                 expected);
+    }
+}
+
+/* What fires stays as it is as long as samples of before the restart could make it fire, and ends
+ * then. */
+static void test_look_back(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        int64_t bytes; /* after the restart; 0: the container is gone */
+        int ends_after;
+    } rows[] = {
+        {RULES(EXPR("A", "delta(container_memory_working_set_bytes[5m]) > 100")), 2000, 5},
+        {RULES(EXPR("A", "delta(container_memory_working_set_bytes[5m]) > 100")), 0, 5},
+        {RULES(EXPR("A", "delta(container_memory_working_set_bytes[5m] offset 2m) > 100")), 2000,
+         7},
+        {RULES(EXPR("A", "container_memory_working_set_bytes > 100 + "
+                         "container_memory_working_set_bytes offset 4m")),
+         2000, 4},
+        {RULES(EXPR("A", "max_over_time(delta(container_memory_working_set_bytes[5m])[3m:1m]) > "
+                         "100")),
+         2000, 8},
+        {RULES(EXPR("A", "sum(delta(container_memory_working_set_bytes[5m])) > 100 or vector(0) > "
+                         "1")),
+         2000, 5},
+        /* A recorded series begins anew as well, and is a minute old. */
+        {RULES("  - {record: r, expr: 'delta(container_memory_working_set_bytes[5m])'}\n" EXPR(
+             "A", "max_over_time(r[3m]) > 100")),
+         2000, 9},
+        {RULES(EXPR("A", "max_over_time(r[3m]) > 100") "  - {record: r, expr: "
+                                                       "'delta(container_memory_working_set_bytes["
+                                                       "5m]) or r'}\n"),
+         2000, 9},
+        /* Without a look back the newest sample says all, also that of the missing one. */
+        {RULES(EXPR("A", "container_memory_working_set_bytes > 1100")), 1000, 0},
+        {RULES(EXPR("A", "absent(container_memory_working_set_bytes > 9000)")), 9900, 0},
+    };
+    for (size_t i = 0; i < ROWS(rows); i++) {
+        struct tly_engine *engine = grow_until_fired(rows[i].text, 20);
+        engine = restart(engine, rows[i].text, 20);
+        expect_minutes(engine, 22, 22 + rows[i].ends_after - 1, rows[i].bytes, "");
+        expect_minutes(engine, 22 + rows[i].ends_after, 22 + rows[i].ends_after, rows[i].bytes,
+                       "I");
+        tly_engine_free(engine);
+    }
+}
+
+/* Where the rest of the condition says enough, nothing is waited for. */
+static void test_look_back_in_part(void **state)
+{
+    (void)state;
+#define USES  "container_memory_working_set_bytes"
+#define GROWS "delta(" USES "[30m]) > 100"
+    static const struct {
+        const char *expr;
+        bool waits; /* while the container uses 2000, which is below 2500 */
+    } rows[] = {
+        {USES " > 2500 and " GROWS, false},
+        {USES " > 1500 and " GROWS, true},
+        {GROWS " and " USES " > 2500", false},
+        {GROWS " and " USES " > 1500", true},
+        {"(" USES " > 2500 and " GROWS ") and " GROWS, false},
+        {GROWS " and on (id) " USES " > 2500", true},
+        {USES " > 2500 unless " USES " < 1 - " USES " offset 30m", false},
+        {USES " > 1500 unless " USES " < 1 - " USES " offset 30m", true}, /* it still holds */
+        {"(" USES " > 2500) * 2 > 0.1 * (" USES " offset 30m)", false},
+        {"(" USES " > 2500) * 2 > on (id) group_left () 0.1 * (" USES " offset 30m)", false},
+        {"(" USES " > 1500) * 2 > on (id) group_left () 0.1 * (" USES " offset 30m)", true},
+        {"(" USES " > 1500) * 2 > on (id) 0.1 * (" USES " offset 30m)", true},
+        {"- (" USES " > 2500 and " GROWS ")", false},
+        {USES " > 2500 and " GROWS " or " USES " > 2700 and " GROWS, false},
+        {USES " > 2500 and " GROWS " or " GROWS, true},
+        {"sum(" USES " > 2500 and " GROWS ")", true},
+    };
+    for (size_t i = 0; i < ROWS(rows); i++) {
+        char text[512];
+        (void)snprintf(text, sizeof(text),
+                       RULES("  - {alert: A, expr: '%s', labels: {id: "
+                             "fixed}}\n"),
+                       rows[i].expr);
+        struct tly_engine *engine = grow_until_fired(text, 40);
+        engine = restart(engine, text, 40);
+        expect_minutes(engine, 41, 41, 2000, rows[i].waits ? "" : "I");
+        tly_engine_free(engine);
+    }
+}
+
+/* A pending alert waits for the rest of its time from when its condition is known to hold. */
+static void test_look_back_pending(void **state)
+{
+    (void)state;
+    static const char text[] = RULES(
+        EXPR_FOR("A", "30m", "delta(container_memory_working_set_bytes[5m]) > 100"));
+    struct tly_engine *engine = start(text);
+    for (int i = 0; i <= 11; i++) {
+        expect_minute(engine, i, grown(i), i == 1 ? "P" : "");
+    }
+    engine = restart(engine, text, 11); /* after ten minutes */
+    expect_minute(engine, 15, grown(15), "P");
+    engine = restart(engine, text, 15); /* and once more, before anything is known */
+    expect_minute(engine, 18, grown(18), "P");
+    for (int i = 19; i <= 37; i++) {
+        expect_minute(engine, i, grown(i), "");
+    }
+    expect_minute(engine, 38, grown(38), "F!"); /* eight minutes are unknown */
+    tly_engine_free(engine);
+    /* When the condition has ended, so does the alert, and the next one is another one. */
+    engine = start(text);
+    for (int i = 0; i <= 11; i++) {
+        expect_minute(engine, i, grown(i), i == 1 ? "P" : "");
+    }
+    engine = restart(engine, text, 11);
+    expect_minutes(engine, 12, 17, grown(11), "P");
+    expect_minutes(engine, 18, 18, 4000, "P");
+    expect_minutes(engine, 19, 19, 4000, "");
+    tly_engine_free(engine);
+}
+
+/* Each restart begins the look back anew, since it forgets what was seen, too. */
+static void test_restart_again(void **state)
+{
+    (void)state;
+    static const char text[] = RULES(
+        EXPR("A", "delta(container_memory_working_set_bytes[5m]) > 100"));
+    struct tly_engine *engine = grow_until_fired(text, 10);
+    engine = restart(engine, text, 10);
+    expect_minutes(engine, 11, 14, 2000, "");
+    engine = restart(engine, text, 14);
+    expect_minutes(engine, 15, 19, 2000, "");
+    expect_minutes(engine, 20, 20, 2000, "I");
+    tly_engine_free(engine);
+    /* What was found to be over is not waited for. */
+    static const char kept[] = RULES("  - {alert: A, keep_firing_for: 10m, expr: "
+                                     "'delta(container_memory_working_set_bytes[5m]) > 100'}\n");
+    engine = grow_until_fired(kept, 10);
+    expect_minutes(engine, 11, 16, grown(10), ""); /* over since minute 14 */
+    engine = restart(engine, kept, 16);
+    expect_minutes(engine, 17, 23, grown(10), "");
+    expect_minutes(engine, 24, 24, grown(10), "I");
+    tly_engine_free(engine);
+}
+
+/* Labels that are made of values change, as before: nothing is waited for beside what is there. */
+static void test_value_in_labels(void **state)
+{
+    (void)state;
+    static const char text[] = RULES("  - {alert: A, expr: "
+                                     "'delta(container_memory_working_set_bytes[5m]) > 100', "
+                                     "labels: {value: \"{{ $value }}\"}}\n");
+    struct tly_engine *engine = grow_until_fired(text, 10);
+    engine = restart(engine, text, 10);
+    expect_minutes(engine, 11, 11, 2000, "");
+    expect_minutes(engine, 12, 12, 4000, "IF");
+    tly_engine_free(engine);
+}
+
+/* Two rules of one name, told apart by labels, take up each its own. */
+static void test_rules_of_one_name(void **state)
+{
+    (void)state;
+    static const char text[] = RULES(
+        "  - {alert: Full, expr: container_memory_working_set_bytes > 100, labels: {s: warning}}\n"
+        "  - {alert: Full, expr: container_memory_working_set_bytes > 200, labels: {s: error}}\n");
+    struct tly_engine *engine = start(text);
+    expect_minute(engine, 0, 150, "F!");
+    engine = restart(engine, text, 0);
+    expect_minute(engine, 1, 150, "!");
+    expect_minute(engine, 2, 250, "F!");
+    engine = restart(engine, text, 2);
+    expect_minute(engine, 3, 250, "!!");
+    tly_engine_free(engine);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_restart_firing),
         cmocka_unit_test(test_restart_pending),
         cmocka_unit_test(test_damage),
+        cmocka_unit_test(test_look_back),
+        cmocka_unit_test(test_look_back_in_part),
+        cmocka_unit_test(test_look_back_pending),
+        cmocka_unit_test(test_restart_again),
+        cmocka_unit_test(test_value_in_labels),
+        cmocka_unit_test(test_rules_of_one_name),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
