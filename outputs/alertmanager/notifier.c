@@ -171,7 +171,8 @@ static void request_done(void *arg, const struct tly_response *response)
 {
     struct tly_notifier *notifier = arg;
     char why[REPLY_SHOWN + 64];
-    if (response->code < 0) {
+    /* The status is the answer, however long the text behind it is; so it is to Prometheus. */
+    if (response->code < 0 && response->code != TLY_E_LIMIT) {
         try_later(notifier, response->error);
         return;
     }

@@ -28,6 +28,7 @@ struct house {
     struct http_peer *peer;
     pthread_mutex_t lock; /* of what follows */
     int statuses[REQUESTS_MAX];
+    size_t reply_bytes; /* 0: a short one */
     struct http_request requests[REQUESTS_MAX];
     size_t request_count;
 };
@@ -46,6 +47,12 @@ static bool answer(void *arg, struct http_talk *talk, const struct http_request 
     if (status < 0) {
         http_hang(talk);
         return false;
+    }
+    if (house->reply_bytes > 0) {
+        char *reply = calloc(1, house->reply_bytes);
+        bool sent = reply && http_reply_bytes(talk, status, "", reply, house->reply_bytes);
+        free(reply);
+        return sent;
     }
     return http_reply(talk, status, "", status == 200 ? "{}" : "no such thing\n");
 }
@@ -234,6 +241,21 @@ static void test_refusals_are_dropped(void **state)
     assert_null(strstr(house->requests[1].body, "\"name\":\"a\""));
 }
 
+/* The status is the answer, however much is said behind it. */
+static void test_long_answers(void **state)
+{
+    struct house *house = *state;
+    house->reply_bytes = (size_t)70 << 10;
+    house->statuses[1] = 400;
+    start(house, &tly_output_alertmanager, "", "");
+    tell(house, "a", TLY_ALERT_FIRING, TLY_ALERT_DUE);
+    await_metric(house, TLY_F_tallyman_notifications_sent_total, 1);
+    assert_int_equal(metric(house, TLY_F_tallyman_notifications_errors_total), 0);
+    tell(house, "b", TLY_ALERT_FIRING, TLY_ALERT_DUE);
+    await_metric(house, TLY_F_tallyman_notifications_dropped_total, 1);
+    assert_int_equal(requests_seen(house), 2);
+}
+
 static void test_the_queue_is_bounded(void **state)
 {
     struct house *house = *state;
@@ -312,7 +334,7 @@ int main(void)
         ROW(test_an_alertmanager_is_told),        ROW(test_a_webhook_is_told_of_changes),
         ROW(test_failures_are_tried_again),       ROW(test_refusals_are_dropped),
         ROW(test_the_queue_is_bounded),           ROW(test_what_waits_is_sent_at_the_end),
-        ROW(test_the_end_waits_for_no_dead_peer),
+        ROW(test_the_end_waits_for_no_dead_peer), ROW(test_long_answers),
 #undef ROW
         cmocka_unit_test(test_faulty_settings),
     };
