@@ -78,7 +78,7 @@ static void work(void *arg)
     if (job->verdict && job->state_dir_fd >= 0) {
         bool active = job->verdict->pending + job->verdict->firing > 0;
         bool due = active != job->saved_active || changed(job->verdict) ||
-                   (active && at_ms - job->saved_ms >= SAVE_EVERY_MS);
+                   (active && (at_ms - job->saved_ms >= SAVE_EVERY_MS || at_ms < job->saved_ms));
         if (due) {
             job->save_rc = save(job->engine, job->state_dir_fd, at_ms);
             job->saved_ms = at_ms;

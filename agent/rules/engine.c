@@ -327,19 +327,27 @@ void tly_engine_order(struct tly_engine *engine, const struct tly_text *names, s
 
 /* ---- samples ---- */
 
+/* The clock says so much less than it did: history begins anew, and what is known of alerts is
+ * moved to the new time. */
+static int clock_set_back(struct tly_engine *engine, int64_t by_ms)
+{
+    for (size_t i = 0; i < engine->count; i++) {
+        engine->groups[i].next_ms = 0;
+        for (size_t k = 0; k < engine->groups[i].count; k++) {
+            tly_rule_set_back(&engine->groups[i].rules[k], by_ms);
+        }
+    }
+    int rc = history_make(engine);
+    return rc < 0 ? rc : needs_say(engine);
+}
+
 int tly_engine_observe(struct tly_engine *engine, const struct tly_snapshot *snapshot)
 {
     int64_t at_ms = snapshot->taken_ns / TLY_NS_PER_MS;
     int rc = 0;
     if (engine->last_ms - at_ms > BACK_MAX_MS) {
-        for (size_t i = 0; i < engine->count; i++) {
-            engine->groups[i].next_ms = 0;
-            for (size_t k = 0; k < engine->groups[i].count; k++) {
-                tly_outputs_done(&engine->groups[i].rules[k].outputs);
-            }
-        }
-        rc = history_make(engine);
-        rc = rc < 0 ? rc : needs_say(engine);
+        /* A moment has passed since the newest tick, too. */
+        rc = clock_set_back(engine, engine->last_ms - at_ms + 1);
     }
     rc = rc < 0 ? rc : tly_history_tick(engine->history, at_ms);
     if (rc == -ERANGE) {

@@ -44,7 +44,8 @@ void tly_engine_configure(struct tly_engine *engine, const struct tly_engine_spe
 int tly_engine_load(struct tly_engine *engine, struct tly_rule_set *set) TLY_CHECK;
 
 /* Takes the snapshot's samples, at the time of the snapshot. A clock that was set back is waited
- * for, or, by more than some minutes, makes the history begin anew. -ENOMEM. */
+ * for, or, by more than some minutes, makes the history begin anew; alerts go on, with their times
+ * set back, too. -ENOMEM. */
 int tly_engine_observe(struct tly_engine *engine, const struct tly_snapshot *snapshot) TLY_CHECK;
 
 /* For tests of rules: the history and its symbols, to be filled by other means. */

@@ -163,6 +163,30 @@ static struct tly_node *bound(struct bounding *bounding, struct tly_node *node)
 
 /* ---- awaited alerts ---- */
 
+static void set_back(int64_t *time_ms, int64_t by_ms)
+{
+    if (*time_ms > 0) { /* else it is none */
+        *time_ms = *time_ms > by_ms ? *time_ms - by_ms : 1;
+    }
+}
+
+void tly_rule_set_back(struct tly_rule_run *run, int64_t by_ms)
+{
+    tly_outputs_done(&run->outputs);
+    run->since_ms = 0;
+    set_back(&run->evaluated_ms, by_ms);
+    for (size_t i = 0; i < run->active_count; i++) {
+        struct tly_active *active = &run->active[i];
+        active->awaited = active->state != TLY_ALERT_INACTIVE && active->keep_since_ms == 0;
+        set_back(&active->active_at_ms, by_ms);
+        set_back(&active->fired_at_ms, by_ms);
+        set_back(&active->resolved_at_ms, by_ms);
+        set_back(&active->keep_since_ms, by_ms);
+        set_back(&active->sent_ms, by_ms);
+        set_back(&active->valid_until_ms, by_ms);
+    }
+}
+
 /* The labels that come of the element, not of the rule. */
 static int element_labels(struct tly_engine *engine, const struct tly_rule *rule,
                           struct tly_labels labels, struct tly_labels *ret_labels)

@@ -255,6 +255,12 @@ static bool belongs(const struct tly_engine *engine, const struct tly_group_run 
            (saved->state == TLY_ALERT_FIRING || run->rule->for_ms >= engine->spec.grace_period_ms);
 }
 
+/* Times may lie ahead, where the clock was set back meanwhile. */
+static int64_t earlier(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
 /* Prometheus's Group.RestoreForState. */
 static int64_t pending_since_ms(const struct tly_engine *engine, const struct tly_rule *rule,
                                 const struct tly_saved *saved, int64_t at_ms)
@@ -262,7 +268,7 @@ static int64_t pending_since_ms(const struct tly_engine *engine, const struct tl
     int64_t spent_ms = engine->saved_ms - saved->active_at_ms;
     int64_t left_ms = rule->for_ms - spent_ms;
     if (left_ms <= 0) {
-        return saved->active_at_ms;
+        return earlier(saved->active_at_ms, at_ms - spent_ms);
     }
     if (left_ms < engine->spec.grace_period_ms) {
         return at_ms + engine->spec.grace_period_ms - rule->for_ms;
@@ -297,9 +303,9 @@ static int saved_add(struct tly_engine *engine, struct tly_rule_run *run,
         active->active_at_ms = pending_since_ms(engine, run->rule, saved, at_ms);
     } else {
         active->told = TLY_ALERT_FIRING;
-        active->active_at_ms = saved->active_at_ms;
-        active->fired_at_ms = saved->fired_at_ms;
-        active->keep_since_ms = saved->keep_since_ms;
+        active->active_at_ms = earlier(saved->active_at_ms, at_ms);
+        active->fired_at_ms = earlier(saved->fired_at_ms, at_ms);
+        active->keep_since_ms = earlier(saved->keep_since_ms, at_ms);
     }
     return tly_active_annotate(active, saved->annotations, saved->annotation_count);
 }

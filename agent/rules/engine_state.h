@@ -131,6 +131,9 @@ int tly_active_annotate(struct tly_active *active, const struct tly_alert_pair *
 int tly_rule_await(struct tly_engine *engine, const struct tly_group_run *group,
                    struct tly_rule_run *run, int64_t at_ms) TLY_CHECK;
 
+/* The clock was set back, and history begins anew. */
+void tly_rule_set_back(struct tly_rule_run *run, int64_t by_ms);
+
 /* ---- engine_save.c ---- */
 
 /* Alerts that were saved become active, and awaited; before the rule's first evaluation. -ENOMEM */

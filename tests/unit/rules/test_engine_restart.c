@@ -329,6 +329,75 @@ static void test_rules_of_one_name(void **state)
     tly_engine_free(engine);
 }
 
+/* Durations go on over a step of the clock; what is told carries times of the new one. */
+static void test_clock_set_back(void **state)
+{
+    (void)state;
+    struct tly_engine *engine = start(ALERT);
+    expect_minute(engine, 57, 150, "P");
+    expect_minute(engine, 58, 150, "");
+    expect_minute(engine, 59, 150, "F!");
+    struct tly_verdict *verdict = minute(engine, 0, 50);
+    assert_int_equal(verdict->news_count, 1);
+    assert_int_equal(verdict->news[0].news, TLY_ALERT_CHANGED | TLY_ALERT_DUE);
+    assert_int_equal(verdict->news[0].alert->state, TLY_ALERT_INACTIVE);
+    assert_int_equal(verdict->news[0].alert->resolved_at_ms, START_MS);
+    assert_in_range(verdict->news[0].alert->fired_at_ms, START_MS - MINUTE_MS, START_MS - 1);
+    tly_verdict_unref(verdict);
+    tly_engine_free(engine);
+    engine = start(ALERT);
+    expect_minute(engine, 60, 150, "P");
+    expect_minute(engine, 0, 150, "");
+    expect_minute(engine, 1, 150, "");
+    expect_minute(engine, 2, 150, "F!");
+    expect_minute(engine, 3, 150, "");
+    expect_minute(engine, 4, 150, "!"); /* repeated as ever */
+    tly_engine_free(engine);
+}
+
+/* History begins anew with the clock, so alerts are awaited as after a restart. */
+static void test_look_back_after_a_step(void **state)
+{
+    (void)state;
+    static const char text[] = RULES(
+        EXPR("A", "delta(container_memory_working_set_bytes[5m]) > 100")
+            EXPR_FOR("B", "30m", "delta(container_memory_working_set_bytes[5m]) > 100"));
+    struct tly_engine *engine = grow_until_fired(text, 20);
+    for (int i = 21; i <= 24; i++) {
+        expect_minute(engine, i, grown(i), i % 2 == 1 ? "!" : "");
+    }
+    expect_minutes(engine, 0, 1, 4000, "");
+    for (int i = 2; i <= 8; i++) { /* one minute is unknown */
+        expect_minutes(engine, i, i, grown(100 + i), i == 8 ? "F" : "");
+    }
+    expect_minutes(engine, 9, 30, grown(108), "II");
+    tly_engine_free(engine);
+    engine = grow_until_fired(text, 20);
+    expect_minutes(engine, 0, 4, 4000, "");
+    expect_minutes(engine, 5, 5, 4000, "I");
+    tly_engine_free(engine);
+}
+
+/* The clock was set back while the agent was away. */
+static void test_restart_in_the_past(void **state)
+{
+    (void)state;
+    struct tly_engine *engine = start(ALERT);
+    expect_minutes(engine, 58, 60, 150, "PF");
+    engine = restart(engine, ALERT, 60);
+    struct tly_verdict *verdict = minute(engine, 0, 50);
+    assert_int_equal(verdict->news_count, 1);
+    assert_int_equal(verdict->news[0].alert->state, TLY_ALERT_INACTIVE);
+    assert_true(verdict->news[0].alert->fired_at_ms <= verdict->news[0].alert->resolved_at_ms);
+    tly_verdict_unref(verdict);
+    tly_engine_free(engine);
+    engine = start(SLOW);
+    expect_minutes(engine, 70, 95, 150, "P");
+    engine = restart(engine, SLOW, 110); /* more than its time later */
+    expect_minute(engine, 0, 150, "F!");
+    tly_engine_free(engine);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -341,6 +410,9 @@ int main(void)
         cmocka_unit_test(test_restart_again),
         cmocka_unit_test(test_value_in_labels),
         cmocka_unit_test(test_rules_of_one_name),
+        cmocka_unit_test(test_clock_set_back),
+        cmocka_unit_test(test_look_back_after_a_step),
+        cmocka_unit_test(test_restart_in_the_past),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
