@@ -219,8 +219,7 @@ static int apply(struct tly_judge *judge, struct tly_judge_plan *plan)
     int rc = tly_engine_load(judge->engine, plan->set);
     rc = rc < 0 ? rc : tly_engine_show(judge->engine, &verdict);
     if (rc == 0) {
-        tly_verdict_unref(judge->verdict);
-        judge->verdict = verdict;
+        publish(judge, verdict, tly_clock_realtime_ns() / TLY_NS_PER_MS);
         tly_judge_plan_say(plan);
     }
     judge->spec.feed->external = (struct tly_alert_external){plan->external, plan->external_count};

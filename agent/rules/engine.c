@@ -270,6 +270,21 @@ static int group_make(const struct tly_engine *engine, const struct tly_rule_gro
     return 0;
 }
 
+/* Tells that alerts have ended whose rules were not found again: nobody would, otherwise. */
+static int alerts_end(struct tly_engine *engine)
+{
+    int rc = 0;
+    for (size_t i = 0; i < engine->count; i++) {
+        const struct tly_group_run *group = &engine->groups[i];
+        for (size_t k = 0; k < group->count; k++) {
+            if (rc == 0 && group->rules[k].rule) {
+                rc = tly_rule_end(engine, group, &group->rules[k], engine->last_ms);
+            }
+        }
+    }
+    return rc;
+}
+
 int tly_engine_load(struct tly_engine *engine, struct tly_rule_set *set)
 {
     size_t count = 0;
@@ -293,6 +308,7 @@ int tly_engine_load(struct tly_engine *engine, struct tly_rule_set *set)
             }
         }
     }
+    rc = rc < 0 ? rc : alerts_end(engine);
     groups_free(engine, engine->groups, engine->count);
     tly_rule_set_unref(engine->set);
     engine->set = tly_rule_set_ref(set);

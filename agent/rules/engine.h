@@ -39,8 +39,8 @@ void tly_engine_free(struct tly_engine *engine); /* NULL is fine */
 void tly_engine_configure(struct tly_engine *engine, const struct tly_engine_spec *spec);
 
 /* Puts other rules in force; takes a reference. History that is still needed stays, and so do the
- * states of rules that are found again by file, group, name and labels. -ENOMEM: the engine is then
- * without rules. */
+ * states of rules that are found again by file, group, name and labels. What fires by others ends,
+ * which the next verdict tells. -ENOMEM: the engine may then be without rules. */
 int tly_engine_load(struct tly_engine *engine, struct tly_rule_set *set) TLY_CHECK;
 
 /* Takes the snapshot's samples, at the time of the snapshot. A clock that was set back is waited

@@ -437,6 +437,21 @@ static int tell(struct tly_engine *engine, const struct tly_group_run *group,
     return rc;
 }
 
+int tly_rule_end(struct tly_engine *engine, const struct tly_group_run *group,
+                 struct tly_rule_run *run, int64_t at_ms)
+{
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < run->active_count; i++) {
+        struct tly_active *active = &run->active[i];
+        if (active->state == TLY_ALERT_FIRING) {
+            active->state = TLY_ALERT_INACTIVE;
+            active->resolved_at_ms = at_ms;
+            rc = news_add(engine, group, run, active, TLY_ALERT_CHANGED | TLY_ALERT_DUE);
+        }
+    }
+    return rc;
+}
+
 /* ALERTS and ALERTS_FOR_STATE in the history, for rules that look at them. */
 static int outputs_alert(struct tly_engine *engine, struct tly_output_round *round,
                          const struct tly_active *active)

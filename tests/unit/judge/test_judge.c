@@ -27,7 +27,21 @@ struct house {
     unsigned news;
     enum tly_alert_state told;
     int64_t active_at_ms;
+    size_t changes; /* that were told */
 };
+
+static size_t records; /* that were emitted */
+
+void __real_tly_delivery_emit(struct tly_delivery *delivery, struct tly_text tag,
+                              struct tly_text record);
+void __wrap_tly_delivery_emit(struct tly_delivery *delivery, struct tly_text tag,
+                              struct tly_text record);
+void __wrap_tly_delivery_emit(struct tly_delivery *delivery, struct tly_text tag,
+                              struct tly_text record)
+{
+    records++;
+    __real_tly_delivery_emit(delivery, tag, record);
+}
 
 static void take(void *arg, struct tly_alert *alert, unsigned news)
 {
@@ -35,6 +49,7 @@ static void take(void *arg, struct tly_alert *alert, unsigned news)
     house->news = news;
     house->told = alert->state;
     house->active_at_ms = alert->active_at_ms;
+    house->changes += (news & TLY_ALERT_CHANGED) != 0;
 }
 
 static int set_up(void **state)
@@ -180,6 +195,26 @@ static void a_life(void **state)
     assert_int_equal(house->feed.external.count, 1);
 }
 
+/* An alert whose rule is taken away ends, for all that were told of it. */
+static void a_rule_leaves(void **state)
+{
+    struct house *house = *state;
+    struct tly_judge_plan *plan = NULL;
+    struct tly_error err = {0};
+    write_rules(house, RULES("vector(1)"));
+    start(house);
+    assert_true(turns_until(house->loop, fires, house));
+    write_rules(house, "groups: [{name: g, rules: []}]");
+    assert_int_equal(tly_judge_prepare(house->judge, house->config, TICK_MS, &plan, &err), 0);
+    house->changes = 0;
+    records = 0;
+    tly_judge_adopt(house->judge, plan);
+    assert_true(turns_until(house->loop, is_resolved, house));
+    assert_int_equal(house->news, TLY_ALERT_CHANGED | TLY_ALERT_DUE);
+    assert_int_equal(house->changes, 1);
+    assert_int_equal(records, 1);
+}
+
 /* What is wrong with other rules is said, and changes nothing. */
 static void a_mistake(void **state)
 {
@@ -218,6 +253,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_life, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_rule_leaves, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_mistake, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_bad_start, set_up, tear_down),
     };

@@ -49,7 +49,10 @@ static void test_reload(void **state)
     load(engine, "groups: [{name: other}]");
     assert_int_equal(tly_history_stats(tly_engine_history(engine)).series, 0);
     load(engine, ALERT);
-    expect_minute(engine, 4, 150, "P");
+    expect_minute(engine, 4, 150, "I!I!P"); /* without their rules both had ended */
+    load(engine, "groups: [{name: g}]");
+    load(engine, ALERT);
+    expect_minute(engine, 5, 150, "P"); /* a pending one is not told of */
     tly_engine_free(engine);
 }
 
