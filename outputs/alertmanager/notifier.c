@@ -21,6 +21,7 @@
 
 #define BATCH_MAX      64                /* alerts in a message, as Prometheus 2 sends them */
 #define BODY_BYTES_MAX ((size_t)4 << 20) /* of a message; an alert that has more is dropped */
+#define END_BYTES      8                 /* of those: more than stands behind the alerts */
 #define REPLY_BYTES    ((size_t)64 << 10)
 #define REPLY_SHOWN    200 /* bytes of a refusal that are worth a line */
 #define RETRY_FIRST_MS 1000
@@ -76,13 +77,14 @@ static void batch_end(struct tly_notifier *notifier)
     notifier->batch_count = 0;
 }
 
-static void batch_give_back(struct tly_notifier *notifier)
+/* Those from `first` on; the others stay under way. */
+static void batch_give_back(struct tly_notifier *notifier, size_t first)
 {
     size_t lost = 0;
-    for (size_t i = 0; i < notifier->batch_count; i++) {
+    for (size_t i = first; i < notifier->batch_count; i++) {
         lost += tly_alert_queue_give_back(notifier->queue, notifier->batch[i]) != 0;
     }
-    notifier->batch_count = 0;
+    notifier->batch_count = first;
     if (lost > 0) {
         count_dropped(notifier, lost, "too many wait already (queue_max)");
     }
@@ -107,35 +109,60 @@ static int append_item(struct tly_notifier *notifier, const struct tly_alert *al
     } else if (rc == 0) {
         rc = tly_alert_body_item(&notifier->body, alert, &notifier->extra);
     }
+    if (rc == 0 && notifier->body.len > BODY_BYTES_MAX - END_BYTES) {
+        rc = TLY_E_LIMIT;
+    }
     if (rc < 0) {
         notifier->body.len = before;
     }
     return rc;
 }
 
-/* Writes the batch down. What is too long for any message is dropped from it; the number of those
- * that are left, or -ENOMEM. */
-static ssize_t write_body(struct tly_notifier *notifier)
+/* Takes the first one out, which is longer than any message may be. */
+static void batch_drop(struct tly_notifier *notifier)
+{
+    tly_alert_unref(notifier->batch[0]);
+    notifier->batch_count--;
+    memmove(&notifier->batch[0], &notifier->batch[1],
+            notifier->batch_count * sizeof(struct tly_alert *));
+    count_dropped(notifier, 1, "its labels and annotations are too long");
+}
+
+/* Writes down as much of the batch as a message may have; how many are in it, or -ENOMEM. */
+static ssize_t write_message(struct tly_notifier *notifier)
 {
     struct tly_buf *body = &notifier->body;
     bool webhook = notifier->dialect->webhook;
     size_t written = 0;
     tly_buf_clear(body);
-    notifier->extra.external = notifier->feed->external;
     int rc = webhook ? tly_alert_body_webhook_head(body, notifier->name, any_fires(notifier))
                      : tly_buf_append(body, "[", 1);
-    for (size_t i = 0; rc == 0 && i < notifier->batch_count; i++) {
-        rc = append_item(notifier, notifier->batch[i], written == 0);
-        if (rc == TLY_E_LIMIT) {
-            count_dropped(notifier, 1, "its labels and annotations are too long");
+    while (rc == 0 && written < notifier->batch_count) {
+        rc = append_item(notifier, notifier->batch[written], written == 0);
+        if (rc == TLY_E_LIMIT && written == 0) {
+            batch_drop(notifier);
             rc = 0;
         } else {
             written += rc == 0;
         }
     }
+    rc = rc == TLY_E_LIMIT ? 0 : rc;
     rc = rc < 0 ? rc : tly_buf_append_text(body, webhook ? TLY_TEXT("]}") : TLY_TEXT("]"));
     rc = rc < 0 ? rc : tly_buf_append(body, "", 1);
     return rc < 0 ? rc : (ssize_t)written;
+}
+
+/* Writes the batch down; what is too much for one message waits for the next. -ENOMEM. */
+static int write_batch(struct tly_notifier *notifier)
+{
+    notifier->extra.external = notifier->feed->external;
+    size_t taken = notifier->batch_count;
+    ssize_t written = write_message(notifier);
+    if (written >= 0 && (size_t)written < taken) {
+        batch_give_back(notifier, (size_t)written);
+        written = write_message(notifier); /* since its head tells of those that are in it */
+    }
+    return written < 0 ? (int)written : 0;
 }
 
 /* ---- requests ---- */
@@ -146,7 +173,7 @@ static void try_later(struct tly_notifier *notifier, const char *why)
     int64_t wait_ms = tly_backoff_next_ms(&notifier->backoff);
     notifier->failures++;
     notifier->failing = true;
-    batch_give_back(notifier);
+    batch_give_back(notifier, 0);
     if (tly_log_limit_pass(&notifier->failed_limit, tly_loop_now_ms(notifier->loop), &held)) {
         tly_log_warn("alerts", "%s can't be told of alerts: %s; trying again, %zu wait%s",
                      notifier->name, why, tly_alert_queue_count(notifier->queue),
@@ -206,13 +233,11 @@ static void send_batch(struct tly_notifier *notifier)
     if (notifier->batch_count == 0) {
         return;
     }
-    ssize_t written = write_body(notifier);
-    if (written == 0) {
-        batch_end(notifier);
+    int rc = write_batch(notifier);
+    if (rc == 0 && notifier->batch_count == 0) {
         tly_defer_call(notifier->turn);
         return;
     }
-    int rc = written < 0 ? (int)written : 0;
     if (rc == 0) {
         const struct tly_request_spec spec = {.path = notifier->dialect->path,
                                               .post_body = notifier->body.at,

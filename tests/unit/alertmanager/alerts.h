@@ -17,15 +17,15 @@
 #define ALERT_VALID_MS    1700000240000LL
 #define ALERT_RESOLVED_MS 1700000300000LL
 
-/* An alert of this name on this container. */
-static inline struct tly_alert *alert_make(const char *rule, const char *container,
-                                           enum tly_alert_state state)
+/* An alert of this name on this container, with this for its summary. */
+static inline struct tly_alert *alert_make_with(const char *rule, const char *container,
+                                                enum tly_alert_state state, struct tly_text summary)
 {
     const struct tly_alert_pair labels[] = {
         {TLY_TEXT("name"), tly_text_of(container)},
         {TLY_TEXT("alertname"), tly_text_of(rule)},
     };
-    const struct tly_alert_pair annotations[] = {{TLY_TEXT("summary"), TLY_TEXT("it \"burns\"")}};
+    const struct tly_alert_pair annotations[] = {{TLY_TEXT("summary"), summary}};
     const struct tly_alert alert = {
         .labels = labels,
         .label_count = 2,
@@ -45,6 +45,12 @@ static inline struct tly_alert *alert_make(const char *rule, const char *contain
     struct tly_alert *made = tly_alert_new(&alert);
     assert_non_null(made);
     return made;
+}
+
+static inline struct tly_alert *alert_make(const char *rule, const char *container,
+                                           enum tly_alert_state state)
+{
+    return alert_make_with(rule, container, state, TLY_TEXT("it \"burns\""));
 }
 
 #endif

@@ -241,6 +241,31 @@ static void test_refusals_are_dropped(void **state)
     assert_null(strstr(house->requests[1].body, "\"name\":\"a\""));
 }
 
+/* More than one message may have is sent in several; only what fills one by itself is dropped. */
+static void test_long_alerts(void **state)
+{
+    enum { ALERTS = 64, BYTES = 100 << 10, TOO_LONG = 5 << 20 };
+    struct house *house = *state;
+    char *summary = malloc(TOO_LONG);
+    assert_non_null(summary);
+    memset(summary, 'x', TOO_LONG);
+    start(house, &tly_output_alertmanager, "", "");
+    for (int i = 0; i < ALERTS; i++) {
+        char name[16];
+        (void)snprintf(name, sizeof(name), "%d", i);
+        struct tly_alert *alert = alert_make_with(
+            "Burns", name, TLY_ALERT_FIRING,
+            (struct tly_text){summary, i == ALERTS / 2 ? TOO_LONG : BYTES});
+        tly_alert_feed_tell(&house->feed, alert, TLY_ALERT_DUE);
+        tly_alert_unref(alert);
+    }
+    free(summary);
+    await_metric(house, TLY_F_tallyman_notifications_sent_total, ALERTS - 1);
+    assert_int_equal(metric(house, TLY_F_tallyman_notifications_dropped_total), 1);
+    assert_int_equal(metric(house, TLY_F_tallyman_notifications_errors_total), 0);
+    assert_int_equal(metric(house, TLY_F_tallyman_notifications_queue_length), 0);
+}
+
 /* The status is the answer, however much is said behind it. */
 static void test_long_answers(void **state)
 {
@@ -331,10 +356,15 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
 #define ROW(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
-        ROW(test_an_alertmanager_is_told),        ROW(test_a_webhook_is_told_of_changes),
-        ROW(test_failures_are_tried_again),       ROW(test_refusals_are_dropped),
-        ROW(test_the_queue_is_bounded),           ROW(test_what_waits_is_sent_at_the_end),
-        ROW(test_the_end_waits_for_no_dead_peer), ROW(test_long_answers),
+        ROW(test_an_alertmanager_is_told),
+        ROW(test_a_webhook_is_told_of_changes),
+        ROW(test_failures_are_tried_again),
+        ROW(test_refusals_are_dropped),
+        ROW(test_the_queue_is_bounded),
+        ROW(test_what_waits_is_sent_at_the_end),
+        ROW(test_the_end_waits_for_no_dead_peer),
+        ROW(test_long_answers),
+        ROW(test_long_alerts),
 #undef ROW
         cmocka_unit_test(test_faulty_settings),
     };

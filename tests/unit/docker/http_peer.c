@@ -114,6 +114,31 @@ static size_t body_len_of(const char *head)
     return 0;
 }
 
+static void drop(struct http_talk *talk, size_t len)
+{
+    talk->len -= len;
+    memmove(talk->bytes, talk->bytes + len, talk->len);
+}
+
+/* Takes all of it, keeps what fits. */
+static bool read_body(struct http_talk *talk, size_t len, struct http_request *request)
+{
+    size_t kept = 0;
+    while (len > 0) {
+        if (talk->len == 0 && !receive(talk)) {
+            return false;
+        }
+        size_t taken = talk->len < len ? talk->len : len;
+        size_t room = sizeof(request->body) - 1 - kept;
+        size_t copied = taken < room ? taken : room;
+        memcpy(request->body + kept, talk->bytes, copied);
+        kept += copied;
+        drop(talk, taken);
+        len -= taken;
+    }
+    return true;
+}
+
 static bool read_request(struct http_talk *talk, struct http_request *request)
 {
     memset(request, 0, sizeof(*request));
@@ -129,17 +154,8 @@ static bool read_request(struct http_talk *talk, struct http_request *request)
     if (sscanf(talk->bytes, "%15s %2047s", request->method, request->target) != 2) {
         return false;
     }
-    size_t body_len = body_len_of(request->head);
-    while (talk->len < head_len + body_len) {
-        if (!receive(talk)) {
-            return false;
-        }
-    }
-    (void)snprintf(request->body, sizeof(request->body), "%.*s", (int)body_len,
-                   talk->bytes + head_len);
-    talk->len -= head_len + body_len;
-    memmove(talk->bytes, talk->bytes + head_len + body_len, talk->len);
-    return true;
+    drop(talk, head_len);
+    return read_body(talk, body_len_of(request->head), request);
 }
 
 static void *serve(void *arg)
