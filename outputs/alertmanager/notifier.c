@@ -31,6 +31,7 @@
 
 struct tly_notifier {
     struct tly_loop *loop;
+    struct tly_config *config; /* a reference, for the settings */
     const struct tly_alert_peer_settings *settings;
     const struct tly_alert_dialect *dialect;
     char name[256];
@@ -67,6 +68,12 @@ static void count_dropped(struct tly_notifier *notifier, size_t alerts, const ch
         tly_log_warn("alerts", "%s is not told of some alerts (%zu): %s%s", notifier->name, alerts,
                      why, tly_log_held(held).text);
     }
+}
+
+static size_t count_waiting(const struct tly_notifier *notifier)
+{
+    size_t queued = notifier->queue ? tly_alert_queue_count(notifier->queue) : 0;
+    return queued + notifier->batch_count;
 }
 
 static void batch_end(struct tly_notifier *notifier)
@@ -282,17 +289,21 @@ static void timer_due(void *arg)
     turn(notifier);
 }
 
-void tly_notifier_tell(struct tly_notifier *notifier, struct tly_alert *alert, unsigned news)
+static void put(struct tly_notifier *notifier, struct tly_alert *alert)
 {
-    if (alert->state == TLY_ALERT_PENDING || (news & notifier->dialect->news) == 0) {
-        return;
-    }
     int rc = tly_alert_queue_put(notifier->queue, alert);
     if (rc != 0) {
         count_dropped(notifier, 1,
                       rc > 0 ? "too many wait already (queue_max)" : tly_error_name(rc));
     }
     tly_defer_call(notifier->turn);
+}
+
+void tly_notifier_tell(struct tly_notifier *notifier, struct tly_alert *alert, unsigned news)
+{
+    if (alert->state != TLY_ALERT_PENDING && (news & notifier->dialect->news) != 0) {
+        put(notifier, alert);
+    }
 }
 
 void tly_notifier_stop(struct tly_notifier *notifier, int64_t deadline_ms,
@@ -347,7 +358,7 @@ static int set_fetcher(struct tly_notifier *notifier, struct tly_error *err)
 }
 
 int tly_notifier_new(struct tly_loop *loop, const struct tly_alert_feed *feed,
-                     const struct tly_alert_peer_settings *settings,
+                     struct tly_config *config, const struct tly_alert_peer_settings *settings,
                      const struct tly_alert_dialect *dialect, struct tly_notifier **ret_notifier,
                      struct tly_error *err)
 {
@@ -358,6 +369,7 @@ int tly_notifier_new(struct tly_loop *loop, const struct tly_alert_feed *feed,
     }
     notifier->loop = loop;
     notifier->feed = feed;
+    notifier->config = tly_config_ref(config);
     notifier->settings = settings;
     notifier->dialect = dialect;
     (void)snprintf(notifier->name, sizeof(notifier->name), "%.*s",
@@ -387,13 +399,48 @@ void tly_notifier_free(struct tly_notifier *notifier)
     if (!notifier) {
         return;
     }
+    if (count_waiting(notifier) > 0) {
+        count_dropped(notifier, count_waiting(notifier),
+                      "they waited for it until it was given up");
+    }
     tly_fetcher_free(notifier->fetcher);
     tly_timer_free(notifier->timer);
     tly_defer_free(notifier->turn);
     batch_end(notifier);
     tly_alert_queue_free(notifier->queue);
     tly_buf_done(&notifier->body);
+    tly_config_free(notifier->config);
     free(notifier);
+}
+
+/* ---- from one to the next ---- */
+
+const char *tly_notifier_name(const struct tly_notifier *notifier)
+{
+    return notifier->name;
+}
+
+const struct tly_alert_peer_settings *tly_notifier_settings(const struct tly_notifier *notifier)
+{
+    return notifier->settings;
+}
+
+void tly_notifier_inherit(struct tly_notifier *notifier, struct tly_notifier *from)
+{
+    tly_fetcher_free(from->fetcher); /* nothing that is under way ends any more */
+    from->fetcher = NULL;
+    if (strcmp(notifier->name, from->name) == 0) {
+        notifier->sent += from->sent;
+        notifier->failures += from->failures;
+        notifier->dropped += from->dropped;
+    }
+    do {
+        for (size_t i = 0; i < from->batch_count; i++) {
+            put(notifier, from->batch[i]);
+        }
+        batch_end(from);
+        from->batch_count = tly_alert_queue_take(from->queue, BATCH_MAX, from->batch);
+    } while (from->batch_count > 0);
 }
 
 /* ---- metrics ---- */
@@ -401,13 +448,13 @@ void tly_notifier_free(struct tly_notifier *notifier)
 void tly_notifier_meter(const struct tly_notifier *notifier, struct tly_samples *samples)
 {
     uint16_t dim = tly_samples_dim1(samples, "peer", tly_text_of(notifier->name));
-    size_t waiting = tly_alert_queue_count(notifier->queue) + notifier->batch_count;
     tly_samples_add(samples, TLY_F_tallyman_notifications_sent_total, dim, (int64_t)notifier->sent);
     tly_samples_add(samples, TLY_F_tallyman_notifications_errors_total, dim,
                     (int64_t)notifier->failures);
     tly_samples_add(samples, TLY_F_tallyman_notifications_dropped_total, dim,
                     (int64_t)notifier->dropped);
-    tly_samples_add(samples, TLY_F_tallyman_notifications_queue_length, dim, (int64_t)waiting);
+    tly_samples_add(samples, TLY_F_tallyman_notifications_queue_length, dim,
+                    (int64_t)count_waiting(notifier));
     tly_samples_add(samples, TLY_F_tallyman_notifications_queue_capacity, dim,
                     notifier->settings->queue_max);
 }

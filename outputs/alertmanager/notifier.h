@@ -22,13 +22,23 @@ struct tly_alert_dialect {
 
 struct tly_notifier;
 
-/* Everything but `dialect`, which is constant, is borrowed for the notifier's life. Of the feed
- * only the labels are read, when something is sent. -ENOMEM. */
+/* `settings` is borrowed from `config`, of which the notifier takes a reference; `dialect` is
+ * constant; the others are borrowed for the notifier's life. Of the feed only the labels are read,
+ * when something is sent. It does nothing until it is told. -ENOMEM. */
 int tly_notifier_new(struct tly_loop *loop, const struct tly_alert_feed *feed,
-                     const struct tly_alert_peer_settings *settings,
+                     struct tly_config *config, const struct tly_alert_peer_settings *settings,
                      const struct tly_alert_dialect *dialect, struct tly_notifier **ret_notifier,
                      struct tly_error *err) TLY_CHECK;
-void tly_notifier_free(struct tly_notifier *notifier); /* NULL is fine */
+/* What was not delivered is lost, which is said. NULL is fine. */
+void tly_notifier_free(struct tly_notifier *notifier);
+
+/* Borrowed. */
+const char *tly_notifier_name(const struct tly_notifier *notifier);
+const struct tly_alert_peer_settings *tly_notifier_settings(const struct tly_notifier *notifier);
+
+/* Takes over what `from` did not deliver, what is under way included, which its peer may so be told
+ * twice; and its counts if they have one name. `from` is good for nothing but `free` then. */
+void tly_notifier_inherit(struct tly_notifier *notifier, struct tly_notifier *from);
 
 /* There is news of an alert; it is sent in the next turn of the loop, with others like it. */
 void tly_notifier_tell(struct tly_notifier *notifier, struct tly_alert *alert, unsigned news);

@@ -105,24 +105,59 @@ static int tear_down(void **state)
     return 0;
 }
 
-/* `more` is YAML behind the URL. */
+/* The peer, by one or more ways: each is the path of its URL and the YAML behind it. */
+static struct tly_config *configure(const struct house *house, const struct tly_output *output,
+                                    const char *const *ways, size_t count)
+{
+    char text[1024];
+    struct tly_complaints complaints;
+    struct tly_config *config = NULL;
+    size_t len = (size_t)snprintf(text, sizeof(text), "%s:\n", output->section->key);
+    for (size_t i = 0; i < count; i++) {
+        len += (size_t)snprintf(text + len, sizeof(text) - len,
+                                "- {url: 'http://127.0.0.1:%u%s'%s}\n", http_peer_port(house->peer),
+                                ways[2 * i], ways[2 * i + 1]);
+    }
+    if (tly_config_parse(&output->section, 1, text, len, &complaints, &config) < 0) {
+        fail_msg("%s", complaints.at[0].text);
+    }
+    return config;
+}
+
+static struct tly_context context_of(struct house *house)
+{
+    return (struct tly_context){.loop = house->loop,
+                                .inventory = house->inventory,
+                                .config = house->config,
+                                .alerts = &house->feed};
+}
+
 static void start(struct house *house, const struct tly_output *output, const char *path,
                   const char *more)
 {
-    char text[512];
-    struct tly_complaints complaints;
     struct tly_error err = {0};
-    int len = snprintf(text, sizeof(text), "%s: [{url: 'http://127.0.0.1:%u%s'%s}]\n",
-                       output->section->key, http_peer_port(house->peer), path, more);
-    if (tly_config_parse(&output->section, 1, text, (size_t)len, &complaints, &house->config) < 0) {
-        fail_msg("%s", complaints.at[0].text);
-    }
-    const struct tly_context context = {.loop = house->loop,
-                                        .inventory = house->inventory,
-                                        .config = house->config,
-                                        .alerts = &house->feed};
+    const char *const way[] = {path, more};
+    house->config = configure(house, output, way, 1);
+    const struct tly_context context = context_of(house);
     house->output = output;
     assert_int_equal(output->start(&context, &house->self, &err), 0);
+}
+
+/* As the agent does: what the section was before is gone afterwards. */
+static void reload(struct house *house, const char *const *ways, size_t count)
+{
+    struct tly_error err = {0};
+    void *plan = NULL;
+    struct tly_config *before = house->config;
+    const struct tly_reload_ops *ops = house->output->reload;
+    assert_non_null(ops);
+    house->config = configure(house, house->output, ways, count);
+    const struct tly_context context = context_of(house);
+    assert_int_equal(ops->prepare(house->self, &context, &plan, &err), 0);
+    ops->abandon(house->self, plan);
+    assert_int_equal(ops->prepare(house->self, &context, &plan, &err), 0);
+    ops->adopt(house->self, &context, plan);
+    tly_config_free(before);
 }
 
 static void tell(struct house *house, const char *container, enum tly_alert_state state,
@@ -175,6 +210,17 @@ static size_t requests_seen(struct house *house)
     size_t count = house->request_count;
     pthread_mutex_unlock(&house->lock);
     return count;
+}
+
+struct answered {
+    struct house *house;
+    size_t requests;
+};
+
+static bool has_answered(void *arg)
+{
+    const struct answered *answered = arg;
+    return requests_seen(answered->house) >= answered->requests;
 }
 
 static void test_an_alertmanager_is_told(void **state)
@@ -239,6 +285,66 @@ static void test_refusals_are_dropped(void **state)
     tell(house, "b", TLY_ALERT_FIRING, TLY_ALERT_DUE);
     await_metric(house, TLY_F_tallyman_notifications_sent_total, 1);
     assert_null(strstr(house->requests[1].body, "\"name\":\"a\""));
+}
+
+/* Who mends the settings of a peer that failed loses nothing of what it was to be told. */
+static void test_a_reload_hands_over(void **state)
+{
+    struct house *house = *state;
+    static const char *const mended[] = {"/right", ", name: other", "/more", ", name: new"};
+    house->statuses[0] = 503;
+    start(house, &tly_output_webhook, "/wrong", "");
+    tell(house, "a", TLY_ALERT_FIRING, TLY_ALERT_CHANGED);
+    await_metric(house, TLY_F_tallyman_notifications_errors_total, 1);
+    tell(house, "b", TLY_ALERT_FIRING, TLY_ALERT_CHANGED);
+    reload(house, mended, 2);
+    struct answered answered = {house, 2};
+    assert_true(turns_until(house->loop, has_answered, &answered));
+    assert_string_equal(house->requests[1].target, "/right");
+    assert_non_null(strstr(house->requests[1].body, "\"name\":\"a\""));
+    assert_non_null(strstr(house->requests[1].body, "\"name\":\"b\""));
+}
+
+/* What is under way to a peer whose settings change goes to it again; and its counts go on. */
+static void test_a_reload_of_what_is_under_way(void **state)
+{
+    struct house *house = *state;
+    static const char *const changed[] = {"/b", ", name: same"};
+    house->statuses[1] = -1;
+    start(house, &tly_output_webhook, "/a", ", name: same");
+    tell(house, "a", TLY_ALERT_FIRING, TLY_ALERT_CHANGED);
+    await_metric(house, TLY_F_tallyman_notifications_sent_total, 1);
+    tell(house, "b", TLY_ALERT_FIRING, TLY_ALERT_CHANGED);
+    struct answered answered = {house, 2};
+    assert_true(turns_until(house->loop, has_answered, &answered));
+    reload(house, changed, 1);
+    await_metric(house, TLY_F_tallyman_notifications_sent_total, 2);
+    assert_string_equal(house->requests[2].target, "/b");
+    assert_non_null(strstr(house->requests[2].body, "\"name\":\"b\""));
+}
+
+/* A peer that is as before goes on, beside another one and after it. */
+static void test_a_reload_leaves_others_alone(void **state)
+{
+    struct house *house = *state;
+    static const char *const more[] = {"/b", ", name: second", "/a", ", name: first"};
+    house->statuses[0] = 503;
+    start(house, &tly_output_webhook, "/a", ", name: first");
+    tell(house, "a", TLY_ALERT_FIRING, TLY_ALERT_CHANGED);
+    await_metric(house, TLY_F_tallyman_notifications_errors_total, 1);
+    reload(house, more, 2);
+    struct answered answered = {house, 2};
+    assert_true(turns_until(house->loop, has_answered, &answered));
+    assert_string_equal(house->requests[1].target, "/a");
+    reload(house, more + 2, 1);
+    tell(house, "b", TLY_ALERT_FIRING, TLY_ALERT_CHANGED);
+    await_metric(house, TLY_F_tallyman_notifications_sent_total, 2);
+    assert_string_equal(house->requests[2].target, "/a");
+    /* What waits for a peer that is taken away is let go. */
+    tell(house, "c", TLY_ALERT_FIRING, TLY_ALERT_CHANGED);
+    reload(house, more, 0);
+    assert_int_equal(metric(house, TLY_F_tallyman_notifications_sent_total), -1);
+    assert_int_equal(requests_seen(house), 3);
 }
 
 /* More than one message may have is sent in several; only what fills one by itself is dropped. */
@@ -365,6 +471,9 @@ int main(void)
         ROW(test_the_end_waits_for_no_dead_peer),
         ROW(test_long_answers),
         ROW(test_long_alerts),
+        ROW(test_a_reload_hands_over),
+        ROW(test_a_reload_of_what_is_under_way),
+        ROW(test_a_reload_leaves_others_alone),
 #undef ROW
         cmocka_unit_test(test_faulty_settings),
     };
