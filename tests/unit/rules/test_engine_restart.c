@@ -229,6 +229,17 @@ static void test_look_back_in_part(void **state)
         {USES " > 2500 and " GROWS " or " USES " > 2700 and " GROWS, false},
         {USES " > 2500 and " GROWS " or " GROWS, true},
         {"sum(" USES " > 2500 and " GROWS ")", true},
+        /* What is looked at is there, and says no. */
+        {USES " > 2500", false},
+        {"2500 < " USES, false},
+        {"sum by (name) (" USES " > 2500) > 1", false},
+        {USES " / (" USES " > 2500) > 0.5", false},
+        {USES " > on (id) group_left () (0 * " USES " + 2500)", false},
+        {USES " > 2500 unless " USES " > 9000", false},
+        {"(" USES " > 2500 or " USES " > 2600) > 1", false},
+        {"topk(1, " USES " > 2500)", false},
+        {"absent(" USES " < 2500)", false},
+        {"vector(1) and on () " USES " > 2500", false},
     };
     for (size_t i = 0; i < ROWS(rows); i++) {
         char text[512];
@@ -241,6 +252,22 @@ static void test_look_back_in_part(void **state)
         expect_minutes(engine, 41, 41, 2000, rows[i].waits ? "" : "I");
         tly_engine_free(engine);
     }
+}
+
+/* Samples that come late are waited for as long as a selector looks back for one. */
+static void test_late_samples(void **state)
+{
+    (void)state;
+    static const char text[] = RULES(EXPR("A", "sum by (id) (container_memory_working_set_bytes > "
+                                               "1100) > 1100"));
+    struct tly_engine *engine = grow_until_fired(text, 5);
+    engine = restart(engine, text, 5);
+    expect_minutes(engine, 6, 9, 0, "");
+    expect_minutes(engine, 10, 20, 1500, "");
+    engine = restart(engine, text, 20);
+    expect_minutes(engine, 21, 25, 0, "");
+    expect_minutes(engine, 26, 26, 0, "I");
+    tly_engine_free(engine);
 }
 
 /* A pending alert waits for the rest of its time from when its condition is known to hold. */
@@ -406,6 +433,7 @@ int main(void)
         cmocka_unit_test(test_damage),
         cmocka_unit_test(test_look_back),
         cmocka_unit_test(test_look_back_in_part),
+        cmocka_unit_test(test_late_samples),
         cmocka_unit_test(test_look_back_pending),
         cmocka_unit_test(test_restart_again),
         cmocka_unit_test(test_value_in_labels),
