@@ -132,6 +132,24 @@ class Rules(WithRules):
         self.assertIn("cannot be taken up", agent.program.said())
         agent.stop()
 
+    def test_restart_looking_back(self):
+        """Nor does it tell of an end where the rule lacks the samples of before."""
+        receiver = host.Receiver(OPTIONS.agent, self.folder).start()
+        self.addCleanup(receiver.stop)
+        self.write({"groups": [{"name": "g", "interval": "1s", "rules": [
+            {"alert": "Counts", "expr": "count_over_time(tallyman_build_info[6s]) >= 3"}]}]})
+        agent = self.agent(receiver.address).start()
+        self.await_states(agent, {("Counts", "firing")})
+        for end in (agent.stop, agent.kill):
+            end()
+            agent.start()
+            host.await_that("its window is full again", lambda: agent.value(
+                "tallyman_rule_evaluations_total", rule_group=f"{self.rules};g") >= 8, 60)
+            self.assertEqual(states(agent.get("/api/v1/alerts")), {("Counts", "firing")})
+        agent.stop()
+        self.assertEqual([row["record"]["state"] for row in receiver.records()
+                          if row["tag"] == "tallyman.alert"], ["firing"])
+
     def test_mistakes(self):
         """A bad file costs itself at the start; at a reload the old rules stay."""
         bad = self.folder / "bad.yml"
