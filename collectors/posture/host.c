@@ -4,6 +4,7 @@
 #include "collectors/posture/host.h"
 
 #include "agent/base/file.h"
+#include "agent/codec/cgroup_path.h"
 #include "collectors/posture/rootfs.h"
 
 #include <ctype.h>
@@ -14,7 +15,9 @@
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #define FILE_BYTES_MAX   (256 * 1024)
@@ -37,34 +40,144 @@ static bool text_has(const struct tly_buf *buf, const char *part)
     return part && buf->len > 0 && memmem(buf->at, buf->len, part, strlen(part));
 }
 
-/* A daemon that names this socket or data root is the right one; any other only if it is alone. */
-static void take_daemon(int process_fd, int64_t pid, const char *socket, const char *data_root,
-                        struct tly_host_look *look, size_t *candidates, bool *certain)
+/* How surely a process is the daemon that is asked. */
+enum likeness {
+    LIKE_NOTHING,
+    LIKE_NAME,      /* a daemon of this host; it may be another one */
+    LIKE_ARGUMENTS, /* and it names the socket or the data root */
+    LIKE_PEER,      /* the kernel says that the socket is its own */
+};
+
+struct search {
+    const struct tly_host_paths *paths;
+    const char *socket, *data_root;
+    int64_t peer; /* the process that listens on the socket; 0 unknown */
+    size_t depth; /* containers within containers in which the host's first process is */
+    enum likeness best;
+    size_t alike; /* candidates that are as good as the best */
+    struct tly_host_look *look;
+};
+
+/* Who listens on the socket; under systemd that is systemd. 0: nobody that is seen from here. */
+static int64_t peer_of(const char *socket_path)
 {
+    struct sockaddr_un name = {.sun_family = AF_UNIX};
+    struct ucred peer = {.pid = 0};
+    socklen_t len = sizeof(peer);
+    if (!socket_path || strlen(socket_path) >= sizeof(name.sun_path)) {
+        return 0;
+    }
+    (void)strcpy(name.sun_path, socket_path); /* fits */
+    TLY_AUTO_FD fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0 || connect(fd, (const struct sockaddr *)&name, sizeof(name)) < 0 ||
+        getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0) {
+        return 0;
+    }
+    return peer.pid;
+}
+
+/* In how many containers, one within the other, a process is by its cgroup. */
+static size_t container_depth(struct tly_text cgroups)
+{
+    size_t deepest = 0;
+    while (cgroups.at && cgroups.len > 0) {
+        struct tly_text line = tly_text_cut(&cgroups, '\n');
+        size_t depth = 0;
+        while (line.at) {
+            struct tly_text id;
+            struct tly_text name = tly_text_cut(&line, '/');
+            depth += tly_cgroup_kind_of(name, &id) == TLY_CGROUP_CONTAINER;
+        }
+        deepest = depth > deepest ? depth : deepest;
+    }
+    return deepest;
+}
+
+/* Whether a process is of a container's, not of the host's own: such a one says of itself whatever
+ * it likes. An engine in a container is found as the peer, or not at all. */
+static bool is_contained(const struct search *search, int process_fd)
+{
+    char path[PATH_MAX];
+    struct stat own;
+    struct stat first;
+    struct tly_buf buf;
+    (void)snprintf(path, sizeof(path), "%s/1/ns/pid", search->paths->proc); /* cut: not there */
+    if (fstatat(process_fd, "ns/pid", &own, 0) == 0 && stat(path, &first) == 0 &&
+        (own.st_ino != first.st_ino || own.st_dev != first.st_dev)) {
+        return true;
+    }
+    tly_buf_init(&buf, SMALL_BYTES_MAX);
+    bool contained = read_at(process_fd, "cgroup", &buf) < 0 ||
+                     container_depth(tly_buf_text(&buf)) > search->depth;
+    tly_buf_done(&buf);
+    return contained;
+}
+
+static void take_daemon(struct search *search, int process_fd, int64_t pid)
+{
+    struct tly_host_look *look = search->look;
     struct tly_buf buf;
     tly_buf_init(&buf, SMALL_BYTES_MAX * 4);
+    enum likeness like = LIKE_NOTHING;
     if (read_at(process_fd, "cmdline", &buf) == 0) {
-        bool names_it = text_has(&buf, socket) || text_has(&buf, data_root);
-        ++*candidates;
-        if (!*certain && (names_it || *candidates == 1)) {
-            *certain = names_it;
-            look->facts.daemon_pid = pid;
-            tly_buf_done(&look->arguments);
-            look->arguments = buf;
-            return;
-        }
+        bool names_it = text_has(&buf, search->socket) || text_has(&buf, search->data_root);
+        like = pid == search->peer                ? LIKE_PEER
+               : is_contained(search, process_fd) ? LIKE_NOTHING
+               : names_it                         ? LIKE_ARGUMENTS
+                                                  : LIKE_NAME;
     }
+    if (like > search->best) {
+        search->best = like;
+        search->alike = 0;
+        look->facts.daemon_pid = pid;
+        tly_buf_done(&look->arguments);
+        look->arguments = buf;
+    } else {
+        tly_buf_done(&buf);
+    }
+    search->alike += like == search->best;
+}
+
+static size_t host_depth(const struct tly_host_paths *paths)
+{
+    char path[PATH_MAX];
+    struct tly_buf buf;
+    (void)snprintf(path, sizeof(path), "%s/1/cgroup", paths->proc); /* cut: not there */
+    tly_buf_init(&buf, SMALL_BYTES_MAX);
+    size_t depth = read_at(AT_FDCWD, path, &buf) == 0 ? container_depth(tly_buf_text(&buf)) : 0;
     tly_buf_done(&buf);
+    return depth;
+}
+
+/* A daemon that stands for itself by its name alone is taken only if there is no other. */
+static void settle_daemon(struct search *search)
+{
+    struct tly_host_facts *facts = &search->look->facts;
+    bool doubtful = search->best == LIKE_NAME && search->alike > 1;
+    if (doubtful) {
+        facts->daemon_pid = 0;
+        tly_buf_clear(&search->look->arguments);
+    }
+    facts->arguments = tly_buf_text(&search->look->arguments);
+    if (facts->daemon_pid == 0) {
+        (void)snprintf(facts->daemon_why, sizeof(facts->daemon_why), "%s",
+                       doubtful ? "several processes are named dockerd, and none names the socket"
+                                : "no process of this host named dockerd is seen from here");
+    }
 }
 
 static void find_daemon(const struct tly_host_paths *paths, const char *socket,
                         const char *data_root, struct tly_host_look *look)
 {
+    struct search search = {.paths = paths,
+                            .socket = socket,
+                            .data_root = data_root,
+                            .peer = peer_of(socket),
+                            .depth = host_depth(paths),
+                            .look = look};
     DIR *dir = opendir(paths->proc);
     struct tly_buf name;
-    size_t candidates = 0;
     size_t seen = 0;
-    bool certain = false;
     tly_buf_init(&name, SMALL_BYTES_MAX);
     look->facts.userland_proxy = dir ? 0 : -1;
     for (struct dirent *entry; dir && seen < PROCESSES_MAX && (entry = readdir(dir));) {
@@ -86,7 +199,7 @@ static void find_daemon(const struct tly_host_paths *paths, const char *socket,
             TLY_AUTO_FD fd = -1;
             (void)snprintf(path, sizeof(path), "%" PRIu64, pid); /* fits */
             if (tly_file_open(dirfd(dir), path, O_RDONLY | O_DIRECTORY, &fd) == 0) {
-                take_daemon(fd, (int64_t)pid, socket, data_root, look, &candidates, &certain);
+                take_daemon(&search, fd, (int64_t)pid);
             }
         }
     }
@@ -94,11 +207,7 @@ static void find_daemon(const struct tly_host_paths *paths, const char *socket,
         (void)closedir(dir); /* nothing was written */
     }
     tly_buf_done(&name);
-    look->facts.arguments = tly_buf_text(&look->arguments);
-    if (look->facts.daemon_pid == 0) {
-        (void)snprintf(look->facts.daemon_why, sizeof(look->facts.daemon_why),
-                       "no process named dockerd is seen from here");
-    }
+    settle_daemon(&search);
 }
 
 static int open_daemon(const struct tly_host_paths *paths, int64_t pid, int *ret_fd)

@@ -3,6 +3,7 @@
  * mountinfo says, that hostile links lead nowhere, that bounds hold.
  */
 #include "agent/base/file.h"
+#include "collectors/posture/host.h"
 #include "collectors/posture/mounts.h"
 #include "collectors/posture/process.h"
 #include "collectors/posture/rootfs.h"
@@ -12,9 +13,11 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <netinet/in.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 /* ---- mountinfo ---- */
@@ -295,6 +298,129 @@ static void secrets(void **state)
     assert_string_equal(facts.open_secrets.at[1], "/app/id_rsa");
 }
 
+/* ---- the engine's process ---- */
+
+#define ID_A "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+#define ID_B "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
+
+struct pretended {
+    long pid;
+    const char *name, *arguments, *cgroup;
+    bool own_pids; /* a process namespace of its own */
+};
+
+static void make_process(const struct tree *tree, const struct pretended *process)
+{
+    char path[128];
+    const struct {
+        const char *name, *text;
+    } files[] = {
+        {"comm", process->name},
+        {"cmdline", process->arguments ? process->arguments : ""},
+        {"cgroup", process->cgroup},
+    };
+    (void)snprintf(path, sizeof(path), "%ld", process->pid);
+    make_folder(tree, path);
+    for (size_t i = 0; i < ROWS(files); i++) {
+        (void)snprintf(path, sizeof(path), "%ld/%s", process->pid, files[i].name);
+        make_file(tree, path, files[i].text, 0600);
+    }
+    (void)snprintf(path, sizeof(path), "%ld/ns", process->pid);
+    make_folder(tree, path);
+    (void)snprintf(path, sizeof(path), "%ld/ns/pid", process->pid);
+    if (process->pid == 1 || process->own_pids) {
+        make_file(tree, path, "", 0600);
+    } else {
+        assert_int_equal(linkat(tree->fd, "1/ns/pid", tree->fd, path, 0), 0);
+    }
+}
+
+/* The one that listens on the socket is the engine wherever it is; by name and arguments alone a
+ * process of a container never is. */
+static void whose_daemon(void **state)
+{
+    static const struct {
+        const char *what;
+        struct pretended processes[4];
+        int64_t pid;
+    } rows[] = {
+        {"a container's names the socket, in namespaces of its own",
+         {{1, "systemd", NULL, "0::/init.scope\n", false},
+          {10, "dockerd", "./dockerd /run/docker.sock", "0::/docker/" ID_A "\n", true},
+          {20, "dockerd", "dockerd -H fd://", "0::/system.slice/docker.service\n", false},
+          {30, "dockerd", "./dockerd /run/docker.sock", "0::/docker/" ID_B "\n", true}},
+         20},
+        {"and in those of the host",
+         {{1, "systemd", NULL, "0::/init.scope\n", false},
+          {10, "dockerd", "/run/docker.sock", "0::/docker-" ID_A ".scope/x\n", false},
+          {20, "dockerd", "dockerd -H fd://", "0::/system.slice/docker.service\n", false},
+          {30, "dockerd", "/run/docker.sock", "4:memory:/docker/" ID_B "\n0::/\n", false}},
+         20},
+        {"a container's alone",
+         {{1, "systemd", NULL, "0::/init.scope\n", false},
+          {10, "dockerd", "dockerd", "0::/docker/" ID_A "\n", true}},
+         0},
+        {"all within one container",
+         {{1, "init", NULL, "0::/docker/" ID_A "\n", false},
+          {10, "dockerd", "dockerd", "0::/docker/" ID_A "/init\n", false},
+          {20, "dockerd", "/run/docker.sock", "0::/docker/" ID_A "/" ID_B "\n", false}},
+         10},
+        {"two of the host",
+         {{1, "systemd", NULL, "0::/init.scope\n", false},
+          {10, "dockerd", "dockerd -H fd://", "0::/system.slice/docker.service\n", false},
+          {20, "dockerd", "dockerd", "0::/user.slice/docker.service\n", false}},
+         0},
+        {"two of the host, one of which names the data root",
+         {{1, "systemd", NULL, "0::/init.scope\n", false},
+          {10, "dockerd", "dockerd -H fd://", "0::/system.slice/docker.service\n", false},
+          {20, "dockerd", "dockerd --data-root /srv/docker", "0::/user.slice\n", false}},
+         20},
+    };
+    (void)state;
+    for (size_t i = 0; i < ROWS(rows); i++) {
+        void *made = NULL;
+        struct tly_host_look look;
+        assert_int_equal(make(&made), 0);
+        const struct tree *tree = made;
+        for (size_t k = 0; k < ROWS(rows[i].processes) && rows[i].processes[k].pid > 0; k++) {
+            make_process(tree, &rows[i].processes[k]);
+        }
+        const struct tly_host_paths paths = {.proc = tree->path};
+        tly_host_look(&paths, "/run/docker.sock", "/srv/docker", &look);
+        if (look.facts.daemon_pid != rows[i].pid) {
+            fail_msg("%s: process %jd", rows[i].what, (intmax_t)look.facts.daemon_pid);
+        }
+        assert_true(rows[i].pid > 0 || look.facts.daemon_why[0] != '\0');
+        assert_int_equal(look.facts.arguments.len > 0, rows[i].pid != 0);
+        tly_host_look_done(&look);
+        assert_int_equal(drop(&made), 0);
+    }
+}
+
+/* As where the engine that is asked runs in a container, and the agent does not. */
+static void daemon_that_listens(void **state)
+{
+    const struct tree *tree = *state;
+    struct sockaddr_un name = {.sun_family = AF_UNIX};
+    struct tly_host_look look;
+    TLY_AUTO_FD fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    const struct pretended processes[] = {
+        {1, "systemd", NULL, "0::/init.scope\n", false},
+        {2, "dockerd", "dockerd", "0::/system.slice/docker.service\n", false},
+        {getpid(), "dockerd", "dockerd", "0::/docker/" ID_A "\n", true},
+    };
+    for (size_t i = 0; i < ROWS(processes); i++) {
+        make_process(tree, &processes[i]);
+    }
+    (void)snprintf(name.sun_path, sizeof(name.sun_path), "%s/s", tree->path);
+    assert_int_equal(bind(fd, (const struct sockaddr *)&name, sizeof(name)), 0);
+    assert_int_equal(listen(fd, 1), 0);
+    const struct tly_host_paths paths = {.proc = tree->path};
+    tly_host_look(&paths, name.sun_path, NULL, &look);
+    assert_int_equal(look.facts.daemon_pid, getpid());
+    tly_host_look_done(&look);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -307,6 +433,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(modes, make, drop),
         cmocka_unit_test_setup_teardown(deep_folders, make, drop),
         cmocka_unit_test_setup_teardown(secrets, make, drop),
+        cmocka_unit_test(whose_daemon),
+        cmocka_unit_test_setup_teardown(daemon_that_listens, make, drop),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
