@@ -48,23 +48,28 @@ static bool is_engines_own(struct tly_text destination)
            tly_text_equal(destination, TLY_TEXT("/etc/hosts"));
 }
 
-static void judge_sensitive(const struct tly_posture_facts *facts, struct tly_verdict *verdict,
-                            const char *const *folders, int writable)
+static struct tly_fact_names sensitive_sources(const json_t *container, const char *const *folders,
+                                               bool writable)
 {
     struct tly_fact_names names = {0};
-    const json_t *mounts = tly_json_at(facts->container, "Mounts");
+    const json_t *mounts = tly_json_at(container, "Mounts");
     for (size_t i = 0; i < tly_json_count(mounts); i++) {
         const json_t *mount = tly_json_item(mounts, i);
         struct tly_text source = tly_json_text_at(mount, "Source");
-        if (is_bind(mount) && (tly_json_truth_at(mount, "RW") != 0) == (writable != 0) &&
+        if (is_bind(mount) && (tly_json_truth_at(mount, "RW") != 0) == writable &&
             !is_engines_own(tly_json_text_at(mount, "Destination")) &&
             is_sensitive(source, folders)) {
             tly_names_add(&names, source);
         }
     }
-    if (names.count > 0) {
-        tly_verdict_fail(verdict, "%s of the host mounted %s", tly_names_text(&names).text,
-                         writable ? "writable" : "read-only");
+    return names;
+}
+
+static void judge_sensitive(const struct tly_fact_names *names, const char *how,
+                            struct tly_verdict *verdict)
+{
+    if (names->count > 0) {
+        tly_verdict_fail(verdict, "%s of the host mounted %s", tly_names_text(names).text, how);
     } else {
         tly_verdict_ok(verdict);
     }
@@ -73,7 +78,9 @@ static void judge_sensitive(const struct tly_posture_facts *facts, struct tly_ve
 void tly_judge_sensitive_mount_rw(const struct tly_posture_facts *facts,
                                   struct tly_verdict *verdict)
 {
-    static const char *const folders[] = {"/",
+    /* The first, logs, weighs less than the rest. */
+    static const char *const folders[] = {"/var/log",
+                                          "/",
                                           "/boot",
                                           "/dev",
                                           "/etc",
@@ -88,12 +95,11 @@ void tly_judge_sensitive_mount_rw(const struct tly_posture_facts *facts,
                                           "/var/lib/kubelet",
                                           "/var/run",
                                           "/run",
-                                          "/var/log",
                                           NULL};
     if (tly_judge_has_container(facts, verdict)) {
-        judge_sensitive(facts, verdict, folders, 1);
-        bool log = strstr(verdict->message, "/var/log") && !strchr(verdict->message, ',');
-        if (verdict->status == TLY_STATUS_FAIL && log) {
+        struct tly_fact_names names = sensitive_sources(facts->container, folders, true);
+        judge_sensitive(&names, "writable", verdict);
+        if (names.count > 0 && sensitive_sources(facts->container, folders + 1, true).count == 0) {
             verdict->severity = TLY_SEVERITY_LOW;
         }
     }
@@ -104,7 +110,8 @@ void tly_judge_sensitive_mount_ro(const struct tly_posture_facts *facts,
 {
     static const char *const folders[] = {"/", "/etc", "/root", "/proc", "/var/lib/docker", NULL};
     if (tly_judge_has_container(facts, verdict)) {
-        judge_sensitive(facts, verdict, folders, 0);
+        struct tly_fact_names names = sensitive_sources(facts->container, folders, false);
+        judge_sensitive(&names, "read-only", verdict);
     }
 }
 

@@ -434,7 +434,10 @@ void tly_judge_image_healthcheck(const struct tly_posture_facts *facts, struct t
     if (!tly_judge_has_image(facts, verdict)) {
         return;
     }
-    if (tly_json_count(tly_json_at(facts->image, "Config.Healthcheck.Test")) > 0) {
+    const json_t *test = tly_json_at(facts->image, "Config.Healthcheck.Test");
+    if (tly_text_equal(tly_json_string(tly_json_item(test, 0)), TLY_TEXT("NONE"))) {
+        tly_verdict_fail(verdict, "HEALTHCHECK NONE switches off that of the base image");
+    } else if (tly_json_count(test) > 0) {
         tly_verdict_ok(verdict);
     } else {
         tly_verdict_fail(verdict, "no HEALTHCHECK");

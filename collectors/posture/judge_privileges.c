@@ -154,6 +154,10 @@ void tly_judge_seccomp(const struct tly_posture_facts *facts, struct tly_verdict
         tly_verdict_unknown(verdict, "it does not run, and the engine did not tell of seccomp");
     } else if (!live && !tly_facts_security(facts, "seccomp").at) {
         tly_verdict_fail(verdict, "the engine has no seccomp");
+    } else if (!live && !given &&
+               tly_text_ends(tly_facts_security(facts, "seccomp"),
+                             TLY_TEXT("profile=unconfined"))) {
+        tly_verdict_fail(verdict, "the engine's default profile is unconfined");
     } else {
         tly_verdict_ok(verdict);
     }
@@ -242,19 +246,35 @@ void tly_judge_caps_added(const struct tly_posture_facts *facts, struct tly_verd
     }
 }
 
+/* What the engine gives a container that is started like this, as its oci/caps does: added wins
+ * over dropped, unless all are added, and a privileged one has all. */
+static uint64_t caps_kept(const json_t *container)
+{
+    uint64_t dropped = caps_of(tly_json_at(container, "HostConfig.CapDrop"));
+    uint64_t added = caps_of(tly_json_at(container, "HostConfig.CapAdd"));
+    if (tly_json_truth_at(container, "HostConfig.Privileged") == 1) {
+        return TLY_CAPS_ALL;
+    }
+    if (added == TLY_CAPS_ALL) {
+        return dropped == TLY_CAPS_ALL ? TLY_CAPS_ALL : TLY_CAPS_ALL & ~dropped;
+    }
+    return (TLY_CAPS_DEFAULT & ~dropped) | added;
+}
+
 void tly_judge_caps_dropped(const struct tly_posture_facts *facts, struct tly_verdict *verdict)
 {
     if (!tly_judge_has_container(facts, verdict)) {
         return;
     }
-    const uint64_t wanted = tly_cap_bit(TLY_TEXT("NET_RAW")) | tly_cap_bit(TLY_TEXT("MKNOD"));
-    uint64_t dropped = caps_of(tly_json_at(facts->container, "HostConfig.CapDrop"));
-    if (tly_facts_live(facts) && (facts->process->cap_bounding & wanted) == 0) {
+    const uint64_t unwanted = tly_cap_bit(TLY_TEXT("NET_RAW")) | tly_cap_bit(TLY_TEXT("MKNOD"));
+    bool live = tly_facts_live(facts);
+    uint64_t kept = live ? facts->process->cap_bounding : caps_kept(facts->container);
+    if (kept & unwanted) {
+        tly_verdict_fail(verdict, "it keeps %s", tly_caps_text(kept & unwanted).text);
+    } else if (live) {
         tly_verdict_pass(verdict, "it cannot have NET_RAW and MKNOD");
-    } else if ((dropped & wanted) == wanted) {
-        tly_verdict_ok(verdict);
     } else {
-        tly_verdict_fail(verdict, "it keeps %s", tly_caps_text(wanted & ~dropped).text);
+        tly_verdict_ok(verdict);
     }
 }
 
