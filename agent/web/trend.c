@@ -168,7 +168,9 @@ static void course_take(struct tly_trend *trend, struct tly_text who,
         /* It does not run. */
         course->rates = tly_rates_unknown;
         course->last = now;
-    } else if (course->last.seen_ms <= 0 || now.seen_ms - course->last.seen_ms >= APART_MS_MIN) {
+    } else if (course->last.seen_ms <= 0 || now.seen_ms < course->last.seen_ms ||
+               now.seen_ms - course->last.seen_ms >= APART_MS_MIN) {
+        /* A clock that was set back makes a new base: there are no rates between the two. */
         course->rates = rates_between(&course->last, &now);
         course->last = now;
     } /* else it was not read anew, and the rates still hold */

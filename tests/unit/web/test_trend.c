@@ -129,6 +129,26 @@ static void test_rates(void **state)
     assert_int_equal(rates().cpu, TLY_UNKNOWN);
 }
 
+/* A clock that is set back: the next reading is a new base, not one that came too soon. */
+static void test_clock_steps_back(void **state)
+{
+    const int64_t hour_ms = INT64_C(3600000);
+    (void)state;
+    say(hour_ms + 10000, 5000000, 1000, 4096);
+    take(false);
+    say(hour_ms + 12000, 6000000, 5000, 4096);
+    take(false);
+    assert_int_equal(rates().cpu, 5000);
+    say(12000, 7000000, 6000, 4096);
+    take(false);
+    assert_int_equal(rates().cpu, TLY_UNKNOWN);
+    assert_int_equal(rates().received, TLY_UNKNOWN);
+    say(13000, 7250000, 7000, 4096);
+    take(false);
+    assert_int_equal(rates().cpu, 2500);
+    assert_int_equal(rates().received, 1000);
+}
+
 static void test_host_and_agent(void **state)
 {
     (void)state;
@@ -217,6 +237,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_rates, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_clock_steps_back, setup, teardown),
         cmocka_unit_test_setup_teardown(test_host_and_agent, setup, teardown),
         cmocka_unit_test_setup_teardown(test_history, setup, teardown),
         cmocka_unit_test_setup_teardown(test_precision, setup, teardown),
