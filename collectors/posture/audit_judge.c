@@ -84,6 +84,7 @@ static void look_at_image(struct tly_audit *audit, struct tly_audit_image *image
     const struct tly_rootfs_limits limits = {
         .inodes_max = audit->config.settings->inodes_max,
         .walk_ms = audit->config.settings->walk_ms,
+        .expected = &audit->config.settings->setuid,
     };
     if (!image->rootfs) {
         image->rootfs = calloc(1, sizeof(*image->rootfs));
@@ -258,7 +259,8 @@ static void judge_engine(struct tly_audit_job *job)
     TLY_AUTO_FREE char *data_root = root.at ? tly_text_dup(root) : NULL;
     if (audit->local) {
         tly_host_look_done(&audit->host);
-        tly_host_look(&audit->paths, audit->socket, data_root, &audit->host);
+        tly_host_look(&audit->paths, audit->socket, data_root,
+                      &audit->config.settings->docker_group, &audit->host);
         audit->host_looked = true;
     }
     struct tly_posture_facts facts = tly_audit_facts(audit);

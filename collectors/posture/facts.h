@@ -42,6 +42,8 @@ struct tly_fact_names {
 /* Adds a name; `push` counts each, `add` only one that does not stand there yet. Cut to fit. */
 void tly_names_push(struct tly_fact_names *names, struct tly_text name);
 void tly_names_add(struct tly_fact_names *names, struct tly_text name);
+/* Whether one of the patterns fits. */
+bool tly_text_globs(const struct tly_strings *patterns, struct tly_text text);
 
 struct tly_listener {
     uint16_t port;
@@ -85,7 +87,8 @@ struct tly_rootfs_facts {
     size_t secret_files;
     struct tly_fact_names swarm_secrets; /* below /run/secrets, whatever their mode */
     tly_tristate walked;                 /* 0: cut short at a bound */
-    struct tly_fact_names setuid, world_writable;
+    struct tly_fact_names setuid;        /* those that posture.setuid does not expect */
+    struct tly_fact_names world_writable;
 };
 
 /* One file of the host, by stat(2). */
@@ -111,7 +114,7 @@ struct tly_host_facts {
     tly_tristate partition;      /* the data root is a mount of its own */
     tly_tristate api_listens;    /* something listens on 2375 */
     bool groups_known;
-    struct tly_fact_names docker_group;
+    struct tly_fact_names docker_group; /* members that posture.docker_group does not allow */
     struct tly_file_fact files[TLY_FILE_FACTS_MAX];
     size_t file_count;
     tly_tristate audit_known;

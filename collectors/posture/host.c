@@ -312,8 +312,10 @@ static void take_file(int root_fd, const char *path, unsigned mode_max, bool gro
                   (about.st_mode & 0777 & ~mode_max);
 }
 
-/* "docker:x:998:alice,bob"; the number of the group, or 0. */
-static unsigned take_group(int root_fd, struct tly_host_facts *facts)
+/* "docker:x:998:alice,bob"; the number of the group, or 0. Names are passed over here, since few of
+ * many are kept. */
+static unsigned take_group(int root_fd, const struct tly_strings *expected,
+                           struct tly_host_facts *facts)
 {
     struct tly_buf buf;
     uint64_t gid = 0;
@@ -332,7 +334,10 @@ static unsigned take_group(int root_fd, struct tly_host_facts *facts)
             gid = 0;
         }
         while (line.at && line.len > 0) {
-            tly_names_add(&facts->docker_group, tly_text_cut(&line, ','));
+            struct tly_text member = tly_text_cut(&line, ',');
+            if (!expected || !tly_text_globs(expected, member)) {
+                tly_names_add(&facts->docker_group, member);
+            }
         }
     }
     tly_buf_done(&buf);
@@ -448,7 +453,7 @@ static void take_listeners(int process_fd, struct tly_host_facts *facts)
 }
 
 void tly_host_look(const struct tly_host_paths *paths, const char *socket, const char *data_root,
-                   struct tly_host_look *ret_look)
+                   const struct tly_strings *members, struct tly_host_look *ret_look)
 {
     TLY_AUTO_FD process_fd = -1;
     TLY_AUTO_FD root_fd = -1;
@@ -469,7 +474,7 @@ void tly_host_look(const struct tly_host_paths *paths, const char *socket, const
     take_settings(root_fd, look);
     take_trust(process_fd, root_fd, &look->facts);
     take_listeners(process_fd, &look->facts);
-    unsigned docker_gid = take_group(root_fd, &look->facts);
+    unsigned docker_gid = take_group(root_fd, members, &look->facts);
     for (size_t i = 0; i < sizeof(guarded) / sizeof(guarded[0]); i++) {
         take_file(root_fd, guarded[i].path, guarded[i].mode_max, guarded[i].group_docker,
                   docker_gid, &look->facts);

@@ -18,9 +18,10 @@ struct tly_host_look {
     struct tly_buf arguments; /* owned; facts.arguments */
 };
 
-/* `socket` is the path of the engine's socket, `data_root` what /info says; both may be NULL. */
+/* `socket` is the path of the engine's socket, `data_root` what /info says, `members` are patterns
+ * of members of the group docker to pass over; all three may be NULL. */
 void tly_host_look(const struct tly_host_paths *paths, const char *socket, const char *data_root,
-                   struct tly_host_look *ret_look);
+                   const struct tly_strings *members, struct tly_host_look *ret_look);
 void tly_host_look_done(struct tly_host_look *look);
 
 #endif

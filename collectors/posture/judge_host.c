@@ -22,23 +22,14 @@ void tly_judge_docker_partition(const struct tly_posture_facts *facts, struct tl
 
 void tly_judge_docker_group(const struct tly_posture_facts *facts, struct tly_verdict *verdict)
 {
-    struct tly_fact_names names = {0};
     if (!tly_judge_has_host(facts, verdict)) {
         return;
     }
     const struct tly_host_facts *host = facts->host;
     if (!host->groups_known) {
         tly_verdict_unknown(verdict, "/etc/group could not be read");
-        return;
-    }
-    for (size_t i = 0; i < host->docker_group.count && i < TLY_FACT_NAMES; i++) {
-        if (!tly_text_globs(&facts->settings->docker_group,
-                            tly_text_of(host->docker_group.at[i]))) {
-            tly_names_add(&names, tly_text_of(host->docker_group.at[i]));
-        }
-    }
-    if (names.count > 0) {
-        tly_verdict_fail(verdict, "%s", tly_names_text(&names).text);
+    } else if (host->docker_group.count > 0) {
+        tly_verdict_fail(verdict, "%s", tly_names_text(&host->docker_group).text);
     } else {
         tly_verdict_ok(verdict);
     }

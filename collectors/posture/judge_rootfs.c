@@ -139,24 +139,14 @@ void tly_judge_image_build_tools(const struct tly_posture_facts *facts, struct t
 
 void tly_judge_setuid_files(const struct tly_posture_facts *facts, struct tly_verdict *verdict)
 {
-    struct tly_fact_names names = {0};
     if (!tly_judge_has_rootfs(facts, verdict)) {
         return;
     }
     const struct tly_rootfs_facts *rootfs = facts->rootfs;
     if (rootfs->walked < 0) {
         tly_verdict_na(verdict, "its containers cannot gain privileges");
-        return;
-    }
-    for (size_t i = 0; i < rootfs->setuid.count && i < TLY_FACT_NAMES; i++) {
-        if (!tly_text_globs(&facts->settings->setuid, tly_text_of(rootfs->setuid.at[i]))) {
-            tly_names_add(&names, tly_text_of(rootfs->setuid.at[i]));
-        }
-    }
-    if (names.count > 0) {
-        names.count += rootfs->setuid.count > TLY_FACT_NAMES ? rootfs->setuid.count - TLY_FACT_NAMES
-                                                             : 0;
-        tly_verdict_fail(verdict, "%s", tly_names_text(&names).text);
+    } else if (rootfs->setuid.count > 0) {
+        tly_verdict_fail(verdict, "%s", tly_names_text(&rootfs->setuid).text);
     } else if (rootfs->walked == 0) {
         tly_verdict_unknown(verdict, "it has more files than posture.inodes_max, or took too long");
     } else {

@@ -42,8 +42,6 @@ bool tly_json_has_word(const json_t *array, const char *word);
  * else of daemon.json. For a key that is a list there, the first. */
 struct tly_text tly_facts_daemon(const struct tly_posture_facts *facts, const char *key);
 
-bool tly_text_globs(const struct tly_strings *patterns, struct tly_text text);
-
 /* The container as named for messages. */
 #define TLY_TEXT_ARGS(text) (int)((text).len > 200 ? 200 : (text).len), (text).len ? (text).at : ""
 

@@ -29,6 +29,7 @@ void tly_rootfs_look_image(int root_fd, struct tly_rootfs_facts *facts);
 struct tly_rootfs_limits {
     int64_t inodes_max;
     int64_t walk_ms;
+    const struct tly_strings *expected; /* patterns of set-user-id files to pass over; or NULL */
 };
 /* Walks through the root's own file system, for modes. Sets `walked`, `setuid`, `world_writable`.
  */

@@ -36,6 +36,7 @@ struct walk {
     int64_t inodes, inodes_max;
     int64_t deadline_ns;
     bool cut;
+    const struct tly_strings *expected;
     struct tly_rootfs_facts *facts;
 };
 
@@ -62,7 +63,8 @@ static void judge(struct walk *walk, int folder_fd, const char *name, const stru
     const bool folder = S_ISDIR(about->st_mode);
     const bool executable = S_ISREG(about->st_mode) && (about->st_mode & 0111);
     if (executable &&
-        ((about->st_mode & (S_ISUID | S_ISGID)) || has_capabilities(folder_fd, name))) {
+        ((about->st_mode & (S_ISUID | S_ISGID)) || has_capabilities(folder_fd, name)) &&
+        (!walk->expected || !tly_text_globs(walk->expected, tly_text_of(walk->path)))) {
         tly_names_push(&walk->facts->setuid, tly_text_of(walk->path));
     }
     bool shared = folder && (about->st_mode & S_ISVTX);
@@ -129,6 +131,7 @@ void tly_rootfs_walk(int root_fd, const struct tly_rootfs_limits *limits,
     struct walk walk = {
         .inodes_max = limits->inodes_max,
         .deadline_ns = tly_clock_monotonic_ns() + limits->walk_ms * TLY_NS_PER_MS,
+        .expected = limits->expected,
         .facts = facts,
     };
     facts->setuid = facts->world_writable = (struct tly_fact_names){0};

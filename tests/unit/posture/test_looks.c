@@ -3,6 +3,7 @@
  * mountinfo says, that hostile links lead nowhere, that bounds hold.
  */
 #include "agent/base/file.h"
+#include "collectors/posture/check.h"
 #include "collectors/posture/host.h"
 #include "collectors/posture/mounts.h"
 #include "collectors/posture/process.h"
@@ -263,6 +264,65 @@ static void modes(void **state)
     assert_int_equal(facts.walked, 0);
 }
 
+#define MANY (TLY_FACT_NAMES + 1)
+
+/* Where more are allowed than names are kept, the one that is not still counts. */
+static void many_setuid_files(void **state)
+{
+    const struct tree *tree = *state;
+    char pattern[] = "/bin/ok*";
+    char *patterns[] = {pattern};
+    char path[32];
+    const struct tly_posture_settings settings = {.setuid = {patterns, 1}};
+    const struct tly_rootfs_limits limits = {
+        .inodes_max = 1000, .walk_ms = 60000, .expected = &settings.setuid};
+    struct tly_rootfs_facts facts = {.seen = true};
+    struct tly_verdict verdict;
+    make_folder(tree, "bin");
+    for (size_t i = 0; i < MANY; i++) {
+        (void)snprintf(path, sizeof(path), "bin/ok%zu", i);
+        make_file(tree, path, "", 04755);
+    }
+    const struct tly_posture_facts all = {.rootfs = &facts, .settings = &settings};
+    tly_rootfs_walk(tree->fd, &limits, &facts);
+    tly_posture_judge(TLY_POSTURE_setuid_files, &all, &verdict);
+    assert_int_equal(verdict.status, TLY_STATUS_PASS);
+    /* Whatever the order of the folder, the other one is not always among the first. */
+    for (size_t i = 0; i < MANY; i++) {
+        (void)snprintf(path, sizeof(path), "bin/no%zu", i);
+        make_file(tree, path, "", 04755);
+        tly_rootfs_walk(tree->fd, &limits, &facts);
+        tly_posture_judge(TLY_POSTURE_setuid_files, &all, &verdict);
+        assert_int_equal(verdict.status, TLY_STATUS_FAIL);
+        assert_int_equal(unlinkat(tree->fd, path, 0), 0);
+    }
+}
+
+static void many_members(void **state)
+{
+    const struct tree *tree = *state;
+    char pattern[] = "ok*";
+    char *patterns[] = {pattern};
+    const struct tly_posture_settings settings = {.docker_group = {patterns, 1}};
+    const struct tly_host_paths paths = {.proc = tree->path};
+    struct tly_host_look look;
+    struct tly_verdict verdict;
+    make_folder(tree, "1");
+    make_file(tree, "1/comm", "dockerd\n", 0600);
+    make_file(tree, "1/cmdline", "dockerd", 0600);
+    make_file(tree, "1/cgroup", "0::/\n", 0600);
+    make_folder(tree, "1/root");
+    make_folder(tree, "1/root/etc");
+    make_file(tree, "1/root/etc/group", "docker:x:9:ok1,ok2,ok3,ok4,ok5,ok6,ok7,ok8,ok9,eve\n",
+              0600);
+    tly_host_look(&paths, NULL, NULL, &settings.docker_group, &look);
+    const struct tly_posture_facts all = {.host = &look.facts, .settings = &settings};
+    tly_posture_judge(TLY_POSTURE_docker_group, &all, &verdict);
+    assert_int_equal(verdict.status, TLY_STATUS_FAIL);
+    assert_string_equal(verdict.message, "eve");
+    tly_host_look_done(&look);
+}
+
 /* Folders within folders beyond any sense: it ends, and says that it was not whole. */
 static void deep_folders(void **state)
 {
@@ -386,7 +446,7 @@ static void whose_daemon(void **state)
             make_process(tree, &rows[i].processes[k]);
         }
         const struct tly_host_paths paths = {.proc = tree->path};
-        tly_host_look(&paths, "/run/docker.sock", "/srv/docker", &look);
+        tly_host_look(&paths, "/run/docker.sock", "/srv/docker", NULL, &look);
         if (look.facts.daemon_pid != rows[i].pid) {
             fail_msg("%s: process %jd", rows[i].what, (intmax_t)look.facts.daemon_pid);
         }
@@ -416,7 +476,7 @@ static void daemon_that_listens(void **state)
     assert_int_equal(bind(fd, (const struct sockaddr *)&name, sizeof(name)), 0);
     assert_int_equal(listen(fd, 1), 0);
     const struct tly_host_paths paths = {.proc = tree->path};
-    tly_host_look(&paths, name.sun_path, NULL, &look);
+    tly_host_look(&paths, name.sun_path, NULL, NULL, &look);
     assert_int_equal(look.facts.daemon_pid, getpid());
     tly_host_look_done(&look);
 }
@@ -431,6 +491,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(hostile_files, make, drop),
         cmocka_unit_test_setup_teardown(image_facts, make, drop),
         cmocka_unit_test_setup_teardown(modes, make, drop),
+        cmocka_unit_test_setup_teardown(many_setuid_files, make, drop),
+        cmocka_unit_test_setup_teardown(many_members, make, drop),
         cmocka_unit_test_setup_teardown(deep_folders, make, drop),
         cmocka_unit_test_setup_teardown(secrets, make, drop),
         cmocka_unit_test(whose_daemon),
