@@ -172,7 +172,7 @@ static void look_live(struct tly_audit *audit, const struct tly_audit_candidate 
                                 process->why) < 0) {
         process->seen = false; /* `why` was told, or it does not run */
     } else {
-        tly_process_look(&audit->paths, process_fd, process);
+        tly_process_look(&audit->paths, process_fd, tly_text_of(candidate->id), process);
         look_at_sockets(audit, tly_text_of(candidate->id), process_fd, process);
         look_at_files(audit, candidate, process_fd, process->no_new_privileges != 1, rootfs);
         return;

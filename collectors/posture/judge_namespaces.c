@@ -145,7 +145,8 @@ void tly_judge_runtime_uid_nonroot(const struct tly_posture_facts *facts,
                          process->root_processes.count, process->processes,
                          tly_names_text(&process->root_processes).text);
     } else if (process->processes_seen != 1) {
-        tly_verdict_pass(verdict, "its first process is not root; the others could not be listed");
+        tly_verdict_unknown(verdict,
+                            "its first process is not root; the others could not all be seen");
     } else {
         tly_verdict_pass(verdict, "none of %zu processes is root of the host", process->processes);
     }
@@ -256,7 +257,7 @@ void tly_judge_sshd_running(const struct tly_posture_facts *facts, struct tly_ve
         }
     }
     if (process->processes_seen != 1) {
-        tly_verdict_unknown(verdict, "its processes could not be listed");
+        tly_verdict_unknown(verdict, "its processes could not all be seen");
     } else {
         tly_verdict_ok(verdict);
     }

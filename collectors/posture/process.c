@@ -5,8 +5,10 @@
 #include "collectors/posture/process.h"
 
 #include "agent/base/file.h"
+#include "agent/codec/cgroup_path.h"
 #include "collectors/posture/mounts.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -21,7 +23,9 @@
 #define FILE_SHORT       3072         /* mountinfo comes in pieces of up to a page, cut at lines */
 #define FILE_BYTES_MAX   (256 * 1024) /* mountinfo and socket tables of busy hosts */
 #define PROCESSES_MAX    256          /* of one container that are looked at */
-#define TABLE_BLOCK      16384        /* of a table of sockets that is read at once */
+#define CGROUPS_MAX      64           /* within one container's own that are entered */
+#define CGROUP_DEPTH_MAX 8
+#define TABLE_BLOCK      16384 /* of a table of sockets that is read at once */
 #define TABLE_BLOCKS_MAX 64
 #define UDP_EPHEMERAL    32768 /* from here on a bound port is mostly a client's */
 
@@ -231,65 +235,131 @@ static void take_process(struct tly_text status, struct tly_process_facts *facts
     }
 }
 
-/* The first process's status was read already; it has the number `first`. */
-static void take_members(const struct tly_host_paths *paths, struct tly_text pids,
-                         struct tly_text status, struct tly_process_facts *facts)
+/* The processes of a cgroup and of those below it. */
+struct members {
+    const struct tly_host_paths *paths;
+    struct tly_text status; /* of the first process; it was read already */
+    struct tly_buf pids, other;
+    size_t cgroups; /* that were entered */
+    bool cut;       /* there are more than the bounds allow */
+    struct tly_process_facts *facts;
+};
+
+static void take_pids(struct members *members)
 {
-    struct tly_text first = field(status, "Pid:");
-    struct tly_buf buf;
-    tly_buf_init(&buf, FILE_BYTES_MAX);
-    facts->processes_seen = 1;
-    while (pids.at && pids.len > 0 && facts->processes < PROCESSES_MAX) {
+    struct tly_text first = field(members->status, "Pid:");
+    struct tly_text pids = tly_buf_text(&members->pids);
+    while (pids.at && pids.len > 0) {
         struct tly_text pid = tly_text_cut(&pids, '\n');
         char path[PATH_MAX];
-        (void)snprintf(path, sizeof(path), "%s/%.*s/status", paths->proc, (int)pid.len, pid.at);
-        if (tly_text_equal(pid, first)) {
-            take_process(status, facts);
-        } else if (pid.len > 0 && read_file(AT_FDCWD, path, &buf) == 0) {
-            take_process(tly_buf_text(&buf), facts);
+        if (pid.len > 0 && members->facts->processes == PROCESSES_MAX) {
+            members->cut = true;
+            return;
         }
+        (void)snprintf(path, sizeof(path), "%s/%.*s/status", members->paths->proc, (int)pid.len,
+                       pid.at);
+        if (tly_text_equal(pid, first)) {
+            take_process(members->status, members->facts);
+        } else if (pid.len > 0 && read_file(AT_FDCWD, path, &members->other) == 0) {
+            take_process(tly_buf_text(&members->other), members->facts);
+        } /* else it has ended */
     }
-    tly_buf_done(&buf);
 }
 
-/* The cgroup v2 path of "0::/docker/<id>"; {NULL, 0} for one that cannot be reached from here. */
-static struct tly_text cgroup_path(struct tly_text text)
+static void take_members(struct members *members, int folder_fd, size_t depth);
+
+static void take_member_folder(struct members *members, int parent_fd, const char *name,
+                               size_t depth)
+{
+    TLY_AUTO_FD fd = -1;
+    if (depth == CGROUP_DEPTH_MAX || ++members->cgroups > CGROUPS_MAX) {
+        members->cut = true;
+    } else if (tly_file_open(parent_fd, name, O_RDONLY | O_DIRECTORY, &fd) == 0) {
+        take_members(members, fd, depth + 1);
+    } /* else it was removed */
+}
+
+/* A cgroup of threads alone has no list of its own (EOPNOTSUPP): its processes are in one above. */
+static void take_members(struct members *members, int folder_fd, size_t depth)
+{
+    int fd = -1;
+    int rc = read_file(folder_fd, "cgroup.procs", &members->pids);
+    if (rc == 0) {
+        take_pids(members);
+    } else if (rc != -EOPNOTSUPP && rc != -ENODEV) { /* ENODEV: it was removed */
+        members->cut = true;
+    }
+    DIR *dir = tly_file_open(folder_fd, ".", O_RDONLY | O_DIRECTORY, &fd) < 0 ? NULL
+                                                                              : fdopendir(fd);
+    if (!dir) {
+        tly_fd_close(&fd);
+        members->cut = true;
+        return;
+    }
+    for (struct dirent *entry; !members->cut && (entry = readdir(dir));) {
+        if (entry->d_type == DT_DIR && entry->d_name[0] != '.') {
+            take_member_folder(members, dirfd(dir), entry->d_name, depth);
+        }
+    }
+    (void)closedir(dir); /* nothing was written */
+}
+
+/* Of "0::/docker/<id>/init" what leads to the container's own cgroup; {NULL, 0} for one that cannot
+ * be reached from here, or is another's: that of a v2 tree without controllers is the host's. */
+static struct tly_text cgroup_path(struct tly_text text, struct tly_text id)
 {
     struct tly_text path = field(text, "0::");
+    struct tly_text found;
     if (path.len == 0 || path.at[0] != '/' || memmem(path.at, path.len, "/..", 3)) {
         return (struct tly_text){NULL, 0};
     }
-    return path;
+    for (struct tly_text rest = path; rest.at;) {
+        struct tly_text name = tly_text_cut(&rest, '/');
+        if (tly_cgroup_kind_of(name, &found) == TLY_CGROUP_CONTAINER && tly_text_equal(found, id)) {
+            return (struct tly_text){path.at, (size_t)(name.at + name.len - path.at)};
+        }
+    }
+    return (struct tly_text){NULL, 0};
 }
 
-static void take_cgroup(const struct tly_host_paths *paths, int process_fd, struct tly_text status,
-                        struct tly_process_facts *facts)
+static int open_cgroup(const struct tly_host_paths *paths, int process_fd, struct tly_text id,
+                       int *ret_fd)
 {
     struct tly_buf buf;
     char folder[PATH_MAX];
-    TLY_AUTO_FD fd = -1;
     tly_buf_init(&buf, FILE_BYTES_MAX);
-    facts->memory_max = facts->pids_max = -1;
-    facts->processes_seen = 0;
     int rc = read_file(process_fd, "cgroup", &buf);
-    struct tly_text path = rc == 0 ? cgroup_path(tly_buf_text(&buf)) : (struct tly_text){NULL, 0};
+    struct tly_text path = rc == 0 ? cgroup_path(tly_buf_text(&buf), id)
+                                   : (struct tly_text){NULL, 0};
+    rc = -ENOENT;
     if (paths->cgroup && path.at && path.len < sizeof(folder) / 2) {
         (void)snprintf(folder, sizeof(folder), "%s%.*s", paths->cgroup, (int)path.len, path.at);
-        rc = tly_file_open(AT_FDCWD, folder, O_RDONLY | O_DIRECTORY, &fd);
-    } else {
-        rc = -ENOENT;
-    }
-    if (rc == 0) {
-        facts->memory_max = cgroup_limit(fd, "memory.max", &buf);
-        facts->pids_max = cgroup_limit(fd, "pids.max", &buf);
-        rc = read_file(fd, "cgroup.procs", &buf);
-    }
-    if (rc == 0 && buf.len > 0) {
-        take_members(paths, tly_buf_text(&buf), status, facts);
-    } else {
-        take_process(status, facts); /* the first one alone */
+        rc = tly_file_open(AT_FDCWD, folder, O_RDONLY | O_DIRECTORY, ret_fd);
     }
     tly_buf_done(&buf);
+    return rc;
+}
+
+static void take_cgroup(const struct tly_host_paths *paths, int process_fd, struct tly_text id,
+                        struct tly_text status, struct tly_process_facts *facts)
+{
+    struct members members = {.paths = paths, .status = status, .facts = facts};
+    TLY_AUTO_FD fd = -1;
+    facts->memory_max = facts->pids_max = -1;
+    facts->processes_seen = 0;
+    tly_buf_init(&members.pids, FILE_BYTES_MAX);
+    tly_buf_init(&members.other, FILE_BYTES_MAX);
+    if (open_cgroup(paths, process_fd, id, &fd) == 0) {
+        facts->memory_max = cgroup_limit(fd, "memory.max", &members.pids);
+        facts->pids_max = cgroup_limit(fd, "pids.max", &members.pids);
+        take_members(&members, fd, 0);
+        facts->processes_seen = !members.cut && facts->processes > 0;
+    }
+    if (facts->processes == 0) {
+        take_process(status, facts); /* the first one alone */
+    }
+    tly_buf_done(&members.pids);
+    tly_buf_done(&members.other);
 }
 
 /* ---- sockets ---- */
@@ -449,7 +519,7 @@ void tly_process_listeners(int process_fd, const struct tly_socket_counts *count
 
 /* ---- all of it ---- */
 
-void tly_process_look(const struct tly_host_paths *paths, int process_fd,
+void tly_process_look(const struct tly_host_paths *paths, int process_fd, struct tly_text id,
                       struct tly_process_facts *facts)
 {
     struct tly_buf status;
@@ -484,7 +554,7 @@ void tly_process_look(const struct tly_host_paths *paths, int process_fd,
         if (read_file(process_fd, "limits", &buf) == 0) {
             take_limits(tly_buf_text(&buf), facts);
         }
-        take_cgroup(paths, process_fd, tly_buf_text(&status), facts);
+        take_cgroup(paths, process_fd, id, tly_buf_text(&status), facts);
         facts->listeners_seen = -1;
     }
     tly_buf_done(&status);

@@ -25,8 +25,10 @@ struct tly_host_paths {
 int tly_process_open(const struct tly_host_paths *paths, int64_t pid, struct tly_text id,
                      int *ret_fd, char why[160]) TLY_CHECK;
 
-/* Fills `facts` but for the listeners; with -1 and its like where something can't be read. */
-void tly_process_look(const struct tly_host_paths *paths, int process_fd,
+/* Fills `facts` but for the listeners; with -1 and its like where something can't be read. Limits
+ * and processes are those of the container's own cgroup, which `id` names, and of all below it: its
+ * first process may have moved on (systemd, an engine in it). */
+void tly_process_look(const struct tly_host_paths *paths, int process_fd, struct tly_text id,
                       struct tly_process_facts *facts);
 
 /* How many sockets there are in the process's network, out of net/sockstat and net/sockstat6, which

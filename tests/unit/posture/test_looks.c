@@ -74,7 +74,7 @@ static void own_process(void **state)
     TLY_AUTO_FD fd = -1;
     /* "/" stands in every cgroup file, so it passes for an id here. */
     assert_int_equal(tly_process_open(&paths, getpid(), TLY_TEXT("/"), &fd, why), 0);
-    tly_process_look(&paths, fd, &facts);
+    tly_process_look(&paths, fd, TLY_TEXT("/"), &facts);
     assert_true(facts.seen);
     assert_int_equal(facts.processes, 1);
     assert_int_equal(facts.processes_seen, 0); /* no cgroup to ask */
@@ -186,6 +186,43 @@ static int drop(void **state)
     assert_int_equal(close(tree->fd), 0);
     temp_dir_remove(tree->path);
     return 0;
+}
+
+/* ---- pretended processes ---- */
+
+#define ID_A "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+#define ID_B "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
+
+struct pretended {
+    long pid;
+    const char *name, *arguments, *cgroup;
+    bool own_pids; /* a process namespace of its own */
+};
+
+static void make_process(const struct tree *tree, const struct pretended *process)
+{
+    char path[128];
+    const struct {
+        const char *name, *text;
+    } files[] = {
+        {"comm", process->name},
+        {"cmdline", process->arguments ? process->arguments : ""},
+        {"cgroup", process->cgroup},
+    };
+    (void)snprintf(path, sizeof(path), "%ld", process->pid);
+    make_folder(tree, path);
+    for (size_t i = 0; i < ROWS(files); i++) {
+        (void)snprintf(path, sizeof(path), "%ld/%s", process->pid, files[i].name);
+        make_file(tree, path, files[i].text, 0600);
+    }
+    (void)snprintf(path, sizeof(path), "%ld/ns", process->pid);
+    make_folder(tree, path);
+    (void)snprintf(path, sizeof(path), "%ld/ns/pid", process->pid);
+    if (process->pid == 1 || process->own_pids) {
+        make_file(tree, path, "", 0600);
+    } else {
+        assert_int_equal(linkat(tree->fd, "1/ns/pid", tree->fd, path, 0), 0);
+    }
 }
 
 /* What an intruder may leave: links out of the root, pipes, a file without an end. */
@@ -358,42 +395,96 @@ static void secrets(void **state)
     assert_string_equal(facts.open_secrets.at[1], "/app/id_rsa");
 }
 
-/* ---- the engine's process ---- */
-
-#define ID_A "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
-#define ID_B "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
-
-struct pretended {
-    long pid;
-    const char *name, *arguments, *cgroup;
-    bool own_pids; /* a process namespace of its own */
-};
-
-static void make_process(const struct tree *tree, const struct pretended *process)
+/* A container with an init system or an engine in it: its processes stand below its own cgroup,
+ * which has the limits. */
+static void nested_cgroups(void **state)
 {
-    char path[128];
-    const struct {
-        const char *name, *text;
+    const struct tree *tree = *state;
+    const struct tly_host_paths paths = {.proc = tree->path, .cgroup = tree->path};
+    static const char *const folders[] = {"docker", "docker/" ID_A, "docker/" ID_A "/init",
+                                          "docker/" ID_A "/app", "docker/" ID_A "/app/deep"};
+    static const struct {
+        const char *path, *text;
     } files[] = {
-        {"comm", process->name},
-        {"cmdline", process->arguments ? process->arguments : ""},
-        {"cgroup", process->cgroup},
+        {"docker/" ID_A "/memory.max", "104857600\n"},
+        {"docker/" ID_A "/pids.max", "max\n"},
+        {"docker/" ID_A "/cgroup.procs", ""},
+        {"docker/" ID_A "/init/memory.max", "max\n"},
+        {"docker/" ID_A "/init/cgroup.procs", "10\n"},
+        {"docker/" ID_A "/app/cgroup.procs", "11\n"},
+        {"docker/" ID_A "/app/deep/cgroup.procs", "12\n99\n"}, /* the last one has ended */
+        {"10/status", "Name:\tinit\nPid:\t10\nUid:\t1000\t1000\t1000\t1000\n"},
+        {"11/status", "Name:\tapp\nPid:\t11\nUid:\t1000\t1000\t1000\t1000\n"},
+        {"12/status", "Name:\tsshd\nPid:\t12\nUid:\t0\t0\t0\t0\n"},
     };
-    (void)snprintf(path, sizeof(path), "%ld", process->pid);
-    make_folder(tree, path);
+    const struct pretended processes[] = {
+        {1, "systemd", NULL, "0::/\n", false},
+        {10, "init", NULL, "0::/docker/" ID_A "/init\n", true},
+        {11, "app", NULL, "0::/docker/" ID_A "/app\n", true},
+        {12, "sshd", NULL, "0::/docker/" ID_A "/app/deep\n", true},
+        {13, "other", NULL, "0::/\n4:memory:/docker/" ID_A "\n", true},
+    };
+    struct tly_process_facts facts;
+    char why[160] = "";
+    TLY_AUTO_FD fd = -1;
+    TLY_AUTO_FD other_fd = -1;
+    for (size_t i = 0; i < ROWS(processes); i++) {
+        make_process(tree, &processes[i]);
+    }
+    for (size_t i = 0; i < ROWS(folders); i++) {
+        make_folder(tree, folders[i]);
+    }
     for (size_t i = 0; i < ROWS(files); i++) {
-        (void)snprintf(path, sizeof(path), "%ld/%s", process->pid, files[i].name);
-        make_file(tree, path, files[i].text, 0600);
+        make_file(tree, files[i].path, files[i].text, 0600);
     }
-    (void)snprintf(path, sizeof(path), "%ld/ns", process->pid);
-    make_folder(tree, path);
-    (void)snprintf(path, sizeof(path), "%ld/ns/pid", process->pid);
-    if (process->pid == 1 || process->own_pids) {
-        make_file(tree, path, "", 0600);
-    } else {
-        assert_int_equal(linkat(tree->fd, "1/ns/pid", tree->fd, path, 0), 0);
-    }
+    assert_int_equal(tly_process_open(&paths, 10, TLY_TEXT(ID_A), &fd, why), 0);
+    tly_process_look(&paths, fd, TLY_TEXT(ID_A), &facts);
+    assert_int_equal(facts.memory_max, 104857600);
+    assert_int_equal(facts.pids_max, INT64_MAX);
+    assert_int_equal(facts.processes_seen, 1);
+    assert_int_equal(facts.processes, 3);
+    assert_int_equal(facts.root_processes.count, 1);
+    assert_int_equal(facts.ssh_servers.count, 1);
+    /* One whose v2 cgroup is not the container's: nothing of it is the container's. */
+    make_file(tree, "cgroup.procs", "10\n11\n12\n", 0600);
+    make_file(tree, "memory.max", "1000\n", 0600);
+    make_file(tree, "13/status", "Name:\tother\nPid:\t13\nUid:\t1\t1\t1\t1\n", 0600);
+    assert_int_equal(tly_process_open(&paths, 13, TLY_TEXT(ID_A), &other_fd, why), 0);
+    tly_process_look(&paths, other_fd, TLY_TEXT(ID_A), &facts);
+    assert_int_equal(facts.memory_max, -1);
+    assert_int_equal(facts.processes_seen, 0);
+    assert_int_equal(facts.processes, 1);
 }
+
+/* Beyond the bounds not all were seen. */
+static void many_cgroups(void **state)
+{
+    const struct tree *tree = *state;
+    const struct tly_host_paths paths = {.proc = tree->path, .cgroup = tree->path};
+    char path[256] = "docker/" ID_A;
+    const struct pretended processes[] = {{1, "systemd", NULL, "0::/\n", false},
+                                          {10, "a", NULL, "0::/docker/" ID_A "\n", true}};
+    struct tly_process_facts facts;
+    char why[160] = "";
+    TLY_AUTO_FD fd = -1;
+    make_process(tree, &processes[0]);
+    make_process(tree, &processes[1]);
+    make_file(tree, "10/status", "Name:\ta\nPid:\t10\nUid:\t1\t1\t1\t1\n", 0600);
+    make_folder(tree, "docker");
+    for (size_t i = 0; i < 20; i++) {
+        char file[300];
+        make_folder(tree, path);
+        (void)snprintf(file, sizeof(file), "%s/cgroup.procs", path);
+        make_file(tree, file, i == 0 ? "10\n" : "", 0600);
+        (void)strncat(path, "/d", sizeof(path) - strlen(path) - 1);
+    }
+    assert_int_equal(tly_process_open(&paths, 10, TLY_TEXT(ID_A), &fd, why), 0);
+    tly_process_look(&paths, fd, TLY_TEXT(ID_A), &facts);
+    assert_int_equal(facts.processes_seen, 0);
+    assert_int_equal(facts.processes, 1);
+}
+
+/* ---- the engine's process ---- */
 
 /* The one that listens on the socket is the engine wherever it is; by name and arguments alone a
  * process of a container never is. */
@@ -495,6 +586,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(many_members, make, drop),
         cmocka_unit_test_setup_teardown(deep_folders, make, drop),
         cmocka_unit_test_setup_teardown(secrets, make, drop),
+        cmocka_unit_test_setup_teardown(nested_cgroups, make, drop),
+        cmocka_unit_test_setup_teardown(many_cgroups, make, drop),
         cmocka_unit_test(whose_daemon),
         cmocka_unit_test_setup_teardown(daemon_that_listens, make, drop),
     };
