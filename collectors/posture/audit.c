@@ -128,6 +128,7 @@ static void hand_out(struct tly_audit *audit)
     }
     job->subject_count = 0;
     audit->summary.failed += job->failed;
+    audit->summary.unseen += job->failed;
     audit->summary.cpu_ns += job->cpu_ns;
     job->failed = 0;
     job->cpu_ns = 0;
@@ -152,7 +153,9 @@ static void submit(struct tly_audit *audit)
 {
     int rc = tly_worker_submit(audit->config.loop, tly_audit_work, worked, &audit->job);
     if (rc < 0) {
-        audit->summary.failed += audit->job.count;
+        size_t lost = audit->job.engine ? 1 : audit->job.count;
+        audit->summary.failed += lost;
+        audit->summary.unseen += lost;
         tly_defer_call(audit->advance);
         return;
     }
@@ -285,9 +288,10 @@ int tly_audit_run(struct tly_audit *audit, const struct tly_audit_scope *scope)
     for (void *at = NULL; tly_map_next(audit->images, &at, &entry);) {
         struct tly_audit_image *image = entry.value;
         image->current = false;
-        image->asked = image->tree != NULL;
+        image->asked = image->tree && image->history;
     }
     audit->running = true;
+    audit->images_fresh = false;
     audit->scope = *scope;
     audit->summary = (struct tly_audit_summary){0};
     audit->started_ns = tly_clock_monotonic_ns();

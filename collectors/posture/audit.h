@@ -49,6 +49,8 @@ struct tly_audit_summary {
     size_t images;
     size_t missing; /* of the asked for, or gone before they could be looked at */
     size_t failed;  /* could not be looked at: the engine refused, or broke off */
+    size_t unseen;  /* of those, what may be a container or an image that nobody told of: what was
+                     * not judged may be there all the same */
     int64_t cpu_ns; /* CPU time on the worker */
     int64_t duration_ns;
 };

@@ -26,6 +26,15 @@ struct tly_audit_ask {
     struct tly_audit_ask *next;
 };
 
+/* Something could not be asked, or was not answered. Which containers there are is told by the list
+ * and by each container, and the latter names its image. */
+static void miss(struct tly_audit *audit, enum tly_audit_kind kind)
+{
+    audit->summary.failed++;
+    audit->summary.unseen += kind == TLY_ASK_PING || kind == TLY_ASK_LIST ||
+                             kind == TLY_ASK_CONTAINER;
+}
+
 /* ---- requests ---- */
 
 static void answered(void *arg, const struct tly_response *response);
@@ -36,7 +45,7 @@ void tly_audit_ask(struct tly_audit *audit, enum tly_audit_kind kind,
 {
     struct tly_audit_ask *one = calloc(1, sizeof(*one));
     if (!one) {
-        audit->summary.failed++;
+        miss(audit, kind);
         return;
     }
     va_list args;
@@ -45,7 +54,7 @@ void tly_audit_ask(struct tly_audit *audit, enum tly_audit_kind kind,
     va_end(args);
     if (len < 0 || (size_t)len >= sizeof(one->path)) {
         free(one);
-        audit->summary.failed++;
+        miss(audit, kind);
         return;
     }
     one->audit = audit;
@@ -85,7 +94,7 @@ void tly_audit_pump(struct tly_audit *audit)
         }
         one->next = NULL;
         if (start(audit, one) < 0) {
-            audit->summary.failed++;
+            miss(audit, one->kind);
             free(one);
             continue;
         }
@@ -145,7 +154,7 @@ bool tly_audit_is_plain(struct tly_text text)
     return text.len > 0 && text.len < 400 && !memmem(text.at, text.len, "..", 2);
 }
 
-/* Its parts are asked for once: an image never changes. */
+/* Its parts are asked for until they are told: an image never changes. */
 static void want_image(struct tly_audit *audit, struct tly_audit_image *image)
 {
     image->current = true;
@@ -153,8 +162,12 @@ static void want_image(struct tly_audit *audit, struct tly_audit_image *image)
         return;
     }
     image->asked = true;
-    tly_audit_ask(audit, TLY_ASK_IMAGE, NULL, image, "/images/%s/json", image->id);
-    tly_audit_ask(audit, TLY_ASK_HISTORY, NULL, image, "/images/%s/history", image->id);
+    if (!image->tree) {
+        tly_audit_ask(audit, TLY_ASK_IMAGE, NULL, image, "/images/%s/json", image->id);
+    }
+    if (!image->history) {
+        tly_audit_ask(audit, TLY_ASK_HISTORY, NULL, image, "/images/%s/history", image->id);
+    }
 }
 
 static void take_container(struct tly_audit *audit, struct tly_audit_candidate *candidate,
@@ -176,8 +189,11 @@ static void take_container(struct tly_audit *audit, struct tly_audit_candidate *
             candidate->image->reference = copy ? copy : strdup("");
         }
         want_image(audit, candidate->image);
+    } else if (image_id.len > 0) {
+        audit->summary.unseen++; /* for want of memory */
     }
-    struct tly_text now = tly_audit_image_now(audit, reference.at ? reference : TLY_TEXT(""));
+    struct tly_text now = tly_audit_image_now(audit, reference.at ? reference : TLY_TEXT(""),
+                                              image_id);
     candidate->image_now = now.len > 0 ? tly_text_dup(now) : NULL;
     const json_t *execs = tly_json_at(tree, "ExecIDs");
     candidate->execs_told = true;
@@ -197,6 +213,7 @@ static void take_list(struct tly_audit *audit, json_t *list)
     if (audit->id_count == 0 && !audit->scope.image) {
         if (count > audit->config.containers_max) {
             audit->summary.failed += count - audit->config.containers_max;
+            audit->summary.unseen += count - audit->config.containers_max;
             count = audit->config.containers_max;
         }
         audit->ids = calloc(count + 1, sizeof(*audit->ids));
@@ -207,6 +224,7 @@ static void take_list(struct tly_audit *audit, json_t *list)
                 audit->ids[audit->id_count++] = copy;
             }
         }
+        audit->summary.unseen += count - audit->id_count; /* for want of memory */
     }
     tly_json_free(list);
 }
@@ -250,6 +268,7 @@ static void take(struct tly_audit *audit, const struct tly_audit_ask *one, json_
         return;
     case TLY_ASK_IMAGES:
         replace(&audit->image_list, tree);
+        audit->images_fresh = true;
         return;
     case TLY_ASK_SWARM:
         replace(&audit->swarm, tree);
@@ -308,7 +327,7 @@ static void refused(struct tly_audit *audit, const struct tly_audit_ask *one,
         }
         return;
     }
-    audit->summary.failed++;
+    miss(audit, one->kind);
     if (is_vital(one) && audit->summary.code == 0) {
         audit->summary.code = response->code < 0 ? response->code : TLY_E_REFUSED;
         (void)snprintf(audit->summary.error, sizeof(audit->summary.error),
@@ -344,7 +363,7 @@ static void answered(void *arg, const struct tly_response *response)
     } else if (tly_json_parse_any(response->body, &tree, NULL) == 0) {
         take(audit, one, tree);
     } else {
-        audit->summary.failed++;
+        miss(audit, one->kind);
     }
     forget_ask(audit, one);
     tly_audit_pump(audit);

@@ -247,7 +247,8 @@ static void judge_image(struct tly_audit_job *job, struct tly_audit_image *image
     facts.rootfs = image->rootfs;
     facts.scan = &image->scan;
     facts.image_reference = tly_text_of(image->reference);
-    facts.image_now = tly_audit_image_now(job->audit, facts.image_reference);
+    facts.image_now = tly_audit_image_now(job->audit, facts.image_reference,
+                                          tly_text_of(image->id));
     judge(job, TLY_TARGET_IMAGE, tly_text_of(image->id), tly_text_of(image->reference),
           TLY_TEXT(""), TLY_TEXT(""), &facts);
 }
@@ -314,7 +315,18 @@ static bool names(const json_t *image, struct tly_text reference)
     return false;
 }
 
-struct tly_text tly_audit_image_now(const struct tly_audit *audit, struct tly_text reference)
+static bool lists(const struct tly_audit *audit, struct tly_text id)
+{
+    for (size_t i = 0; i < tly_json_count(audit->image_list); i++) {
+        if (tly_text_equal(tly_json_text_at(tly_json_item(audit->image_list, i), "Id"), id)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+struct tly_text tly_audit_image_now(const struct tly_audit *audit, struct tly_text reference,
+                                    struct tly_text own_id)
 {
     static const char *const prefixes[] = {"docker.io/library/", "docker.io/", "library/"};
     for (size_t i = 0; i < sizeof(prefixes) / sizeof(prefixes[0]); i++) {
@@ -324,7 +336,11 @@ struct tly_text tly_audit_image_now(const struct tly_audit *audit, struct tly_te
             break;
         }
     }
-    for (size_t i = 0; reference.len > 0 && i < tly_json_count(audit->image_list); i++) {
+    /* A list of now leaves images out, too: untagged ones that others are built on. */
+    if (reference.len == 0 || (!audit->images_fresh && !lists(audit, own_id))) {
+        return (struct tly_text){NULL, 0};
+    }
+    for (size_t i = 0; i < tly_json_count(audit->image_list); i++) {
         const json_t *image = tly_json_item(audit->image_list, i);
         if (names(image, reference)) {
             return tly_json_text_at(image, "Id");

@@ -53,7 +53,7 @@ struct tly_audit_job {
     bool engine;                   /* judges images, engine and host instead */
     struct tly_subject **subjects; /* owned array */
     size_t subject_count, subject_cap;
-    size_t failed; /* for want of memory */
+    size_t failed; /* subjects, for want of memory */
     int64_t cpu_ns;
 };
 
@@ -72,6 +72,7 @@ struct tly_audit {
 
     /* What the engine said of itself at the last whole audit. */
     json_t *info, *version_tree, *bridge, *swarm, *networks, *image_list;
+    bool images_fresh; /* `image_list` was told in the audit under way */
     struct tly_crowd crowd;
     struct tly_host_look host;
     bool host_looked;
@@ -132,8 +133,10 @@ void tly_audit_work(void *arg);
 struct tly_posture_facts tly_audit_facts(const struct tly_audit *audit);
 
 void tly_audit_image_free(void *arg);
-/* Takes a reference apart from a list of images: the id that `reference` names, or NULL. */
-struct tly_text tly_audit_image_now(const struct tly_audit *audit, struct tly_text reference);
+/* The id that `reference` names by the list of images; NULL: none, or the list is of before the
+ * image `own_id`, whose name it may be by now. */
+struct tly_text tly_audit_image_now(const struct tly_audit *audit, struct tly_text reference,
+                                    struct tly_text own_id);
 /* Counts over the list of containers. */
 void tly_audit_count_crowd(struct tly_audit *audit, const json_t *list);
 

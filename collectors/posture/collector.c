@@ -48,6 +48,7 @@ struct collector {
     size_t batch_count;
     bool sweeping;        /* the audit under way is a whole one */
     struct tly_map *seen; /* keys of the present sweep; values are not used */
+    struct tly_map *gone; /* ids of containers that went during the audit; values are not used */
     int64_t next_sweep_ms;
     bool stale; /* the sums: a container went */
 
@@ -154,6 +155,11 @@ static void audit_judged(void *arg, struct tly_subject *subject)
     char text[TLY_TOLD_KEY_MAX];
     void *before = NULL;
     struct tly_text key = tly_told_key(text, subject->target, tly_text_of(subject->id));
+    if (subject->target == TLY_TARGET_CONTAINER &&
+        tly_map_get(self->gone, tly_text_of(subject->id))) {
+        tly_subject_free(subject); /* or it would stay */
+        return;
+    }
     self->judged++;
     if (tly_map_put(self->subjects, key, subject, &before) < 0) {
         self->stats.errors++;
@@ -179,6 +185,9 @@ static void forget(struct collector *self, struct tly_text id)
         tly_telling_forget(self->telling, key);
     }
     free(tly_map_remove(self->changed, id));
+    if (tly_audit_running(self->audit) && tly_map_put(self->gone, id, self, NULL) < 0) {
+        self->stats.errors++;
+    }
     self->stale = true;
 }
 
@@ -239,7 +248,7 @@ static void audit_done(void *arg, const struct tly_audit_summary *summary)
         self->next_sweep_ms = tly_loop_now_ms(self->loop) + RETRY_MS;
     } else if (self->sweeping) {
         self->sweep_ended_ns = tly_clock_realtime_ns();
-        if (summary->failed == 0) {
+        if (summary->unseen == 0) {
             forget_unseen(self);
             if (self->telling) {
                 tly_telling_settle(self->telling);
@@ -254,17 +263,28 @@ static void audit_done(void *arg, const struct tly_audit_summary *summary)
 
 /* ---- beginning ---- */
 
+/* Of a map whose values are not used. */
+static void map_empty(struct tly_map *map)
+{
+    struct tly_map_entry entry;
+    for (void *at = NULL; tly_map_next(map, &at, &entry);) {
+        (void)tly_map_remove(map, entry.key); /* nothing is owned */
+    }
+}
+
+static int run(struct collector *self, const struct tly_audit_scope *scope)
+{
+    map_empty(self->gone);
+    return tly_audit_run(self->audit, scope);
+}
+
 static int begin_sweep(struct collector *self)
 {
     const struct tly_audit_scope everything = {.containers = NULL};
-    tly_map_free(self->seen, NULL);
-    self->seen = tly_map_new();
-    if (!self->seen) {
-        return -ENOMEM;
-    }
+    map_empty(self->seen);
     self->next_sweep_ms = tly_loop_now_ms(self->loop) + self->settings.sweep_ms;
     self->sweeping = true;
-    return tly_audit_run(self->audit, &everything);
+    return run(self, &everything);
 }
 
 static int begin_batch(struct collector *self)
@@ -280,7 +300,7 @@ static int begin_batch(struct collector *self)
         .container_count = self->batch_count,
         .containers_only = true,
     };
-    return tly_audit_run(self->audit, &scope);
+    return run(self, &scope);
 }
 
 static void due(void *arg)
@@ -464,6 +484,7 @@ static void collector_free(void *arg)
         tly_map_free(self->changed, free);
     }
     tly_map_free(self->seen, NULL);
+    tly_map_free(self->gone, NULL);
     free(self);
     if (stopped) {
         stopped(stopped_arg);
@@ -518,7 +539,8 @@ static int parts_make(struct collector *self, struct tly_error *err)
     self->subjects = tly_map_new();
     self->changed = tly_map_new();
     self->seen = tly_map_new();
-    if (!self->subjects || !self->changed || !self->seen) {
+    self->gone = tly_map_new();
+    if (!self->subjects || !self->changed || !self->seen || !self->gone) {
         return tly_error_set(err, -ENOMEM, "out of memory for the audit");
     }
     if (!self->settings.enabled || !self->docker->host || !*self->docker->host) {

@@ -227,7 +227,7 @@ static void judge_reference_now(const struct tly_posture_facts *facts, struct tl
         parse_reference(facts->image_reference).digest.len > 0) {
         tly_verdict_na(verdict, "no tag that could have moved");
     } else if (facts->image_now.len == 0) {
-        tly_verdict_unknown(verdict, "its name stands for no image here any more");
+        tly_verdict_unknown(verdict, "for which image its name stands here now is not known");
     } else if (id.len > 0 && !tly_text_equal(facts->image_now, id)) {
         tly_verdict_fail(verdict, "%.*s stands for another image by now",
                          TLY_TEXT_ARGS(facts->image_reference));

@@ -29,6 +29,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.tell_events()
             return
         answer = self.server.engine.answer(path)
+        if isinstance(answer, int):
+            self.reply(answer, {"message": "not for you"})
+            return
         self.reply(404 if answer is None else 200,
                    {"message": "no such thing"} if answer is None else answer)
 
@@ -47,8 +50,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
         while not self.server.engine.ended.wait(EVENT_SECONDS):
-            text = json.dumps(self.server.engine.event()).encode() + b"\n"
-            self.wfile.write(b"%x\r\n%s\r\n" % (len(text), text))
+            event = self.server.engine.event()
+            if event is not None:
+                text = json.dumps(event).encode() + b"\n"
+                self.wfile.write(b"%x\r\n%s\r\n" % (len(text), text))
 
     def log_message(self, *_):
         pass
