@@ -110,18 +110,20 @@ const char *tly_inventory_data_root(const struct tly_inventory *inventory);
 
 /* What a scanner reported of an image, as far as judging it goes. */
 struct tly_image_scan {
+    bool scanned;       /* false: no report is about it, and nothing below holds */
     int64_t scanned_ns; /* realtime */
     int64_t critical_fixable, high_fixable;
     int end_of_life; /* of the distribution in it: 1, 0, -1 not told */
 };
 
-/* By the collector of reports: forgets all scans, and says that there is such a collector. */
+/* By the collector of reports: forgets of which images there are any, and says that there is such a
+ * collector. */
 void tly_inventory_scans_begin(struct tly_inventory *inventory);
 int tly_inventory_put_scan(struct tly_inventory *inventory, struct tly_text image_id,
                            const struct tly_image_scan *scan) TLY_CHECK; /* -ENOMEM */
 /* Whether reports are collected at all. */
 bool tly_inventory_scans_known(const struct tly_inventory *inventory);
-/* NULL: never scanned. Borrowed until the next begin. */
+/* NULL: nobody looked for its reports yet. Borrowed until the next begin. */
 const struct tly_image_scan *tly_inventory_scan(const struct tly_inventory *inventory,
                                                 struct tly_text image_id);
 
@@ -132,6 +134,10 @@ const struct tly_image_scan *tly_inventory_scan(const struct tly_inventory *inve
  * again. */
 int tly_inventory_slot(struct tly_inventory *inventory, const char *collector,
                        unsigned *ret_slot) TLY_CHECK;
+
+/* Everything that the collector published vanishes, of containers and of the host, as where it was
+ * switched off; carried totals are kept. Nothing, if it has no slot. */
+void tly_inventory_slot_clear(struct tly_inventory *inventory, const char *collector);
 
 /*
  * Replaces the collector's set for a container; takes the reference over. NULL: there is no longer

@@ -24,6 +24,30 @@ int tly_inventory_slot(struct tly_inventory *inventory, const char *collector, u
     return 0;
 }
 
+static void set_clear(struct tly_sample_set **set)
+{
+    tly_sample_set_unref(*set);
+    *set = NULL;
+}
+
+void tly_inventory_slot_clear(struct tly_inventory *inventory, const char *collector)
+{
+    unsigned slot = TLY_SLOT_FACTS + 1;
+    struct tly_map_entry at;
+    while (slot < inventory->slots && strcmp(inventory->slot_names[slot], collector) != 0) {
+        slot++;
+    }
+    if (slot >= inventory->slots) {
+        return;
+    }
+    for (void *walk = NULL; tly_map_next(inventory->rows, &walk, &at);) {
+        struct tly_row *row = at.value;
+        set_clear(&row->sets[slot]);
+        row->live[slot] = false;
+    }
+    set_clear(&inventory->host[slot]);
+}
+
 const char *tly_inventory_slot_name(const struct tly_inventory *inventory, unsigned slot)
 {
     return inventory->slot_names[slot];

@@ -513,7 +513,8 @@ static void scan_of(void *arg, struct tly_text image_id, const json_t *image,
     const struct tly_image_scan *scan = tly_inventory_scan(self->inventory, image_id);
     (void)image;
     ret_scan->enabled = tly_inventory_scans_known(self->inventory);
-    if (scan) {
+    ret_scan->awaited = ret_scan->enabled && !scan;
+    if (scan && scan->scanned) {
         ret_scan->scanned = true;
         ret_scan->scanned_ns = scan->scanned_ns;
         ret_scan->critical_fixable = scan->critical_fixable;
@@ -544,6 +545,7 @@ static int parts_make(struct collector *self, struct tly_error *err)
         return tly_error_set(err, -ENOMEM, "out of memory for the audit");
     }
     if (!self->settings.enabled || !self->docker->host || !*self->docker->host) {
+        tly_inventory_slot_clear(self->inventory, WHO); /* it was on before a reload */
         return 0; /* without an engine there is nothing to ask */
     }
     int rc = tly_audit_new(&config, &events, self, &self->audit, err);

@@ -141,6 +141,7 @@ struct tly_crowd {
 /* What scanners reported of an image; see the collector of vulnerability reports. */
 struct tly_scan_facts {
     bool enabled; /* reports are collected at all */
+    bool awaited; /* whether there is one of it was not looked for yet */
     bool scanned;
     int64_t scanned_ns;
     int64_t critical_fixable, high_fixable;

@@ -252,10 +252,21 @@ void tly_judge_image_stale_tag(const struct tly_posture_facts *facts, struct tly
 
 /* ---- scans ---- */
 
-static bool has_scan(const struct tly_posture_facts *facts, struct tly_verdict *verdict)
+static bool looked_for_scans(const struct tly_posture_facts *facts, struct tly_verdict *verdict)
 {
     if (!facts->scan || !facts->scan->enabled) {
         tly_verdict_unknown(verdict, "vulnerabilities.directory is not set: no report is read");
+        return false;
+    }
+    if (facts->scan->awaited) {
+        tly_verdict_unknown(verdict, "its reports were not looked for yet");
+    }
+    return !facts->scan->awaited;
+}
+
+static bool has_scan(const struct tly_posture_facts *facts, struct tly_verdict *verdict)
+{
+    if (!looked_for_scans(facts, verdict)) {
         return false;
     }
     if (!facts->scan->scanned) {
@@ -266,12 +277,13 @@ static bool has_scan(const struct tly_posture_facts *facts, struct tly_verdict *
 
 void tly_judge_image_scanned(const struct tly_posture_facts *facts, struct tly_verdict *verdict)
 {
-    if (!facts->scan || !facts->scan->enabled) {
-        tly_verdict_unknown(verdict, "vulnerabilities.directory is not set: no report is read");
-    } else if (!facts->scan->scanned) {
-        tly_verdict_fail(verdict, "no report is about it");
-    } else {
+    if (!looked_for_scans(facts, verdict)) {
+        return;
+    }
+    if (facts->scan->scanned) {
         tly_verdict_ok(verdict);
+    } else {
+        tly_verdict_fail(verdict, "no report is about it");
     }
 }
 

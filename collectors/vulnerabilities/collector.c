@@ -37,6 +37,7 @@ struct collector {
     json_t *images;              /* owned: GET /images/json; NULL unknown */
     unsigned slot;
     int look_rc;
+    bool looked; /* the folder was read once: what is not there is known */
     int64_t started_ns;
     struct tly_run_stats stats;
     struct tly_log_limit folder_limit;
@@ -97,12 +98,13 @@ static void add_scan(struct tly_samples *samples, struct tly_text image, struct 
 static void note_scan(struct collector *self, struct tly_text id,
                       const struct tly_scan_report *report)
 {
-    const struct tly_image_scan scan = {
-        .scanned_ns = report->time_ns,
-        .critical_fixable = (int64_t)report->unique[TLY_VULNERABILITY_CRITICAL][1],
-        .high_fixable = (int64_t)report->unique[TLY_VULNERABILITY_HIGH][1],
-        .end_of_life = report->end_of_life,
-    };
+    struct tly_image_scan scan = {.scanned = report != NULL};
+    if (report) {
+        scan.scanned_ns = report->time_ns;
+        scan.critical_fixable = (int64_t)report->unique[TLY_VULNERABILITY_CRITICAL][1];
+        scan.high_fixable = (int64_t)report->unique[TLY_VULNERABILITY_HIGH][1];
+        scan.end_of_life = report->end_of_life;
+    }
     self->stats.errors += tly_inventory_put_scan(self->inventory, id, &scan) < 0;
 }
 
@@ -127,15 +129,18 @@ static void add_image(void *arg, const struct tly_container *container)
     const struct tly_text values[] = {image, id};
     tly_samples_add(&publishing->samples, TLY_F_image_unscanned,
                     tly_samples_dim(&publishing->samples, names, values, 2), report == NULL);
+    note_scan(self, id, report);
     if (report) {
         add_counts(&publishing->samples, image, id, report);
         add_scan(&publishing->samples, image, id, report, match);
-        note_scan(self, id, report);
     }
 }
 
 static void publish(struct collector *self)
 {
+    if (!self->looked) {
+        return;
+    }
     struct publishing publishing = {.self = self, .seen = tly_map_new()};
     if (!publishing.seen) {
         self->stats.errors++;
@@ -212,6 +217,7 @@ static void look_end(void *arg, bool worked)
     struct collector *self = arg;
     uint64_t held;
     int rc = worked ? self->look_rc : -ENOMEM;
+    self->looked = self->looked || rc == 0;
     self->stats.success = rc == 0;
     self->stats.duration_ns = tly_clock_monotonic_ns() - self->started_ns;
     if (rc < 0) {
@@ -252,8 +258,11 @@ static void container_changed(void *arg, enum tly_change change,
                               const struct tly_container *container)
 {
     struct collector *self = arg;
-    (void)container;
-    if (change != TLY_CHANGE_UPDATED && !tly_timer_active(self->settle)) {
+    /* A row that the cgroup walk made gets its image later. */
+    bool same = change == TLY_CHANGE_UPDATED &&
+                (!self->looked || !container->image_id ||
+                 tly_inventory_scan(self->inventory, tly_text_of(container->image_id)));
+    if (!same && !tly_timer_active(self->settle)) {
         tly_timer_start(self->settle, SETTLE_MS, 0);
     }
 }

@@ -23,17 +23,15 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self):
         path = self.path.partition("?")[0]
-        if path.startswith(PREFIX):
-            path = "/" + path[len(PREFIX):].partition("/")[2]
-        if path == "/events":
+        if path.endswith("/events"):
             self.tell_events()
             return
-        answer = self.server.engine.answer(path)
+        answer = self.server.engine.ask(path)
         if isinstance(answer, int):
             self.reply(answer, {"message": "not for you"})
             return
         self.reply(404 if answer is None else 200,
-                   {"message": "no such thing"} if answer is None else answer)
+                   {"message": "No such container: any"} if answer is None else answer)
 
     def reply(self, status, answer):
         body = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
@@ -103,6 +101,11 @@ class Engine:
                                     Binds=["/etc:/etc"] if container.endswith("2") else None)
         answer["Config"]["Env"] = ["PATH=/bin", "PASSWORD=hunter2hunter2"]
         return answer
+
+    def ask(self, path):
+        if path.startswith(PREFIX):
+            path = "/" + path[len(PREFIX):].partition("/")[2]
+        return self.answer(path)
 
     def answer(self, path):
         words = path.strip("/").split("/")

@@ -80,6 +80,27 @@ static void slots_are_given_by_name_and_bounded(void **state)
     }
 }
 
+static void nothing_stays_of_a_slot_that_is_cleared(void **state)
+{
+    (void)state;
+    struct tly_text id = TLY_TEXT("a");
+    put(TLY_SOURCE_API, "a", "web", TLY_STATE_RUNNING);
+    tly_inventory_publish(inventory, slot, id, 1, set_of(100, 1));
+    tly_inventory_publish_host(inventory, slot, set_of(1, 2));
+    tly_inventory_slot_clear(inventory, "another");
+    struct tly_snapshot *snapshot = tly_inventory_snapshot(inventory);
+    assert_int_equal(raw_of(row_of(snapshot, "a")->sets[slot], CPU, ""), 100);
+    tly_snapshot_unref(snapshot);
+
+    tly_inventory_slot_clear(inventory, "cgroup");
+    snapshot = tly_inventory_snapshot(inventory);
+    for (size_t i = 0; i < snapshot->count; i++) {
+        assert_null(snapshot->rows[i].sets[slot]);
+    }
+    assert_non_null(row_of(snapshot, "a")->sets[0]); /* that of others does */
+    tly_snapshot_unref(snapshot);
+}
+
 static void totals_go_on_over_a_restart(void **state)
 {
     (void)state;
@@ -355,6 +376,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(rows_stand_in_order),
         TEST(slots_are_given_by_name_and_bounded),
+        TEST(nothing_stays_of_a_slot_that_is_cleared),
         TEST(totals_go_on_over_a_restart),
         TEST(a_kill_that_no_counter_lived_to_tell),
         TEST(a_kill_of_a_run_that_was_never_read),
