@@ -121,8 +121,8 @@ static void look_at_files(struct tly_audit *audit, const struct tly_audit_candid
 
 /* The tables of TCP sockets cost milliseconds: they are read when sockets came or went, and while
  * there is time for it. */
-static void look_at_sockets(struct tly_audit *audit, struct tly_text id, int process_fd,
-                            struct tly_process_facts *process)
+static void look_at_sockets(struct tly_audit *audit, struct tly_text id, int64_t pid,
+                            int process_fd, struct tly_process_facts *process)
 {
     struct tly_socket_counts count = {0};
     if (tly_process_sockets(process_fd, &count) < 0) {
@@ -134,7 +134,8 @@ static void look_at_sockets(struct tly_audit *audit, struct tly_text id, int pro
         return;
     }
     bool over = audit->config.sockets_budget_ns > 0 && audit->sockets_left_ns <= 0;
-    if (known && (over || memcmp(&known->sockets, &count, sizeof(count)) == 0)) {
+    if (known && known->pid == pid &&
+        (over || memcmp(&known->sockets, &count, sizeof(count)) == 0)) {
         known->seen = true;
         process->listeners_seen = 1;
         process->listener_count = known->count;
@@ -154,6 +155,7 @@ static void look_at_sockets(struct tly_audit *audit, struct tly_text id, int pro
     }
     if (known) {
         known->seen = true;
+        known->pid = process->listeners_seen == 1 ? pid : 0; /* 0: it is read again */
         known->sockets = count;
         known->count = process->listener_count;
         memcpy(known->listeners, process->listeners, sizeof(known->listeners));
@@ -173,7 +175,7 @@ static void look_live(struct tly_audit *audit, const struct tly_audit_candidate 
         process->seen = false; /* `why` was told, or it does not run */
     } else {
         tly_process_look(&audit->paths, process_fd, tly_text_of(candidate->id), process);
-        look_at_sockets(audit, tly_text_of(candidate->id), process_fd, process);
+        look_at_sockets(audit, tly_text_of(candidate->id), pid, process_fd, process);
         look_at_files(audit, candidate, process_fd, process->no_new_privileges != 1, rootfs);
         return;
     }

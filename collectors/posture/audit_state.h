@@ -37,8 +37,10 @@ struct tly_audit_candidate {
     char *image_now;               /* owned; the id that its reference names today, or NULL */
 };
 
-/* What listens in a container, as long as its sockets are the same. */
+/* What listens in a container, as long as its first process and the number of its sockets are the
+ * same. */
 struct tly_audit_sockets {
+    int64_t pid;
     struct tly_socket_counts sockets; /* that there were */
     struct tly_listener listeners[TLY_LISTENERS_MAX];
     size_t count;

@@ -241,6 +241,18 @@ class Continuous(Auditing):
         host.await_that("the sums are those of the findings", lambda: sum(
             agent.values("posture_checks", status="fail")) == fails)
 
+    def test_what_listens_after_a_restart(self):
+        """As many sockets as before, but another port."""
+        container = self.container(
+            "listens", "port=22; [ -e /again ] || port=8080; touch /again; exec httpd -f -p $port -h /tmp")
+        agent = self.agent(posture={"sweep": "1h"}).start()
+        host.await_that("it is judged", lambda: "undeclared_listener" in
+                        self.failed(agent, "listens"))
+        self.assertNotIn("sshd_running", self.failed(agent, "listens"))
+        self.engine.post(f"/containers/{container}/restart?t=0")
+        host.await_that("the other port is seen", lambda: "sshd_running" in
+                        self.failed(agent, "listens"))
+
     def test_the_age_of_images(self):
         self.container("aged", SLEEP)
         agent = self.agent().start()
