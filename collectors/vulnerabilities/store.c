@@ -32,6 +32,9 @@ struct entry {
     bool seen;              /* in the look under way */
     bool good;              /* `report` holds */
     bool refused, told;     /* the present version; its refusal was handed out */
+    struct version tried; /* that was there at the last try, and what came of that: one that cannot
+                           * be opened is tried at each look, and told once */
+    int tried_rc;
     struct tly_scan_report report;
     struct tly_error err;
 };
@@ -140,7 +143,8 @@ static int read_open(struct tly_scan_store *store, int fd, struct version before
     return rc;
 }
 
-static void read_file(struct tly_scan_store *store, int dir_fd, struct entry *entry)
+static void read_file(struct tly_scan_store *store, int dir_fd, struct entry *entry,
+                      struct version seen)
 {
     struct tly_scan_report *report = malloc(sizeof(*report));
     struct stat about = {0};
@@ -148,7 +152,6 @@ static void read_file(struct tly_scan_store *store, int dir_fd, struct entry *en
     int rc = report ? tly_file_open(dir_fd, entry->name, O_RDONLY | O_NONBLOCK | O_NOCTTY, &fd)
                     : -ENOMEM;
     entry->err = (struct tly_error){0};
-    entry->told = false;
     if (rc == 0 && (fstat(fd, &about) < 0 || !S_ISREG(about.st_mode))) {
         rc = tly_error_set(&entry->err, -EINVAL, "it is no file");
     } else if (rc < 0) {
@@ -161,12 +164,16 @@ static void read_file(struct tly_scan_store *store, int dir_fd, struct entry *en
                  : read_open(store, fd, entry->version, report, &entry->err);
     }
     tly_fd_close(&fd);
+    bool again = rc < 0 && rc == entry->tried_rc && same_version(entry->tried, seen);
     entry->refused = rc < 0;
+    entry->told = entry->told && again;
+    entry->tried = seen;
+    entry->tried_rc = rc;
     if (rc == 0) {
         entry->report = *report;
         entry->good = true;
     } else {
-        store->errors++;
+        store->errors += !again;
     }
     if (rc == -EAGAIN) {
         entry->version = (struct version){0}; /* read again at the next look */
@@ -211,7 +218,7 @@ static void look_at(struct tly_scan_store *store, int dir_fd, const char *name)
     }
     entry->seen = true;
     if (!same_version(entry->version, version_of(&about))) {
-        read_file(store, dir_fd, entry);
+        read_file(store, dir_fd, entry, version_of(&about));
     }
 }
 

@@ -22,8 +22,8 @@ void tly_scan_store_free(struct tly_scan_store *store); /* NULL is fine */
 
 /*
  * Reads what is new or changed, forgets what went. 0, or -errno for the folder itself. A file that
- * is refused keeps its reason and is not read again until it changes; of one that was good before,
- * what was read stays until a new version is whole.
+ * is refused keeps its reason and is not read again until it changes, unless it can't be opened; of
+ * one that was good before, what was read stays until a new version is whole.
  */
 int tly_scan_store_look(struct tly_scan_store *store) TLY_CHECK;
 

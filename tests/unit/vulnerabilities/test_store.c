@@ -9,7 +9,9 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #define REPORTS_MAX   4
@@ -123,6 +125,25 @@ static void bad_files_are_refused_once(void **state)
 }
 
 /* What was good stays while the next version is not whole. */
+/* What cannot be opened is tried each time, since nothing of it changes when it can be. */
+static void no_files_are_refused_once(void **state)
+{
+    struct house *house = *state;
+    struct sockaddr_un name = {.sun_family = AF_UNIX};
+    TLY_AUTO_FD fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    (void)snprintf(name.sun_path, sizeof(name.sun_path), "%s/socket.json", house->folder);
+    assert_int_equal(bind(fd, (const struct sockaddr *)&name, sizeof(name)), 0);
+    assert_int_equal(mkdirat(house->fd, "folder.json", 0755), 0);
+    assert_int_equal(look(house), 2);
+    assert_int_equal(tly_scan_store_errors(house->store), 2);
+    assert_int_equal(look(house), 0);
+    assert_int_equal(tly_scan_store_errors(house->store), 2);
+    assert_int_equal(unlinkat(house->fd, "socket.json", 0), 0);
+    assert_int_equal(unlinkat(house->fd, "folder.json", AT_REMOVEDIR), 0);
+    put_file(house, "socket.json", "{");
+    assert_int_equal(look(house), 1); /* for another reason */
+}
+
 static void a_half_written_report(void **state)
 {
     struct house *house = *state;
@@ -242,6 +263,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(files_come_and_go, make, drop),
         cmocka_unit_test_setup_teardown(bad_files_are_refused_once, make, drop),
+        cmocka_unit_test_setup_teardown(no_files_are_refused_once, make, drop),
         cmocka_unit_test_setup_teardown(a_half_written_report, make, drop),
         cmocka_unit_test_setup_teardown(too_many_reports, make, drop),
         cmocka_unit_test_setup_teardown(images_are_joined, make, drop),
