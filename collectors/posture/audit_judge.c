@@ -79,11 +79,12 @@ static void judge(struct tly_audit_job *job, enum tly_target target, struct tly_
 /* What the file system shows of the image, once for each image; the walk only where set-user-id
  * files matter at all. */
 static void look_at_image(struct tly_audit *audit, struct tly_audit_image *image, int root_fd,
-                          bool may_gain)
+                          const struct tly_process_facts *process)
 {
     const struct tly_rootfs_limits limits = {
         .inodes_max = audit->config.settings->inodes_max,
         .walk_ms = audit->config.settings->walk_ms,
+        .remote = &process->remote_mounts,
         .expected = &audit->config.settings->setuid,
     };
     if (!image->rootfs) {
@@ -93,13 +94,14 @@ static void look_at_image(struct tly_audit *audit, struct tly_audit_image *image
         }
         tly_rootfs_look_image(root_fd, image->rootfs);
     }
-    if (may_gain && image->rootfs->walked < 0) {
+    if (process->no_new_privileges != 1 && image->rootfs->walked < 0) {
         tly_rootfs_walk(root_fd, &limits, image->rootfs);
     }
 }
 
 static void look_at_files(struct tly_audit *audit, const struct tly_audit_candidate *candidate,
-                          int process_fd, bool may_gain, struct tly_rootfs_facts *rootfs)
+                          int process_fd, const struct tly_process_facts *process,
+                          struct tly_rootfs_facts *rootfs)
 {
     TLY_AUTO_FD root_fd = -1;
     char folder[1024];
@@ -108,7 +110,7 @@ static void look_at_files(struct tly_audit *audit, const struct tly_audit_candid
         return;
     }
     if (candidate->image) {
-        look_at_image(audit, candidate->image, root_fd, may_gain);
+        look_at_image(audit, candidate->image, root_fd, process);
     }
     if (candidate->image && candidate->image->rootfs) {
         *rootfs = *candidate->image->rootfs;
@@ -116,7 +118,7 @@ static void look_at_files(struct tly_audit *audit, const struct tly_audit_candid
     (void)snprintf(folder, sizeof(folder), "%.*s",
                    (int)(working.len < sizeof(folder) ? working.len : 0),
                    working.len > 0 ? working.at : "");
-    tly_rootfs_look_container(root_fd, folder, rootfs);
+    tly_rootfs_look_container(root_fd, folder, &process->remote_mounts, rootfs);
 }
 
 /* The tables of TCP sockets cost milliseconds: they are read when sockets came or went, and while
@@ -176,7 +178,7 @@ static void look_live(struct tly_audit *audit, const struct tly_audit_candidate 
     } else {
         tly_process_look(&audit->paths, process_fd, tly_text_of(candidate->id), process);
         look_at_sockets(audit, tly_text_of(candidate->id), pid, process_fd, process);
-        look_at_files(audit, candidate, process_fd, process->no_new_privileges != 1, rootfs);
+        look_at_files(audit, candidate, process_fd, process, rootfs);
         return;
     }
     if (process->why[0] == '\0') {

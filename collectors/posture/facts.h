@@ -62,9 +62,10 @@ struct tly_process_facts {
     char label[TLY_FACT_NAME_MAX];     /* of the Linux security module; "" unknown */
     tly_tristate root_read_only;
     tly_tristate cgroups_writable;
-    struct tly_fact_names loose_mounts; /* writable, without nosuid and nodev */
-    struct tly_fact_names loose_tmpfs;  /* without noexec, nosuid, nodev or a size */
-    tly_tristate processes_seen;        /* all of the cgroup's, not the first one alone */
+    struct tly_fact_names loose_mounts;  /* writable, without nosuid and nodev */
+    struct tly_fact_names loose_tmpfs;   /* without noexec, nosuid, nodev or a size */
+    struct tly_fact_names remote_mounts; /* whose server may be away, so that a look never ends */
+    tly_tristate processes_seen;         /* all of the cgroup's, not the first one alone */
     size_t processes;
     struct tly_fact_names root_processes; /* effective user id 0 of the host */
     struct tly_fact_names ssh_servers;
@@ -85,6 +86,7 @@ struct tly_rootfs_facts {
     bool has_curl, has_wget;
     struct tly_fact_names open_secrets; /* secret files that others than their owner may use */
     size_t secret_files;
+    bool passed_over; /* a folder or file was not looked at: it is, or may be, a remote mount's */
     struct tly_fact_names swarm_secrets; /* below /run/secrets, whatever their mode */
     tly_tristate walked;                 /* 0: cut short at a bound */
     struct tly_fact_names setuid;        /* those that posture.setuid does not expect */

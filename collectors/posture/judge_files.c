@@ -251,6 +251,8 @@ void tly_judge_secret_file_perms(const struct tly_posture_facts *facts, struct t
     if (rootfs->open_secrets.count > 0) {
         tly_verdict_fail(verdict, "%s may be read by others than the owner",
                          tly_names_text(&rootfs->open_secrets).text);
+    } else if (rootfs->passed_over) {
+        tly_verdict_unknown(verdict, "what is on file systems of other hosts is not looked at");
     } else if (rootfs->secret_files == 0) {
         tly_verdict_na(verdict, "no file that looks like a secret was found");
     } else {

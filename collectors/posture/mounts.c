@@ -67,6 +67,20 @@ static bool is_engines_own(struct tly_text point)
     return false;
 }
 
+/* File systems of another host, or of a process that may be stuck. */
+static bool is_remote(struct tly_text type)
+{
+    static const char *const types[] = {"nfs*",    "cifs", "smb*",   "9p",       "ceph",
+                                        "fuse*",   "afs",  "lustre", "gfs2",     "ocfs2",
+                                        "beegfs*", "gpfs", "coda",   "orangefs", "autofs"};
+    for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
+        if (tly_text_glob(tly_text_of(types[i]), type)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void judge(const struct mount *mount, struct tly_process_facts *facts)
 {
     bool read_only = has_option(mount->options, "ro");
@@ -76,6 +90,9 @@ static void judge(const struct mount *mount, struct tly_process_facts *facts)
     if (tly_text_equal(mount->point, TLY_TEXT("/"))) {
         facts->root_read_only = read_only || has_option(mount->super, "ro");
         return;
+    }
+    if (is_remote(mount->type)) {
+        tly_names_push(&facts->remote_mounts, mount->point);
     }
     if (is_below(mount->point, "/sys/fs/cgroup")) {
         /* With cgroup v1 there is a mount for each controller, all alike. */

@@ -7,8 +7,8 @@
 #include "agent/base/text.h"
 #include "collectors/posture/facts.h"
 
-/* Fills root_read_only, cgroups_writable, loose_mounts and loose_tmpfs. Lines that can't be read
- * are left out. */
+/* Fills root_read_only, cgroups_writable, loose_mounts, loose_tmpfs and remote_mounts. Lines that
+ * can't be read are left out. */
 void tly_mounts_judge(struct tly_text mountinfo, struct tly_process_facts *facts);
 
 #endif

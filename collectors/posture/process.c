@@ -547,8 +547,11 @@ void tly_process_look(const struct tly_host_paths *paths, int process_fd, struct
                            label.len > 0 ? label.at : "");
         }
         facts->root_read_only = facts->cgroups_writable = -1;
-        if (read_file(process_fd, "mountinfo", &buf) == 0) {
-            tly_mounts_judge(tly_buf_text(&buf), facts);
+        bool whole = read_file(process_fd, "mountinfo", &buf) == 0 &&
+                     buf.len + FILE_STEP <= FILE_BYTES_MAX;
+        tly_mounts_judge(tly_buf_text(&buf), facts);
+        if (!whole) {
+            facts->remote_mounts.count = TLY_FACT_NAMES + 1; /* some may not be known */
         }
         facts->open_files_max = -1;
         if (read_file(process_fd, "limits", &buf) == 0) {

@@ -20,11 +20,11 @@
 #define OS_RELEASE_BYTES_MAX 8192
 #define ENTRIES_MAX          1024 /* of one folder that is searched for secrets */
 
-static int open_within(int root_fd, const char *path, uint64_t flags)
+static int open_within(int root_fd, const char *path, uint64_t flags, uint64_t more_resolve)
 {
     struct open_how how = {
         .flags = flags | O_CLOEXEC,
-        .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS,
+        .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS | more_resolve,
     };
     long fd = syscall(SYS_openat2, root_fd, path, &how, sizeof(how));
     return fd < 0 ? -errno : (int)fd;
@@ -35,7 +35,7 @@ int tly_rootfs_open(int process_fd, int *ret_root_fd, char why[160])
     int fd = -1;
     int rc = tly_file_open(process_fd, "root", O_PATH | O_DIRECTORY, &fd);
     if (rc == 0) {
-        int probe = open_within(fd, "/", O_PATH | O_DIRECTORY);
+        int probe = open_within(fd, "/", O_PATH | O_DIRECTORY, 0);
         rc = probe < 0 ? probe : 0;
         tly_fd_close(&probe);
     }
@@ -54,7 +54,7 @@ int tly_rootfs_open(int process_fd, int *ret_root_fd, char why[160])
 
 int tly_rootfs_find(int root_fd, const char *path, int *ret_fd)
 {
-    int fd = open_within(root_fd, path, O_PATH);
+    int fd = open_within(root_fd, path, O_PATH, 0);
     if (fd < 0) {
         return fd;
     }
@@ -62,11 +62,11 @@ int tly_rootfs_find(int root_fd, const char *path, int *ret_fd)
     return 0;
 }
 
-int tly_rootfs_read(int root_fd, const char *path, struct tly_buf *buf)
+static int read_within(int root_fd, const char *path, uint64_t more_resolve, struct tly_buf *buf)
 {
     struct stat about;
     /* O_NONBLOCK: a pipe under that name must not hold the worker. */
-    TLY_AUTO_FD fd = open_within(root_fd, path, O_RDONLY | O_NONBLOCK | O_NOCTTY);
+    TLY_AUTO_FD fd = open_within(root_fd, path, O_RDONLY | O_NONBLOCK | O_NOCTTY, more_resolve);
     if (fd < 0) {
         return fd;
     }
@@ -76,9 +76,15 @@ int tly_rootfs_read(int root_fd, const char *path, struct tly_buf *buf)
     return S_ISREG(about.st_mode) ? tly_file_read_fd(fd, buf) : -EINVAL;
 }
 
+int tly_rootfs_read(int root_fd, const char *path, struct tly_buf *buf)
+{
+    return read_within(root_fd, path, 0, buf);
+}
+
+/* What is mounted over the image is none of it. */
 static bool exists(int root_fd, const char *path)
 {
-    TLY_AUTO_FD fd = open_within(root_fd, path, O_PATH);
+    TLY_AUTO_FD fd = open_within(root_fd, path, O_PATH, RESOLVE_NO_XDEV);
     return fd >= 0;
 }
 
@@ -107,8 +113,8 @@ static void take_os(int root_fd, struct tly_rootfs_facts *facts)
 {
     struct tly_buf buf;
     tly_buf_init(&buf, OS_RELEASE_BYTES_MAX);
-    if (tly_rootfs_read(root_fd, "/etc/os-release", &buf) == 0 ||
-        tly_rootfs_read(root_fd, "/usr/lib/os-release", &buf) == 0) {
+    if (read_within(root_fd, "/etc/os-release", RESOLVE_NO_XDEV, &buf) == 0 ||
+        read_within(root_fd, "/usr/lib/os-release", RESOLVE_NO_XDEV, &buf) == 0) {
         struct tly_text text = tly_buf_text(&buf);
         take_value(text, "ID=", facts->os_id, sizeof(facts->os_id));
         take_value(text, "VERSION_ID=", facts->os_version, sizeof(facts->os_version));
@@ -152,6 +158,28 @@ void tly_rootfs_look_image(int root_fd, struct tly_rootfs_facts *facts)
     facts->walked = -1;
 }
 
+/* ---- remote mounts ---- */
+
+static bool is_at_or_below(struct tly_text path, struct tly_text point)
+{
+    return tly_text_starts(path, point) && (path.len == point.len || path.at[point.len] == '/');
+}
+
+bool tly_rootfs_is_remote(const struct tly_fact_names *remote, struct tly_text path)
+{
+    if (remote->count > TLY_FACT_NAMES) {
+        return true; /* not all of them are known */
+    }
+    for (size_t i = 0; i < remote->count; i++) {
+        struct tly_text point = tly_text_of(remote->at[i]);
+        bool odd = point.len == TLY_FACT_NAME_MAX - 1 || memchr(point.at, '\\', point.len);
+        if (odd || is_at_or_below(path, point)) { /* cut, or written with escapes */
+            return true;
+        }
+    }
+    return false;
+}
+
 /* ---- the container's secrets ---- */
 
 static bool looks_secret(const char *name)
@@ -170,13 +198,20 @@ static bool looks_secret(const char *name)
     return false;
 }
 
-/* Calls for each regular file of a folder within the root, of which there may be too many. */
-static void each_file(int root_fd, const char *folder,
+/* Calls for each regular file of a folder within the root, of which there may be too many. Where
+ * there are remote mounts no link is followed: it may lead into one. */
+static void each_file(int root_fd, const char *folder, const struct tly_fact_names *remote,
                       void (*fn)(struct tly_rootfs_facts *facts, const char *path, const char *name,
                                  const struct stat *about),
                       struct tly_rootfs_facts *facts)
 {
-    int fd = open_within(root_fd, folder, O_RDONLY | O_DIRECTORY | O_NONBLOCK);
+    if (tly_rootfs_is_remote(remote, tly_text_of(folder))) {
+        facts->passed_over = true;
+        return;
+    }
+    int fd = open_within(root_fd, folder, O_RDONLY | O_DIRECTORY | O_NONBLOCK,
+                         remote->count > 0 ? RESOLVE_NO_SYMLINKS : 0);
+    facts->passed_over = facts->passed_over || (remote->count > 0 && fd == -ELOOP);
     DIR *dir = fd < 0 ? NULL : fdopendir(fd);
     if (!dir) {
         tly_fd_close(&fd);
@@ -189,11 +224,13 @@ static void each_file(int root_fd, const char *folder,
         if (entry->d_type != DT_REG && entry->d_type != DT_UNKNOWN) {
             continue;
         }
-        if (fstatat(dirfd(dir), entry->d_name, &about, AT_SYMLINK_NOFOLLOW) == 0 &&
-            S_ISREG(about.st_mode)) {
-            bool slash = folder[0] != '\0' && folder[strlen(folder) - 1] == '/';
-            (void)snprintf(path, sizeof(path), "%s%s%s", folder, slash ? "" : "/",
-                           entry->d_name); /* cut to fit */
+        bool slash = folder[0] != '\0' && folder[strlen(folder) - 1] == '/';
+        (void)snprintf(path, sizeof(path), "%s%s%s", folder, slash ? "" : "/",
+                       entry->d_name); /* cut to fit */
+        if (tly_rootfs_is_remote(remote, tly_text_of(path))) {
+            facts->passed_over = true;
+        } else if (fstatat(dirfd(dir), entry->d_name, &about, AT_SYMLINK_NOFOLLOW) == 0 &&
+                   S_ISREG(about.st_mode)) {
             fn(facts, path, entry->d_name, &about);
         }
     }
@@ -223,10 +260,10 @@ static void take_likely_secret(struct tly_rootfs_facts *facts, const char *path,
 }
 
 void tly_rootfs_look_container(int root_fd, const char *working_folder,
-                               struct tly_rootfs_facts *facts)
+                               const struct tly_fact_names *remote, struct tly_rootfs_facts *facts)
 {
     facts->seen = true;
-    each_file(root_fd, "/run/secrets", take_secret, facts);
-    each_file(root_fd, working_folder && working_folder[0] ? working_folder : "/",
+    each_file(root_fd, "/run/secrets", remote, take_secret, facts);
+    each_file(root_fd, working_folder && working_folder[0] ? working_folder : "/", remote,
               take_likely_secret, facts);
 }

@@ -29,15 +29,20 @@ void tly_rootfs_look_image(int root_fd, struct tly_rootfs_facts *facts);
 struct tly_rootfs_limits {
     int64_t inodes_max;
     int64_t walk_ms;
-    const struct tly_strings *expected; /* patterns of set-user-id files to pass over; or NULL */
+    const struct tly_fact_names *remote; /* mount points that are not touched; or NULL */
+    const struct tly_strings *expected;  /* patterns of set-user-id files to pass over; or NULL */
 };
 /* Walks through the root's own file system, for modes. Sets `walked`, `setuid`, `world_writable`.
  */
 void tly_rootfs_walk(int root_fd, const struct tly_rootfs_limits *limits,
                      struct tly_rootfs_facts *facts);
 
-/* What is of the container: secrets below /run/secrets and in the working folder. */
+/* Whether a path is at or below one of the remote mounts, or that cannot be told of them. */
+bool tly_rootfs_is_remote(const struct tly_fact_names *remote, struct tly_text path);
+
+/* What is of the container: secrets below /run/secrets and in the working folder, without touching
+ * remote mounts. */
 void tly_rootfs_look_container(int root_fd, const char *working_folder,
-                               struct tly_rootfs_facts *facts);
+                               const struct tly_fact_names *remote, struct tly_rootfs_facts *facts);
 
 #endif

@@ -36,6 +36,7 @@ struct walk {
     int64_t inodes, inodes_max;
     int64_t deadline_ns;
     bool cut;
+    const struct tly_fact_names *remote;
     const struct tly_strings *expected;
     struct tly_rootfs_facts *facts;
 };
@@ -117,6 +118,10 @@ static void take_entry(struct walk *walk, struct level *level, const struct dire
         walk->cut = true;
         return;
     }
+    if (walk->remote && tly_rootfs_is_remote(walk->remote, tly_text_of(walk->path))) {
+        walk->cut = walk->cut || walk->remote->count > TLY_FACT_NAMES;
+        return;
+    }
     if (fstatat(fd, entry->d_name, &about, AT_SYMLINK_NOFOLLOW) == 0) {
         judge(walk, fd, entry->d_name, &about);
         if (S_ISDIR(about.st_mode)) {
@@ -131,6 +136,7 @@ void tly_rootfs_walk(int root_fd, const struct tly_rootfs_limits *limits,
     struct walk walk = {
         .inodes_max = limits->inodes_max,
         .deadline_ns = tly_clock_monotonic_ns() + limits->walk_ms * TLY_NS_PER_MS,
+        .remote = limits->remote,
         .expected = limits->expected,
         .facts = facts,
     };

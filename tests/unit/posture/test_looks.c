@@ -63,6 +63,23 @@ static void mountinfo(void **state)
     }
 }
 
+/* Those on which a look may never end. */
+static void remote_mounts(void **state)
+{
+    (void)state;
+    struct tly_process_facts facts = {0};
+    tly_mounts_judge(TLY_TEXT("1 0 0:1 / / rw - fuse.fuse-overlayfs overlay rw\n"
+                              "2 1 0:2 / /a rw,nosuid,nodev - nfs4 server:/a rw\n"
+                              "3 1 0:3 / /b ro - fuse.sshfs x ro\n"
+                              "4 1 8:1 / /c rw,nosuid,nodev - ext4 /dev/sda1 rw\n"
+                              "5 1 0:5 / /dev/x rw - cifs //x rw\n"
+                              "6 1 0:6 / /proc/y rw - 9p x rw\n"),
+                     &facts);
+    assert_int_equal(facts.remote_mounts.count, 4);
+    assert_string_equal(facts.remote_mounts.at[0], "/a");
+    assert_string_equal(facts.remote_mounts.at[1], "/b");
+}
+
 /* ---- procfs ---- */
 
 static void own_process(void **state)
@@ -378,6 +395,7 @@ static void deep_folders(void **state)
 static void secrets(void **state)
 {
     const struct tree *tree = *state;
+    const struct tly_fact_names none = {0};
     struct tly_rootfs_facts facts = {0};
     make_folder(tree, "run");
     make_folder(tree, "run/secrets");
@@ -388,11 +406,73 @@ static void secrets(void **state)
     make_file(tree, "app/id_rsa.pub", "x", 0644);
     make_file(tree, "app/main.py", "x", 0644);
     assert_int_equal(symlinkat("/app/main.py", tree->fd, "app/link.key"), 0);
-    tly_rootfs_look_container(tree->fd, "/app", &facts);
+    tly_rootfs_look_container(tree->fd, "/app", &none, &facts);
     assert_int_equal(facts.secret_files, 3);
     assert_int_equal(facts.swarm_secrets.count, 1);
     assert_int_equal(facts.open_secrets.count, 2);
     assert_string_equal(facts.open_secrets.at[1], "/app/id_rsa");
+}
+
+static void remote_files(void **state)
+{
+    const struct tree *tree = *state;
+    static const struct {
+        const char *points[2];
+        size_t files;
+        bool passed_over;
+    } rows[] = {
+        {{"/srv"}, 3, false},      {{"/app2"}, 3, false},
+        {{"/app"}, 1, true},       {{"/srv", "/app/tls.key"}, 2, true},
+        {{"/srv\\040x"}, 0, true}, /* written with an escape: which it is is not told */
+    };
+    make_folder(tree, "run");
+    make_folder(tree, "run/secrets");
+    make_folder(tree, "app");
+    make_file(tree, "run/secrets/db", "x", 0400);
+    make_file(tree, "app/tls.key", "x", 0400);
+    make_file(tree, "app/id_rsa", "x", 0400);
+    assert_int_equal(symlinkat("app", tree->fd, "link"), 0);
+    for (size_t i = 0; i < ROWS(rows); i++) {
+        struct tly_rootfs_facts facts = {0};
+        struct tly_fact_names remote = {0};
+        for (size_t k = 0; k < 2 && rows[i].points[k]; k++) {
+            tly_names_push(&remote, tly_text_of(rows[i].points[k]));
+        }
+        tly_rootfs_look_container(tree->fd, "/app", &remote, &facts);
+        assert_int_equal(facts.secret_files, rows[i].files);
+        assert_int_equal(facts.passed_over, rows[i].passed_over);
+    }
+    struct tly_rootfs_facts facts = {0};
+    struct tly_fact_names remote = {0};
+    tly_rootfs_look_container(tree->fd, "/link", &remote, &facts);
+    assert_int_equal(facts.secret_files, 3);
+    assert_false(facts.passed_over);
+    facts = (struct tly_rootfs_facts){0};
+    tly_names_push(&remote, TLY_TEXT("/srv")); /* a link may lead into it */
+    tly_rootfs_look_container(tree->fd, "/link", &remote, &facts);
+    assert_int_equal(facts.secret_files, 1);
+    assert_true(facts.passed_over);
+}
+
+static void remote_folders_are_not_walked(void **state)
+{
+    const struct tree *tree = *state;
+    struct tly_rootfs_facts facts = {0};
+    struct tly_fact_names remote = {0};
+    const struct tly_rootfs_limits limits = {
+        .inodes_max = 1000, .walk_ms = 60000, .remote = &remote};
+    make_folder(tree, "a");
+    make_folder(tree, "b");
+    make_file(tree, "a/su", "", 04755);
+    make_file(tree, "b/su", "", 04755);
+    tly_names_push(&remote, TLY_TEXT("/a"));
+    tly_rootfs_walk(tree->fd, &limits, &facts);
+    assert_int_equal(facts.walked, 1); /* what is mounted is none of the image */
+    assert_int_equal(facts.setuid.count, 1);
+    assert_string_equal(facts.setuid.at[0], "/b/su");
+    remote.count = TLY_FACT_NAMES + 1;
+    tly_rootfs_walk(tree->fd, &limits, &facts);
+    assert_int_equal(facts.walked, 0);
 }
 
 /* A container with an init system or an engine in it: its processes stand below its own cgroup,
@@ -576,6 +656,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(mountinfo),
+        cmocka_unit_test(remote_mounts),
         cmocka_unit_test(own_process),
         cmocka_unit_test(sockets),
         cmocka_unit_test(whose_process),
@@ -586,6 +667,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(many_members, make, drop),
         cmocka_unit_test_setup_teardown(deep_folders, make, drop),
         cmocka_unit_test_setup_teardown(secrets, make, drop),
+        cmocka_unit_test_setup_teardown(remote_files, make, drop),
+        cmocka_unit_test_setup_teardown(remote_folders_are_not_walked, make, drop),
         cmocka_unit_test_setup_teardown(nested_cgroups, make, drop),
         cmocka_unit_test_setup_teardown(many_cgroups, make, drop),
         cmocka_unit_test(whose_daemon),
