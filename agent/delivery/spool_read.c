@@ -335,13 +335,23 @@ void tly_spool_readers_free(struct tly_spool *spool)
     }
 }
 
-/* Where the destination was; where the next file begins, if it never was here. */
+/* The end of what is safe now: the next batch stands behind it, in the same file or in another. */
+static void go_to_end(struct tly_spool_reader *reader)
+{
+    const struct tly_spool_segment *newest = reader->spool->newest;
+    go_to(reader, newest ? newest->number : reader->spool->next_number);
+    if (newest && newest->size > reader->offset) {
+        reader->offset = newest->size;
+    }
+}
+
+/* Where the destination was; at the end, if it never was here. */
 static void begin(struct tly_spool_reader *reader)
 {
     struct tly_spool *spool = reader->spool;
     struct tly_position kept;
     if (!kept_position(reader, &kept)) {
-        go_to(reader, spool->next_number);
+        go_to_end(reader);
         note_position(reader);
         return;
     }

@@ -204,6 +204,23 @@ class Load(Case):
         self.append(CONTAINERS[0], ["after"])
         host.await_that("both", lambda: first.lines(CONTAINERS[0]) == ["before", "after"])
 
+    def test_received_under_another_name(self):
+        """A destination gets another name: what the agent's receiver takes from then on is its own."""
+        first = self.receiver("first")
+        port = host.free_port()
+        agent = self.agent(receiver={"listen": [f"127.0.0.1:{port}"]}, forward=[
+            {"name": "one", "servers": [first.address], "flush_interval": "50ms"}])
+
+        def received():
+            return [row["record"]["n"] for row in first.records()]
+
+        with socket.create_connection(("127.0.0.1", port)) as client:
+            client.sendall(b"\x93\xa3app\x01\x81\xa1n\x01")
+            host.await_that("the first record", lambda: received() == [1])
+            self.reload(agent, lambda config: config["forward"][0].update(name="other"))
+            client.sendall(b"\x93\xa3app\x02\x81\xa1n\x02")
+            host.await_that("the second record", lambda: received() == [1, 2])
+
     def test_other_server(self):
         """What a dead server never acknowledged goes to the one that takes its place."""
         second = self.receiver("second")

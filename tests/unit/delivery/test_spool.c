@@ -124,9 +124,24 @@ static void note_safe(void *arg, uint64_t ticket)
     place->safe = ticket;
 }
 
-static void start(struct place *place)
+static void sink_add(struct place *place, size_t index)
 {
     static const char *const names[SINKS_MAX] = {"first", "second"};
+    struct sink *sink = &place->sinks[index];
+    assert_int_equal(
+        tly_delivery_add(place->delivery, names[index], &place->limits, &sink->destination), 0);
+    tly_destination_select(sink->destination, &place->selections[index]);
+}
+
+/* One more, while the others are at work. */
+static void add_destination(struct place *place)
+{
+    assert_true(place->sink_count < SINKS_MAX);
+    sink_add(place, place->sink_count++);
+}
+
+static void start(struct place *place)
+{
     struct tly_error err;
     assert_int_equal(tly_delivery_new(place->loop, place->dir_fd, &place->delivery, &err), 0);
     assert_int_equal(tly_delivery_spool(place->delivery, &place->spec, &err), 0);
@@ -134,10 +149,7 @@ static void start(struct place *place)
     place->safe = 0;
     place->ticket = 0;
     for (size_t i = 0; i < place->sink_count && i < SINKS_MAX; i++) {
-        struct sink *sink = &place->sinks[i];
-        assert_int_equal(
-            tly_delivery_add(place->delivery, names[i], &place->limits, &sink->destination), 0);
-        tly_destination_select(sink->destination, &place->selections[i]);
+        sink_add(place, i);
     }
 }
 
@@ -320,6 +332,40 @@ static void a_new_destination_gets_what_is_new(void **state)
     place->sinks[0].count = 0;
     await(place, 10);
     expect_numbers(&place->sinks[0], 10, 20);
+    expect_numbers(&place->sinks[1], 10, 20);
+}
+
+/* ... also in a file that is being written: its end is where the new one begins. */
+static void a_new_destination_while_it_runs(void **state)
+{
+    struct place *place = *state;
+    start(place);
+    append_all(place, "a", 0, 10);
+    await(place, 10);
+    add_destination(place);
+    assert_int_equal(metric(place, TLY_F_tallyman_spool_lag_bytes), 0);
+    append_all(place, "a", 10, 20);
+    place->sinks[0].count = 0;
+    await(place, 10);
+    expect_numbers(&place->sinks[0], 10, 20);
+    expect_numbers(&place->sinks[1], 10, 20);
+}
+
+/* What a renamed destination has not taken goes with its old name, and what comes then goes to the
+ * new one. */
+static void the_only_destination_is_renamed(void **state)
+{
+    struct place *place = *state;
+    start(place);
+    append_all(place, "a", 0, 10);
+    await(place, 10);
+    place->sinks[0].rests = true;
+    add_destination(place);
+    tly_delivery_leave(place->delivery, place->sinks[0].destination);
+    tly_delivery_settle(place->delivery);
+    append_all(place, "a", 10, 20);
+    settle(place);
+    await(place, 10);
     expect_numbers(&place->sinks[1], 10, 20);
 }
 
@@ -595,6 +641,8 @@ int main(void)
         ROW(what_is_not_acknowledged_comes_again),
         ROW(destinations_are_independent),
         ROW(a_new_destination_gets_what_is_new),
+        ROW(a_new_destination_while_it_runs),
+        ROW(the_only_destination_is_renamed),
         ROW(the_oldest_goes_at_the_bound),
         ROW(a_torn_end_is_cut_off),
         ROW(torn_anywhere),
