@@ -230,10 +230,51 @@ static int open_file(struct tly_journal *journal)
     return 0;
 }
 
-int tly_journal_read(struct tly_journal *journal, struct tly_buf *buf)
+/* Takes whole lines out of the buffer; the rest, too, where nothing more can come behind it. */
+static int take_lines(struct tly_buf *buf, bool ends, int (*fn)(void *arg, struct tly_text line),
+                      void *arg)
 {
-    int rc = tly_file_read(journal->dir_fd, journal->name, buf);
-    return rc == -ENOENT ? 0 : rc;
+    struct tly_text rest = tly_buf_text(buf);
+    size_t taken = 0;
+    int rc = 0;
+    while (rc == 0 && rest.len > 0) {
+        struct tly_text line = tly_text_cut(&rest, '\n');
+        if (!rest.at && !ends && (taken > 0 || line.len < buf->max)) {
+            break;
+        }
+        taken = rest.at ? buf->len - rest.len : buf->len;
+        rc = fn(arg, line);
+    }
+    tly_buf_consume(buf, taken);
+    return rc;
+}
+
+int tly_journal_read(struct tly_journal *journal, int (*fn)(void *arg, struct tly_text line),
+                     void *arg)
+{
+    TLY_AUTO_FD fd = -1;
+    int rc = tly_file_open(journal->dir_fd, journal->name, O_RDONLY | O_NOFOLLOW, &fd);
+    struct tly_buf buf;
+    tly_buf_init(&buf, TLY_JOURNAL_LINE_MAX);
+    off_t offset = 0;
+    for (bool ends = false; rc == 0 && !ends;) {
+        char *to;
+        rc = tly_buf_reserve(&buf, buf.max - buf.len, &to);
+        if (rc < 0) {
+            break;
+        }
+        ssize_t got = tly_file_pread(fd, to, buf.max - buf.len, offset);
+        if (got < 0) {
+            rc = (int)got;
+            break;
+        }
+        ends = got == 0;
+        offset += got;
+        buf.len += (size_t)got;
+        rc = take_lines(&buf, ends, fn, arg);
+    }
+    tly_buf_done(&buf);
+    return rc;
 }
 
 int tly_journal_append(struct tly_journal *journal, struct tly_text lines)

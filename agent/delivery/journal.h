@@ -15,15 +15,19 @@
 
 struct tly_journal;
 
+#define TLY_JOURNAL_LINE_MAX ((size_t)64 << 10)
+
 /* `dir_fd` and `name` are borrowed for its life. Nothing is opened yet. -ENOMEM. */
 int tly_journal_new(struct tly_loop *loop, int dir_fd, const char *name,
                     struct tly_journal **ret_journal) TLY_CHECK;
 /* Syncs and closes; a rewrite under way is given up. NULL is fine. */
 void tly_journal_free(struct tly_journal *journal);
 
-/* Appends everything that stands in the file to `buf`; nothing, if there is no file. -errno,
- * TLY_E_LIMIT. */
-int tly_journal_read(struct tly_journal *journal, struct tly_buf *buf) TLY_CHECK;
+/* Calls `fn` for each line in the file, without its newline, however long the file has grown; one
+ * that is longer than TLY_JOURNAL_LINE_MAX comes in several parts. -errno, -ENOENT where there is
+ * no file; an error that `fn` returns ends it, too. */
+int tly_journal_read(struct tly_journal *journal, int (*fn)(void *arg, struct tly_text line),
+                     void *arg) TLY_CHECK;
 
 /* Whole lines. -errno: none of them counts as written, though some may be. */
 int tly_journal_append(struct tly_journal *journal, struct tly_text lines) TLY_CHECK;

@@ -24,8 +24,8 @@
 #define REWRITE_BYTES_MIN  (256 * 1024)
 #define REWRITE_LINE_BYTES 512 /* an upper estimate of one entry's line */
 
-#define READ_BYTES_MAX ((size_t)64 << 20)
-#define RETRY_MS       5000
+#define LINES_BYTES_MAX ((size_t)64 << 20)
+#define RETRY_MS        5000
 
 struct entry {
     struct tly_position position;
@@ -48,6 +48,7 @@ struct tly_positions {
     uint64_t dropped; /* entries that only wait to be forgotten */
     uint64_t unwritten, write_errors, lines_damaged;
     bool failing;
+    bool whole; /* nothing of what was kept is missing */
 };
 
 static struct tly_text entry_destination(const struct entry *entry)
@@ -181,7 +182,7 @@ static void rewrite_if_grown(struct tly_positions *positions)
         return;
     }
     struct tly_buf content;
-    tly_buf_init(&content, READ_BYTES_MAX);
+    tly_buf_init(&content, LINES_BYTES_MAX);
     int rc = tly_buf_append_text(&content, TLY_TEXT(JOURNAL_HEAD));
     struct tly_map_entry at;
     for (void *walk = NULL; rc == 0 && tly_map_next(positions->entries, &walk, &at);) {
@@ -203,7 +204,7 @@ static int write_dirty(struct tly_positions *positions)
         return 0;
     }
     struct tly_buf lines;
-    tly_buf_init(&lines, READ_BYTES_MAX);
+    tly_buf_init(&lines, LINES_BYTES_MAX);
     int rc = 0;
     if (tly_journal_bytes(positions->journal) == 0) {
         rc = tly_buf_append_text(&lines, TLY_TEXT(JOURNAL_HEAD));
@@ -247,8 +248,9 @@ static void write_now(void *arg)
 
 /* ---- at the start ---- */
 
-static int load_line(struct tly_positions *positions, struct tly_text text)
+static int load_line(void *arg, struct tly_text text)
 {
+    struct tly_positions *positions = arg;
     if (text.len == 0 || text.at[0] == '#') {
         return 0;
     }
@@ -275,17 +277,14 @@ static int load_line(struct tly_positions *positions, struct tly_text text)
 
 static int load(struct tly_positions *positions)
 {
-    struct tly_buf content;
-    tly_buf_init(&content, READ_BYTES_MAX);
-    int rc = tly_journal_read(positions->journal, &content);
-    struct tly_text rest = tly_buf_text(&content);
-    while (rc == 0 && rest.at) {
-        rc = load_line(positions, tly_text_cut(&rest, '\n'));
-    }
-    tly_buf_done(&content);
+    int rc = tly_journal_read(positions->journal, load_line, positions);
+    positions->whole = rc == 0 && positions->lines_damaged == 0;
     if (rc < 0 && rc != -ENOMEM) {
-        tly_log_warn("delivery", "cannot read the positions that were kept: %s; starting without",
-                     tly_error_name(rc));
+        if (rc != -ENOENT) {
+            tly_log_warn("delivery",
+                         "cannot read all positions that were kept: %s; going on with %zu of them",
+                         tly_error_name(rc), tly_map_count(positions->entries));
+        }
         rc = 0;
     }
     if (positions->lines_damaged > 0) {
@@ -340,6 +339,11 @@ void tly_positions_free(struct tly_positions *positions)
 }
 
 /* ---- what the rest of delivery asks ---- */
+
+bool tly_positions_whole(const struct tly_positions *positions)
+{
+    return positions->whole;
+}
 
 bool tly_positions_get(const struct tly_positions *positions, struct tly_text destination,
                        struct tly_text key, struct tly_position *ret_position)

@@ -17,10 +17,14 @@
 struct tly_positions;
 
 /* Reads what is kept in the file "positions" of the directory (borrowed; -1: memory only). A file
- * that can't be read is logged and costs the positions, not the start. -ENOMEM. */
+ * that can't be read is logged and costs what it has, not the start. -ENOMEM. */
 int tly_positions_new(struct tly_loop *loop, int dir_fd,
                       struct tly_positions **ret_positions) TLY_CHECK;
 void tly_positions_free(struct tly_positions *positions); /* writes and syncs; NULL is fine */
+
+/* Whether all was found at the start that had ever been kept. If not, a source without a position
+ * may be one whose position is lost. */
+bool tly_positions_whole(const struct tly_positions *positions);
 
 bool tly_positions_get(const struct tly_positions *positions, struct tly_text destination,
                        struct tly_text key, struct tly_position *ret_position);

@@ -8,6 +8,7 @@
 #include "agent/delivery/spool.h"
 
 #include "agent/base/file.h"
+#include "agent/delivery/positions.h"
 #include "agent/delivery/spool_entry.h"
 #include "agent/delivery/spool_state.h"
 
@@ -265,6 +266,7 @@ int tly_spool_new(struct tly_loop *loop, struct tly_positions *positions, int di
     spool->dir_fd = -1;
     spool->write_fd = -1;
     spool->next_number = 1;
+    spool->lost = !tly_positions_whole(positions);
     spool->segment_bytes = spec->disk_bytes_max / SEGMENTS_IN_BOUND;
     if (spool->segment_bytes > SEGMENT_BYTES_MAX) {
         spool->segment_bytes = SEGMENT_BYTES_MAX;

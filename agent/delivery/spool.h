@@ -29,7 +29,7 @@ int tly_spool_new(struct tly_loop *loop, struct tly_positions *positions, int di
 void tly_spool_free(struct tly_spool *spool);
 
 /* From now on the destination gets what is spooled; one that never was here before gets nothing
- * that was safe earlier. -ENOMEM. */
+ * that was safe earlier, unless positions are lost: then one of the start gets all. -ENOMEM. */
 int tly_spool_add(struct tly_spool *spool, struct tly_destination *destination) TLY_CHECK;
 /* No longer. */
 void tly_spool_remove(struct tly_spool *spool, const struct tly_destination *destination);

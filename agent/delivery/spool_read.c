@@ -345,13 +345,26 @@ static void go_to_end(struct tly_spool_reader *reader)
     }
 }
 
+/* Its position may be lost: all that waits is sent, maybe once more. */
+static void go_to_oldest(struct tly_spool_reader *reader)
+{
+    go_to(reader, reader->spool->oldest->number);
+    tly_log_warn("delivery",
+                 "%s: how far the spool was delivered is not known; all that it has is sent",
+                 tly_destination_name(reader->destination));
+}
+
 /* Where the destination was; at the end, if it never was here. */
 static void begin(struct tly_spool_reader *reader)
 {
     struct tly_spool *spool = reader->spool;
     struct tly_position kept;
     if (!kept_position(reader, &kept)) {
-        go_to_end(reader);
+        if (spool->lost && spool->oldest) {
+            go_to_oldest(reader);
+        } else {
+            go_to_end(reader);
+        }
         note_position(reader);
         return;
     }

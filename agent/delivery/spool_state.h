@@ -50,6 +50,7 @@ struct tly_spool {
     uint64_t bytes; /* of all segments */
     uint64_t next_number;
     struct tly_spool_reader *readers;
+    bool lost;              /* a destination of the start without a position may have had one */
     struct tly_timer *tick; /* while there is something to try again, or to free */
 
     /* spool_write.c */

@@ -202,7 +202,9 @@ static void write_start(struct tly_spool *spool)
 
 static void flush(void *arg)
 {
-    write_start(arg);
+    struct tly_spool *spool = arg;
+    spool->lost = false; /* the loop turns: what comes to be added now is new */
+    write_start(spool);
 }
 
 void tly_spool_write_retry(struct tly_spool *spool)
@@ -293,7 +295,11 @@ int tly_spool_write_init(struct tly_spool *spool)
 {
     tly_buf_init(&spool->gather, gather_max(spool) + TLY_SPOOL_ENTRY_MAX);
     spool->ticket = 1;
-    return tly_defer_new(spool->loop, flush, spool, &spool->flush);
+    int rc = tly_defer_new(spool->loop, flush, spool, &spool->flush);
+    if (rc == 0) {
+        tly_defer_call(spool->flush);
+    }
+    return rc;
 }
 
 /* A batch in a file of its own: the worker may still be at the newest one. */

@@ -5,6 +5,7 @@
 #include "agent/delivery/delivery.h"
 
 #include "agent/base/file.h"
+#include "agent/delivery/position_line.h"
 #include "agent/delivery/positions.h"
 #include "tests/unit/delivery/turns.h"
 
@@ -15,6 +16,7 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -47,6 +49,7 @@ static int tear_down(void **state)
     (void)unlinkat(place->dir_fd, "positions", 0); /* may be gone or a directory by now */
     (void)unlinkat(place->dir_fd, "positions", AT_REMOVEDIR);
     (void)unlinkat(place->dir_fd, "positions.new", 0);
+    (void)unlinkat(place->dir_fd, "positions.new", AT_REMOVEDIR);
     assert_int_equal(rmdir(place->dir), 0);
     close(place->dir_fd);
     free(place);
@@ -256,6 +259,59 @@ static void a_rewrite_under_way_does_not_outlive_its_owner(void **state)
     tly_positions_free(positions);
 }
 
+/* However long it has grown while no other file could be made, it is read at the next start. */
+static void a_journal_that_only_grows_is_read(void **state)
+{
+    struct place *place = *state;
+    enum { KEYS = 1000 };
+    const uint64_t grown = (uint64_t)65 << 20;
+    char long_name[TLY_POSITION_NAME_MAX + 1];
+    memset(long_name, '%', sizeof(long_name)); /* each is three bytes in a line */
+    long_name[TLY_POSITION_NAME_MAX] = '\0';
+    assert_int_equal(mkdirat(place->dir_fd, "positions.new", 0700), 0);
+    struct tly_positions *positions = open_positions(place);
+    keep(positions, "central", "docker/once", 1);
+    for (uint64_t turn = 1; counts_of(positions).journal_bytes < grown; turn++) {
+        for (unsigned i = 0; i < KEYS; i++) {
+            char key[TLY_POSITION_NAME_MAX + 1];
+            memcpy(key, long_name, sizeof(key));
+            (void)snprintf(key, sizeof(key), "%u", i);
+            key[strlen(key)] = '%';
+            keep(positions, long_name, key, turn);
+        }
+        assert_true(turns_few(place->loop));
+    }
+    tly_positions_free(positions);
+
+    positions = open_positions(place);
+    assert_int_equal(counts_of(positions).entries, KEYS + 1);
+    assert_int_equal(counts_of(positions).lines_damaged, 0);
+    assert_int_equal(offset_of(positions, "central", "docker/once"), 1);
+    assert_true(tly_positions_whole(positions));
+    tly_positions_free(positions);
+}
+
+/* No line is so long: it costs itself, and the agent's memory nothing. */
+static void a_line_without_an_end(void **state)
+{
+    struct place *place = *state;
+    struct tly_positions *positions = open_positions(place);
+    assert_false(tly_positions_whole(positions)); /* none is there yet */
+    keep(positions, "central", "docker/a", 1);
+    tly_positions_free(positions);
+    TLY_AUTO_FD fd = openat(place->dir_fd, "positions", O_WRONLY | O_APPEND | O_CLOEXEC);
+    assert_int_equal(ftruncate(fd, (off_t)1 << 20), 0);
+    positions = open_positions(place);
+    assert_int_equal(offset_of(positions, "central", "docker/a"), 1);
+    assert_true(counts_of(positions).lines_damaged > 0);
+    assert_false(tly_positions_whole(positions));
+    keep(positions, "central", "docker/a", 2);
+    tly_positions_free(positions);
+    positions = open_positions(place);
+    assert_int_equal(offset_of(positions, "central", "docker/a"), 2);
+    tly_positions_free(positions);
+}
+
 /* A directory in the journal's place refuses writes even to root, as a full disk would. */
 static void a_disk_that_refuses_stops_nothing(void **state)
 {
@@ -368,6 +424,8 @@ int main(void)
         WITH_PLACE(garbage_in_the_middle_costs_only_itself),
         WITH_PLACE(a_grown_journal_is_rewritten),
         WITH_PLACE(a_rewrite_under_way_does_not_outlive_its_owner),
+        WITH_PLACE(a_journal_that_only_grows_is_read),
+        WITH_PLACE(a_line_without_an_end),
         WITH_PLACE(a_disk_that_refuses_stops_nothing),
         WITH_PLACE(without_a_directory_they_live_in_memory),
         WITH_PLACE(pruning_reaches_all_destinations),

@@ -369,6 +369,73 @@ static void the_only_destination_is_renamed(void **state)
     expect_numbers(&place->sinks[1], 10, 20);
 }
 
+static void positions_removed(struct place *place)
+{
+    assert_int_equal(unlinkat(place->dir_fd, "positions", 0), 0);
+}
+
+/* A folder can't be read as a file, whoever reads. */
+static void positions_unreadable(struct place *place)
+{
+    positions_removed(place);
+    assert_int_equal(mkdirat(place->dir_fd, "positions", 0700), 0);
+}
+
+/* Its last sectors were never written, and it had only those. */
+static void positions_zeroed(struct place *place)
+{
+    TLY_AUTO_FD fd = openat(place->dir_fd, "positions", O_WRONLY | O_CLOEXEC);
+    off_t size = lseek(fd, 0, SEEK_END);
+    assert_int_equal(ftruncate(fd, 0), 0);
+    assert_int_equal(ftruncate(fd, size), 0);
+}
+
+/* Where positions are lost, what waits was promised to somebody all the same: it is sent. */
+static void lost_positions_lose_no_records(void **state)
+{
+    static void (*const ways[])(struct place *) = {positions_removed, positions_zeroed,
+                                                   positions_unreadable};
+    struct place *place = *state;
+    struct sink *sink = &place->sinks[0];
+    for (size_t way = 0; way < sizeof(ways) / sizeof(ways[0]); way++) {
+        uint32_t from = 1000 * (uint32_t)way;
+        sink->rests = true;
+        start(place);
+        append_all(place, "a", from, from + 1000);
+        settle(place);
+        stop(place);
+        ways[way](place);
+        sink->rests = false;
+        sink->count = 0;
+        start(place);
+        /* what was delivered at the ways before may stand in the last file still, and come again */
+        while (sink->count == 0 || sink->numbers[sink->count - 1] != from + 999) {
+            await(place, sink->count + 1);
+        }
+        assert_int_equal(sink->numbers[sink->count - 1000], from);
+        stop(place);
+    }
+}
+
+/* ... and who comes later is new. */
+static void lost_positions_are_of_the_start(void **state)
+{
+    struct place *place = *state;
+    place->sinks[0].rests = true;
+    start(place);
+    append_all(place, "a", 0, 10);
+    settle(place);
+    stop(place);
+    positions_removed(place);
+    start(place);
+    append_all(place, "a", 10, 20);
+    settle(place);
+    add_destination(place);
+    append_all(place, "a", 20, 30);
+    await(place, 10);
+    expect_numbers(&place->sinks[1], 20, 30);
+}
+
 /* At the bound the oldest goes, and the books say how many that were. */
 static void the_oldest_goes_at_the_bound(void **state)
 {
@@ -643,6 +710,8 @@ int main(void)
         ROW(a_new_destination_gets_what_is_new),
         ROW(a_new_destination_while_it_runs),
         ROW(the_only_destination_is_renamed),
+        ROW(lost_positions_lose_no_records),
+        ROW(lost_positions_are_of_the_start),
         ROW(the_oldest_goes_at_the_bound),
         ROW(a_torn_end_is_cut_off),
         ROW(torn_anywhere),
