@@ -1,7 +1,9 @@
 /*
- * Cursors and the spans by which chunks move them. A cursor's spans stand in the order in which the
- * source committed; an acknowledgement may come in any order, but the cursor only ever passes spans
- * at the head of that queue. So what is kept never runs ahead of what is delivered.
+ * Cursors and the spans by which chunks move them. A cursor has one span in each chunk. They stand
+ * in the order in which the source first committed to each; an acknowledgement may come in any
+ * order, but the cursor only ever passes spans at the head of that queue. Where the source comes
+ * back to an earlier chunk, the last span's position moves on, behind which that chunk is passed as
+ * well. So what is kept never runs ahead of what is delivered.
  */
 #include "agent/delivery/chunk.h"
 
@@ -93,12 +95,6 @@ void tly_cursor_end(struct tly_cursor *cursor)
     cursor_settle(cursor);
 }
 
-/* Whether the chunk's last records of this cursor are the cursor's last. */
-static bool is_last_of(const struct tly_span *span, const struct tly_chunk *chunk)
-{
-    return span && span->chunk == chunk && !span->acked;
-}
-
 void tly_cursor_counts(const struct tly_cursor *cursor, struct tly_cursor_counts *ret_counts)
 {
     const struct tly_span *span = cursor->first;
@@ -109,40 +105,70 @@ void tly_cursor_counts(const struct tly_cursor *cursor, struct tly_cursor_counts
     ret_counts->since_ms = span ? span->since_ms : 0;
 }
 
-int tly_chunk_mark(struct tly_chunk *chunk, struct tly_cursor *cursor, uint32_t records,
-                   const struct tly_position *position)
+/* The cursor's part in the chunk, or NULL. It stands in both lists, of which most often one is
+ * short: a log has few chunks under way, and only the spool's cursor comes back to many tags. */
+static struct tly_span *find_span(const struct tly_chunk *chunk, const struct tly_cursor *cursor)
 {
-    struct tly_span *last = cursor->last;
-    if (is_last_of(last, chunk)) {
-        last->position = *position;
-        if (last->records == 0) {
-            last->since_ms = tly_loop_now_ms(cursor->destination->loop);
+    struct tly_span *of_cursor = cursor->last;
+    struct tly_span *of_chunk = chunk->spans;
+    while (of_cursor && of_chunk) {
+        if (of_cursor->chunk == chunk) {
+            return of_cursor;
         }
-        last->records += records;
-        cursor->counts.appended += records;
-        cursor->counts.under_way += records;
-        return 0;
+        if (of_chunk->cursor == cursor) {
+            return of_chunk;
+        }
+        of_cursor = of_cursor->previous;
+        of_chunk = of_chunk->next_of_chunk;
     }
+    return NULL;
+}
+
+static int add_span(struct tly_chunk *chunk, struct tly_cursor *cursor)
+{
     struct tly_span *span = malloc(sizeof(*span));
     if (!span) {
         return -ENOMEM;
     }
-    *span = (struct tly_span){.cursor = cursor,
-                              .chunk = chunk,
-                              .position = *position,
-                              .records = records,
-                              .since_ms = tly_loop_now_ms(cursor->destination->loop),
-                              .next_of_chunk = chunk->spans};
-    cursor->counts.appended += records;
-    cursor->counts.under_way += records;
+    *span = (struct tly_span){
+        .cursor = cursor, .chunk = chunk, .previous = cursor->last, .next_of_chunk = chunk->spans};
     chunk->spans = span;
-    if (last) {
-        last->next = span;
+    if (cursor->last) {
+        cursor->last->next = span;
     } else {
         cursor->first = span;
     }
     cursor->last = span;
     return 0;
+}
+
+int tly_chunk_mark(struct tly_chunk *chunk, struct tly_cursor *cursor, uint32_t records,
+                   const struct tly_position *position)
+{
+    struct tly_span *span = find_span(chunk, cursor);
+    if (!span) {
+        int rc = add_span(chunk, cursor);
+        if (rc < 0) {
+            return rc;
+        }
+        span = chunk->spans;
+    }
+    if (span->records == 0) {
+        span->since_ms = tly_loop_now_ms(cursor->destination->loop);
+    }
+    span->records += records;
+    /* Not the span's own: what other chunks have of what came before must be delivered, too. */
+    cursor->last->position = *position;
+    cursor->counts.appended += records;
+    cursor->counts.under_way += records;
+    return 0;
+}
+
+static void cursor_remove(struct tly_cursor *cursor, struct tly_span *span)
+{
+    *(span->previous ? &span->previous->next : &cursor->first) = span->next;
+    *(span->next ? &span->next->previous : &cursor->last) = span->previous;
+    free(span);
 }
 
 /* Passes what is acknowledged at the head of the queue. */
@@ -151,14 +177,9 @@ static void cursor_progress(struct tly_cursor *cursor)
     struct tly_position reached;
     bool moved = false;
     while (cursor->first && cursor->first->acked) {
-        struct tly_span *span = cursor->first;
-        reached = span->position;
+        reached = cursor->first->position;
         moved = true;
-        cursor->first = span->next;
-        if (!cursor->first) {
-            cursor->last = NULL;
-        }
-        free(span);
+        cursor_remove(cursor, cursor->first);
     }
     if (moved) {
         keep(cursor, &reached);
@@ -173,8 +194,8 @@ bool tly_chunk_shares(const struct tly_chunk *a, const struct tly_chunk *b)
     }
     bool shares = false;
     for (const struct tly_span *one = a->spans; one && !shares; one = one->next_of_chunk) {
-        for (const struct tly_span *other = b->spans; other; other = other->next_of_chunk) {
-            shares = shares || one->cursor == other->cursor;
+        for (const struct tly_span *at = b->spans; at && !shares; at = at->next_of_chunk) {
+            shares = one->cursor == at->cursor;
         }
     }
     return shares;
@@ -226,21 +247,6 @@ void tly_chunk_cut(const struct tly_chunk *chunk, uint32_t records, bool acked)
         span->records -= count;
         records -= count;
     }
-}
-
-static void cursor_remove(struct tly_cursor *cursor, struct tly_span *span)
-{
-    struct tly_span **link = &cursor->first;
-    struct tly_span *previous = NULL;
-    while (*link != span) {
-        previous = *link;
-        link = &previous->next;
-    }
-    *link = span->next;
-    if (cursor->last == span) {
-        cursor->last = previous;
-    }
-    free(span);
 }
 
 /* Forgets what was acknowledged behind a span that never will be: the position must not pass it. */

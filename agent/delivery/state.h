@@ -11,8 +11,9 @@
 #include "agent/delivery/positions.h"
 #include "agent/loop/loop.h"
 
-/* One cursor's part in one chunk: when the chunk is acknowledged, and all before it are, the cursor
- * has reached `position`. Belongs to the chunk until then, and to the cursor's queue throughout. */
+/* One cursor's part in one chunk: when the chunk is acknowledged, and all before it in the cursor's
+ * queue are, the cursor has reached `position`. Belongs to the chunk until then, and to the queue
+ * throughout. */
 struct tly_span {
     struct tly_cursor *cursor;
     const struct tly_chunk *chunk; /* for comparison only */
@@ -20,8 +21,8 @@ struct tly_span {
     uint32_t records;
     int64_t since_ms; /* loop time of the first of them */
     bool acked;
-    struct tly_span *next;          /* in the cursor's queue */
-    struct tly_span *next_of_chunk; /* while the chunk lives */
+    struct tly_span *next, *previous; /* in the cursor's queue */
+    struct tly_span *next_of_chunk;   /* while the chunk lives */
 };
 
 /* ---- chunk.c ---- */

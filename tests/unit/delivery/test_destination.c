@@ -392,6 +392,69 @@ static void a_cursor_may_return_to_an_open_chunk(void **state)
     assert_int_equal(kept(house), 3);
 }
 
+#define INTERLEAVED 3000 /* commits, numbered from 1; each number is all that its record has */
+
+/* Acknowledges the chunk, and marks the commits that it has. */
+static void ack_interleaved(struct house *house, struct tly_chunk *chunk, bool acked[])
+{
+    assert_non_null(chunk->spans);
+    assert_null(chunk->spans->next_of_chunk); /* one cursor's part, however often it came back */
+    for (size_t at = 0; at < chunk->payload.len; at += sizeof(uint64_t)) {
+        uint64_t number;
+        memcpy(&number, chunk->payload.at + at, sizeof(number));
+        acked[number] = true;
+    }
+    tly_destination_ack(house->destination, chunk);
+}
+
+/* A source whose records have many tags, as the spool: at each acknowledgement the position stands
+ * before the first commit that is not delivered, and no further back. */
+static void tags_may_alternate(void **state)
+{
+    struct house *house = *state;
+    enum { HELD_MAX = 8 };
+    unsigned seed = 20261130;
+    bool acked[INTERLEAVED + 1] = {false};
+    struct tly_chunk *held[HELD_MAX];
+    size_t held_count = 0;
+    uint64_t number = 0;
+    struct tly_cursor *cursor;
+    assert_int_equal(tly_cursor_new(house->destination, TLY_TEXT("key"), &cursor), 0);
+    while (number < INTERLEAVED || held_count > 0) {
+        unsigned dice = (unsigned)rand_r(&seed);
+        struct tly_chunk *chunk = NULL;
+        if (number < INTERLEAVED && dice % 8 < 6) {
+            const char tag[2] = {(char)('a' + dice / 8 % 4), '\0'};
+            number++;
+            assert_int_equal(
+                tly_destination_open(house->destination, tly_text_of(tag), sizeof(number), &chunk),
+                0);
+            memcpy(chunk->payload.at + chunk->payload.len, &number, sizeof(number));
+            chunk->payload.len += sizeof(number);
+            struct tly_position position = {.offset = number};
+            assert_int_equal(
+                tly_destination_commit(house->destination, chunk, 1, cursor, &position), 0);
+        } else if (held_count < HELD_MAX && (chunk = tly_destination_take(house->destination))) {
+            held[held_count++] = chunk;
+        } else if (held_count > 0) {
+            size_t i = dice / 8 % held_count;
+            ack_interleaved(house, held[i], acked);
+            held[i] = held[--held_count];
+        }
+        if (dice % 64 == 0 || number == INTERLEAVED) {
+            tly_delivery_flush(house->delivery);
+        }
+        uint64_t reached = 0;
+        while (reached < number && acked[reached + 1]) {
+            reached++;
+        }
+        assert_int_equal(kept(house), reached);
+    }
+    assert_int_equal(kept(house), INTERLEAVED);
+    assert_true(tly_cursor_idle(cursor));
+    tly_cursor_detach(cursor);
+}
+
 static void an_ended_cursor_keeps_its_position_until_all_is_acknowledged(void **state)
 {
     struct house *house = *state;
@@ -745,6 +808,7 @@ int main(void)
         WITH_HOUSE(streams_keep_their_order_beside_refused_chunks),
         WITH_HOUSE(a_position_moves_only_over_a_gapless_prefix),
         WITH_HOUSE(a_cursor_may_return_to_an_open_chunk),
+        WITH_HOUSE(tags_may_alternate),
         WITH_HOUSE(an_ended_cursor_keeps_its_position_until_all_is_acknowledged),
         WITH_HOUSE(an_orphaned_cursor_still_keeps),
         WITH_HOUSE(advancing_takes_part_in_the_order),
