@@ -22,6 +22,7 @@
 
 struct tly_spool_write {
     struct tly_spool *spool; /* NULL: it was freed meanwhile */
+    uint64_t last_number;    /* ... and what the worker can't write goes to this new file */
     struct tly_buf bytes;
     uint64_t ticket;
     int fd;     /* of the file, while the worker has it; -1: a new one */
@@ -111,11 +112,27 @@ static int count_in(struct tly_spool *spool, const struct tly_spool_write *write
     return 0;
 }
 
+/* What is left at the end, in a file of its own. */
+static void write_apart(int dir_fd, uint64_t number, const struct tly_buf *bytes)
+{
+    struct tly_spool_write last = {
+        .number = number, .bytes = *bytes, .fd = -1, .dir_fd = dir_fd, .sync = true, .fresh = true};
+    int rc = bytes->len > 0 ? append(&last) : 0;
+    tly_fd_close(&last.fd);
+    if (rc < 0) {
+        tly_log_warn("delivery", "cannot write the last records to the spool: %s; they are lost",
+                     tly_error_name(rc));
+    }
+}
+
 static void write_finished(void *arg)
 {
     struct tly_spool_write *write = arg;
     struct tly_spool *spool = write->spool;
     if (!spool) {
+        if (write->rc < 0) {
+            write_apart(write->dir_fd, write->last_number, &write->bytes);
+        }
         write_free(write);
         return;
     }
@@ -302,36 +319,19 @@ int tly_spool_write_init(struct tly_spool *spool)
     return rc;
 }
 
-/* A batch in a file of its own: the worker may still be at the newest one. */
-static void write_apart(struct tly_spool *spool, uint64_t number, const struct tly_buf *bytes)
-{
-    struct tly_spool_write last = {.number = number,
-                                   .bytes = *bytes,
-                                   .fd = -1,
-                                   .dir_fd = spool->dir_fd,
-                                   .sync = true,
-                                   .fresh = true};
-    int rc = bytes->len > 0 ? append(&last) : 0;
-    tly_fd_close(&last.fd);
-    if (rc < 0) {
-        tly_log_warn("delivery", "cannot write the last records to the spool: %s; they are lost",
-                     tly_error_name(rc));
-    }
-}
-
 void tly_spool_write_done(struct tly_spool *spool)
 {
     struct tly_spool_write *write = spool->write;
     uint64_t number = spool->next_number;
     if (write && spool->writing) {
         write->spool = NULL; /* it ends by itself, maybe in a new file */
-        number++;
+        write->last_number = number++;
     } else if (write) {
-        write_apart(spool, number++, &write->bytes);
+        write_apart(spool->dir_fd, number++, &write->bytes);
         write_free(write);
     }
     entry_end(spool);
-    write_apart(spool, number, &spool->gather);
+    write_apart(spool->dir_fd, number, &spool->gather);
     tly_buf_done(&spool->gather);
     tly_fd_close(&spool->write_fd);
     tly_defer_free(spool->flush);

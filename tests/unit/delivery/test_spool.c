@@ -12,6 +12,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -604,6 +605,56 @@ static void a_disk_that_refuses(void **state)
     assert_true(tly_delivery_has_room(place->delivery));
 }
 
+#define WORKERS_MAX 16 /* more than the pool has */
+
+static void wait_work(void *arg)
+{
+    sem_t *go = arg;
+    while (sem_wait(go) < 0) {
+        assert_int_equal(errno, EINTR);
+    }
+}
+
+static void wait_done(void *arg)
+{
+    (void)arg;
+}
+
+/* A batch is on its way to the disk when the agent stops, and fails then: another file has room. */
+static void the_last_batch_is_tried_again(void **state)
+{
+    struct place *place = *state;
+    struct rlimit old;
+    struct rlimit small;
+    sem_t go;
+    assert_int_equal(sem_init(&go, 0, 0), 0);
+    place->sinks[0].rests = true;
+    start(place);
+    append_all(place, "a", 0, 30);
+    settle(place);
+    for (int i = 0; i < WORKERS_MAX; i++) {
+        assert_int_equal(tly_worker_submit(place->loop, wait_work, wait_done, &go), 0);
+    }
+    append_all(place, "a", 30, 50);
+    assert_true(turns_few(place->loop)); /* it waits for a worker */
+    append_all(place, "a", 50, 60);      /* gathers */
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
+    small = (struct rlimit){.rlim_cur = 4 * KIB, .rlim_max = old.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+    tly_delivery_free(place->delivery);
+    place->delivery = NULL;
+    for (int i = 0; i < WORKERS_MAX; i++) {
+        assert_int_equal(sem_post(&go), 0);
+    }
+    tly_loop_run(place->loop);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
+    assert_int_equal(sem_destroy(&go), 0);
+    place->sinks[0].rests = false;
+    start(place);
+    await(place, 60);
+    expect_numbers(&place->sinks[0], 0, 60);
+}
+
 static void tickets_are_safe_in_order(void **state)
 {
     struct place *place = *state;
@@ -718,6 +769,7 @@ int main(void)
         ROW(damage_is_passed_and_counted),
         ROW(the_folder_is_emptied),
         ROW(a_disk_that_refuses),
+        ROW(the_last_batch_is_tried_again),
         ROW(tickets_are_safe_in_order),
         ROW(records_too_long_are_refused),
         ROW(random_histories),
