@@ -153,18 +153,24 @@ static int list_numbers(int dir_fd, uint64_t **ret_numbers, size_t *ret_count)
     }
     uint64_t *numbers = NULL;
     size_t count = 0;
-    const struct dirent *entry;
-    while (rc == 0 && (entry = readdir(dir))) {
+    for (;;) {
+        errno = 0;
+        const struct dirent *entry = readdir(dir);
         uint64_t number;
+        if (!entry) {
+            rc = -errno; /* an end too early would let files be written over */
+            break;
+        }
         if (!parse_name(entry->d_name, &number)) {
             continue;
         }
         uint64_t *grown = realloc(numbers, (count + 1) * sizeof(*numbers));
-        rc = grown ? 0 : -ENOMEM;
-        numbers = grown ? grown : numbers;
-        if (grown) {
-            grown[count++] = number;
+        if (!grown) {
+            rc = -ENOMEM;
+            break;
         }
+        numbers = grown;
+        numbers[count++] = number;
     }
     closedir(dir);
     if (rc < 0) {
@@ -229,7 +235,10 @@ static int take_up(struct tly_spool *spool)
         char name[TLY_SPOOL_NAME_MAX];
         struct stat st;
         tly_spool_segment_name(numbers[i], name);
+        spool->next_number = numbers[i] + 1;
         if (fstatat(spool->dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(st.st_mode)) {
+            tly_log_warn("delivery", "spool/%s is left alone: it is no file that can be looked at",
+                         name);
             continue;
         }
         rc = tly_spool_segment_add(spool, numbers[i]);

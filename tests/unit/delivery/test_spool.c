@@ -567,6 +567,27 @@ static void the_folder_is_emptied(void **state)
     expect_numbers(&place->sinks[0], 100, 110);
 }
 
+/* What is no file of the spool has its number all the same: nothing is written over it. */
+static void numbers_that_are_taken(void **state)
+{
+    struct place *place = *state;
+    char path[256];
+    start(place);
+    append_all(place, "a", 0, 10);
+    await(place, 10);
+    stop(place);
+    assert_int_equal(mkdirat(place->dir_fd, "spool/0000000000000003", 0700), 0);
+    start(place);
+    append_all(place, "a", 10, 20);
+    await(place, 20);
+    append_all(place, "a", 20, 30);
+    await(place, 30);
+    expect_numbers(&place->sinks[0], 0, 30);
+    assert_int_equal(metric(place, TLY_F_tallyman_spool_write_errors_total), 0);
+    file_at(place, true, path);
+    assert_string_equal(strrchr(path, '/'), "/0000000000000004");
+}
+
 static bool has_failed(void *arg)
 {
     return metric(arg, TLY_F_tallyman_spool_write_errors_total) > 0;
@@ -768,6 +789,7 @@ int main(void)
         ROW(torn_anywhere),
         ROW(damage_is_passed_and_counted),
         ROW(the_folder_is_emptied),
+        ROW(numbers_that_are_taken),
         ROW(a_disk_that_refuses),
         ROW(the_last_batch_is_tried_again),
         ROW(tickets_are_safe_in_order),
