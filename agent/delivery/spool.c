@@ -200,6 +200,13 @@ static size_t sound_bytes(struct tly_text all)
     return at;
 }
 
+/* Whether the end of a file, behind its whole entries, is what a write left that broke off. Behind
+ * damage there are more entries, which had been safe. */
+static bool is_torn(struct tly_text end)
+{
+    return tly_spool_entry_seek(end) == end.len;
+}
+
 /* Cuts off the torn end of the last file. */
 static int mend_last(struct tly_spool *spool)
 {
@@ -215,7 +222,7 @@ static int mend_last(struct tly_spool *spool)
     tly_buf_init(&all, SIZE_MAX);
     rc = tly_file_read_fd(fd, &all);
     size_t sound = rc < 0 ? 0 : sound_bytes(tly_buf_text(&all));
-    if (rc == 0 && sound < all.len) {
+    if (rc == 0 && sound < all.len && is_torn((struct tly_text){all.at + sound, all.len - sound})) {
         tly_log_info("delivery", "spool/%s: cut off %zu bytes of an unfinished write", name,
                      all.len - sound);
         rc = ftruncate(fd, (off_t)sound) < 0 ? -errno : 0;

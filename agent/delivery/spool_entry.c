@@ -4,6 +4,7 @@
  */
 #include "agent/delivery/spool_entry.h"
 
+#include <stdbool.h>
 #include <zlib.h>
 
 /* Tells at a glance that this is no head: a hole in a file is full of zeroes. */
@@ -84,4 +85,21 @@ int tly_spool_entry_parse(struct tly_text bytes, struct tly_spool_entry *ret_ent
         .size = size,
     };
     return 0;
+}
+
+static bool begins_entry(struct tly_text bytes)
+{
+    size_t size;
+    struct tly_spool_entry entry;
+    return tly_spool_entry_size(bytes, &size) == 0 && size <= TLY_SPOOL_SOUGHT_MAX &&
+           tly_spool_entry_parse(bytes, &entry) == 0;
+}
+
+size_t tly_spool_entry_seek(struct tly_text bytes)
+{
+    size_t at = 0;
+    while (at < bytes.len && !begins_entry((struct tly_text){bytes.at + at, bytes.len - at})) {
+        at++;
+    }
+    return at;
 }

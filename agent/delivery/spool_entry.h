@@ -40,4 +40,10 @@ int tly_spool_entry_size(struct tly_text bytes, size_t *ret_size) TLY_CHECK;
 /* TLY_E_MORE where the bytes end within the entry, TLY_E_MALFORMED also for a wrong checksum. */
 int tly_spool_entry_parse(struct tly_text bytes, struct tly_spool_entry *ret_entry) TLY_CHECK;
 
+/* How many bytes stand before the first whole entry, as it is looked for behind damage: one of up
+ * to TLY_SPOOL_SOUGHT_MAX, since each place where one might begin costs a checksum. Only a long
+ * record is longer, which has an entry alone. All of them, if there is none. */
+#define TLY_SPOOL_SOUGHT_MAX ((size_t)64 << 10)
+size_t tly_spool_entry_seek(struct tly_text bytes);
+
 #endif

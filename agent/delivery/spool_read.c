@@ -16,6 +16,9 @@
 
 #define READ_BYTES ((size_t)64 << 10)
 
+/* So much is looked through for an entry at once. */
+#define SEEK_BYTES (2 * TLY_SPOOL_SOUGHT_MAX)
+
 /* A turn ends after so much, and the loop goes on. */
 #define TURN_BYTES ((size_t)1 << 20)
 
@@ -135,12 +138,10 @@ static void pass_entry(struct tly_spool_reader *reader, size_t size)
     reader->offset += size;
 }
 
-/* Nothing more in this segment can be believed. */
-static void pass_damage(struct tly_spool_reader *reader, const struct tly_spool_segment *segment,
-                        int rc)
+/* So many bytes are no sound entry. */
+static void pass_damage(struct tly_spool_reader *reader, uint64_t bytes, int rc)
 {
     struct tly_spool *spool = reader->spool;
-    uint64_t bytes = segment->size - reader->offset;
     uint64_t held;
     reader->damaged_bytes += bytes;
     if (tly_log_limit_pass(&spool->read_limit, tly_loop_now_ms(spool->loop), &held)) {
@@ -148,9 +149,35 @@ static void pass_damage(struct tly_spool_reader *reader, const struct tly_spool_
                      tly_destination_name(reader->destination), (unsigned long long)bytes,
                      tly_error_name(rc), tly_log_held(held).text);
     }
-    close_segment(reader);
-    reader->offset = segment->size;
+    reader->offset += bytes;
     note_position(reader);
+}
+
+/* Nothing more in this segment can be had. */
+static void pass_rest(struct tly_spool_reader *reader, const struct tly_spool_segment *segment,
+                      int rc)
+{
+    close_segment(reader);
+    pass_damage(reader, segment->size - reader->offset, rc);
+}
+
+/* No sound entry begins at the offset: goes on to the next one that does, or a part of the way. */
+static int seek_entry(struct tly_spool_reader *reader, const struct tly_spool_segment *segment)
+{
+    uint64_t left = segment->size - reader->offset;
+    size_t window = left < SEEK_BYTES ? (size_t)left : SEEK_BYTES;
+    int rc = fill(reader, segment, window);
+    if (rc < 0) {
+        return rc;
+    }
+    struct tly_text bytes = {buffered(reader).at + 1, window - 1};
+    size_t bad = 1 + tly_spool_entry_seek(bytes);
+    if (bad == window && window < left) {
+        bad -= TLY_SPOOL_SOUGHT_MAX; /* one may begin there, and end behind what was read */
+    }
+    reader->at += bad;
+    pass_damage(reader, bad, TLY_E_MALFORMED);
+    return 0;
 }
 
 static bool takes(const struct tly_spool_reader *reader, const struct tly_spool_entry *entry)
@@ -194,8 +221,15 @@ static int step(struct tly_spool_reader *reader, size_t *taken)
         return 0;
     }
     int rc = peek_entry(reader, segment, &entry);
+    if (rc == TLY_E_MALFORMED) {
+        *taken += SEEK_BYTES;
+        rc = seek_entry(reader, segment);
+        if (rc == 0) {
+            return 1;
+        }
+    }
     if (rc < 0 && !tly_error_lacks_means(rc)) {
-        pass_damage(reader, segment, rc);
+        pass_rest(reader, segment, rc);
         return 1;
     }
     *taken += rc < 0 ? 0 : entry.size;

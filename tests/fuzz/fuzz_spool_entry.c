@@ -31,5 +31,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         rest.at += entry.size;
         rest.len -= entry.size;
     }
+    if (tly_spool_entry_seek(rest) > rest.len) {
+        abort();
+    }
     return 0;
 }
