@@ -42,10 +42,11 @@ void tly_delivery_settle(struct tly_delivery *delivery);
 /* ---- what cannot be read again ---- */
 
 struct tly_spool_spec {
-    uint64_t disk_bytes_max; /* at the bound the oldest goes, and is counted */
-    size_t memory_bytes_max; /* of what gathers while the disk is slow; the hard bound is an eighth
-                              * more than twice it, which only a single record may pass, alone */
-    bool sync;               /* safe is what power loss leaves, not only a kill */
+    uint64_t disk_bytes_max;  /* at the bound the oldest goes, and is counted */
+    size_t memory_bytes_max;  /* of what gathers while the disk is slow; the hard bound is an eighth
+                               * more than twice it, which only a single record may pass, alone */
+    bool sync;                /* safe is what power loss leaves, not only a kill */
+    int64_t read_patience_ms; /* what can't be read is tried again for so long; 0: a minute */
 };
 
 /*

@@ -30,6 +30,8 @@
 
 #define TICK_MS 1000
 
+#define READ_PATIENCE_DEFAULT_MS 60000
+
 void tly_spool_segment_name(uint64_t number, char to[TLY_SPOOL_NAME_MAX])
 {
     (void)snprintf(to, TLY_SPOOL_NAME_MAX, "%016" PRIx64, number);
@@ -279,6 +281,9 @@ int tly_spool_new(struct tly_loop *loop, struct tly_positions *positions, int di
     spool->loop = loop;
     spool->positions = positions;
     spool->spec = *spec;
+    if (spec->read_patience_ms == 0) {
+        spool->spec.read_patience_ms = READ_PATIENCE_DEFAULT_MS;
+    }
     spool->dir_fd = -1;
     spool->write_fd = -1;
     spool->next_number = 1;

@@ -158,6 +158,7 @@ static void pass_rest(struct tly_spool_reader *reader, const struct tly_spool_se
                       int rc)
 {
     close_segment(reader);
+    reader->failing = false;
     pass_damage(reader, segment->size - reader->offset, rc);
 }
 
@@ -178,6 +179,34 @@ static int seek_entry(struct tly_spool_reader *reader, const struct tly_spool_se
     reader->at += bad;
     pass_damage(reader, bad, TLY_E_MALFORMED);
     return 0;
+}
+
+/* Whether what failed may come right: memory, descriptors, and for some time also the disk. */
+static bool is_passing(struct tly_spool_reader *reader, int rc)
+{
+    struct tly_spool *spool = reader->spool;
+    int64_t now_ms = tly_loop_now_ms(spool->loop);
+    uint64_t held;
+    if (tly_error_lacks_means(rc)) {
+        return true;
+    }
+    if (rc == TLY_E_MALFORMED || rc == -ENOENT) {
+        return false;
+    }
+    if (!reader->failing) {
+        reader->failing = true;
+        reader->failing_since_ms = now_ms;
+    }
+    if (now_ms - reader->failing_since_ms >= spool->spec.read_patience_ms) {
+        return false;
+    }
+    if (tly_log_limit_pass(&spool->read_limit, now_ms, &held)) {
+        tly_log_warn("delivery", "%s: cannot read the spool: %s; trying again every second%s",
+                     tly_destination_name(reader->destination), tly_error_name(rc),
+                     tly_log_held(held).text);
+    }
+    close_segment(reader); /* it may take another descriptor */
+    return true;
 }
 
 static bool takes(const struct tly_spool_reader *reader, const struct tly_spool_entry *entry)
@@ -221,20 +250,23 @@ static int step(struct tly_spool_reader *reader, size_t *taken)
         return 0;
     }
     int rc = peek_entry(reader, segment, &entry);
+    if (rc == 0) {
+        reader->failing = false;
+        *taken += entry.size;
+        rc = deliver(reader, &entry);
+        return rc < 0 ? rc : 1;
+    }
     if (rc == TLY_E_MALFORMED) {
         *taken += SEEK_BYTES;
         rc = seek_entry(reader, segment);
-        if (rc == 0) {
-            return 1;
-        }
     }
-    if (rc < 0 && !tly_error_lacks_means(rc)) {
+    if (rc < 0 && is_passing(reader, rc)) {
+        return rc;
+    }
+    if (rc < 0) {
         pass_rest(reader, segment, rc);
-        return 1;
     }
-    *taken += rc < 0 ? 0 : entry.size;
-    rc = rc < 0 ? rc : deliver(reader, &entry);
-    return rc < 0 ? rc : 1;
+    return 1;
 }
 
 static void turn(void *arg)
@@ -252,7 +284,7 @@ static void turn(void *arg)
     } else if (rc == 0) {
         tly_buf_done(&reader->buf); /* until there is more; also after memory ran out */
         reader->at = 0;
-    } /* else memory or descriptors ran out: the tick wakes it */
+    } /* else something else ran out, or failed: the tick wakes it */
 }
 
 static void has_room(void *arg)
@@ -278,9 +310,18 @@ static void leave(struct tly_spool_reader *reader, const struct tly_spool_segmen
     if (reader->number < segment->number) {
         go_to(reader, segment->number);
     }
-    while (reader->offset < segment->size && peek_entry(reader, segment, &entry) == 0) {
-        lost += takes(reader, &entry) ? entry.records : 0;
-        pass_entry(reader, entry.size);
+    int rc = 0;
+    while (rc == 0 && reader->offset < segment->size) {
+        rc = peek_entry(reader, segment, &entry);
+        if (rc == 0) {
+            lost += takes(reader, &entry) ? entry.records : 0;
+            pass_entry(reader, entry.size);
+        } else if (rc == TLY_E_MALFORMED) {
+            rc = seek_entry(reader, segment);
+        }
+    }
+    if (rc < 0) {
+        pass_rest(reader, segment, rc);
     }
     reader->dropped_records += lost;
     uint64_t held;

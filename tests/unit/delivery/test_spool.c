@@ -627,6 +627,63 @@ static void damage_is_passed_and_counted(void **state)
     assert_int_equal(metric(place, TLY_F_tallyman_spool_lag_bytes), 0);
 }
 
+/* A link in the file's place can't be followed, whoever reads. */
+static void hide(const char *path)
+{
+    char aside[300];
+    (void)snprintf(aside, sizeof(aside), "%s.aside", path);
+    assert_int_equal(rename(path, aside), 0);
+    assert_int_equal(symlink(aside, path), 0);
+}
+
+static void bring_back(const char *path)
+{
+    char aside[300];
+    (void)snprintf(aside, sizeof(aside), "%s.aside", path);
+    assert_int_equal(rename(aside, path), 0);
+}
+
+/* A file that can't be read for a while costs nothing; one that never can gives way to the next. */
+static void reading_fails(void **state)
+{
+    struct place *place = *state;
+    struct sink *sink = &place->sinks[0];
+    char path[256];
+    sink->rests = true;
+    start(place);
+    append_all(place, "a", 0, 100);
+    settle(place);
+    stop(place);
+    sink->rests = false;
+    start(place);
+    file_at(place, false, path);
+    hide(path);
+    append_all(place, "a", 100, 110);
+    settle(place);
+    assert_true(turns_few(place->loop));
+    sinks_run(place, sink);
+    assert_int_equal(sink->count, 0);
+    assert_int_equal(metric(place, TLY_F_tallyman_spool_damaged_bytes_total), 0);
+    bring_back(path);
+    await(place, 110);
+    expect_numbers(sink, 0, 110);
+
+    sink->rests = true;
+    append_all(place, "a", 110, 120);
+    settle(place);
+    stop(place);
+    place->spec.read_patience_ms = 1;
+    sink->rests = false;
+    sink->count = 0;
+    start(place);
+    file_at(place, true, path);
+    hide(path);
+    append_all(place, "a", 120, 130);
+    await(place, 10);
+    expect_numbers(sink, 120, 130);
+    assert_true(metric(place, TLY_F_tallyman_spool_damaged_bytes_total) >= 1000);
+}
+
 /* All files vanish, and the positions stay: nothing that is written then is taken for delivered. */
 static void the_folder_is_emptied(void **state)
 {
@@ -868,6 +925,7 @@ int main(void)
         ROW(damage_in_the_last_file),
         ROW(damage_of_any_length),
         ROW(damage_is_passed_and_counted),
+        ROW(reading_fails),
         ROW(the_folder_is_emptied),
         ROW(numbers_that_are_taken),
         ROW(a_disk_that_refuses),
