@@ -102,6 +102,12 @@ static void sync_work(void *arg)
     }
 }
 
+static void say_unsynced(const struct tly_journal *journal, int rc)
+{
+    tly_log_warn("delivery", "cannot sync %s: %s; power loss may undo its last changes",
+                 journal->name, tly_error_name(rc));
+}
+
 static void sync_done(void *arg)
 {
     struct job *job = arg;
@@ -109,10 +115,12 @@ static void sync_done(void *arg)
     if (journal) {
         uint64_t held;
         journal->sync = NULL;
-        if (job->rc < 0 &&
-            tly_log_limit_pass(&journal->sync_limit, tly_loop_now_ms(journal->loop), &held)) {
-            tly_log_warn("delivery", "cannot sync %s: %s; power loss may undo its last changes",
-                         journal->name, tly_error_name(job->rc));
+        if (job->rc < 0) {
+            journal->unsynced = true;
+            journal->name_unsynced = journal->name_unsynced || job->dir_fd >= 0;
+            if (tly_log_limit_pass(&journal->sync_limit, tly_loop_now_ms(journal->loop), &held)) {
+                say_unsynced(journal, job->rc);
+            }
         }
         if (journal->unsynced) {
             tly_timer_start(journal->sync_timer, SYNC_MS, 0);
@@ -175,6 +183,15 @@ int tly_journal_new(struct tly_loop *loop, int dir_fd, const char *name,
     return 0;
 }
 
+static void sync_last(const struct tly_journal *journal)
+{
+    bool file = journal->fd >= 0 && (journal->unsynced || journal->sync);
+    bool name = journal->fd >= 0 && journal->name_unsynced;
+    if ((file && fdatasync(journal->fd) < 0) || (name && fsync(journal->dir_fd) < 0)) {
+        say_unsynced(journal, -errno);
+    }
+}
+
 void tly_journal_free(struct tly_journal *journal)
 {
     if (!journal) {
@@ -186,10 +203,7 @@ void tly_journal_free(struct tly_journal *journal)
     if (journal->rewrite) {
         journal->rewrite->journal = NULL;
     }
-    if (journal->fd >= 0 && (journal->unsynced || journal->sync) && fdatasync(journal->fd) < 0) {
-        tly_log_warn("delivery", "cannot sync %s: %s; power loss may undo its last changes",
-                     journal->name, tly_error_name(-errno));
-    }
+    sync_last(journal);
     tly_timer_free(journal->sync_timer);
     tly_buf_done(&journal->since);
     tly_fd_close(&journal->fd);

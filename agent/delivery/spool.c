@@ -262,7 +262,11 @@ static int take_up(struct tly_spool *spool)
 
 static int open_folder(int state_dir_fd, int *ret_fd)
 {
-    if (mkdirat(state_dir_fd, FOLDER, S_IRWXU) < 0 && errno != EEXIST) {
+    bool fresh = mkdirat(state_dir_fd, FOLDER, S_IRWXU) == 0;
+    if (!fresh && errno != EEXIST) {
+        return -errno;
+    }
+    if (fresh && fsync(state_dir_fd) < 0) {
         return -errno;
     }
     return tly_file_open(state_dir_fd, FOLDER, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, ret_fd);

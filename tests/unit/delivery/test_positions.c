@@ -7,6 +7,7 @@
 #include "agent/base/file.h"
 #include "agent/delivery/position_line.h"
 #include "agent/delivery/positions.h"
+#include "tests/unit/delivery/syncs.h"
 #include "tests/unit/delivery/turns.h"
 
 #include <errno.h>
@@ -335,6 +336,40 @@ static void a_disk_that_refuses_stops_nothing(void **state)
     tly_positions_free(positions);
 }
 
+static bool synced_again(void *arg)
+{
+    (void)arg;
+    return atomic_load(&syncs_of_files) > 1 && atomic_load(&syncs_of_folder) > 1;
+}
+
+/* Of the file and of its name. */
+static void a_sync_that_fails_is_tried_again(void **state)
+{
+    struct place *place = *state;
+    struct tly_positions *positions = open_positions(place);
+    syncs_begin(place->dir_fd);
+    atomic_store(&syncs_failing, 2);
+    keep(positions, "central", "docker/a", 1);
+    assert_true(turns_until(place->loop, synced_again, NULL));
+    tly_positions_free(positions);
+}
+
+static void the_last_sync_has_the_name(void **state)
+{
+    struct place *place = *state;
+    struct tly_positions *positions = open_positions(place);
+    syncs_begin(place->dir_fd);
+    keep(positions, "central", "docker/a", 1);
+    tly_positions_free(positions);
+    assert_int_equal(atomic_load(&syncs_of_files), 1);
+    assert_int_equal(atomic_load(&syncs_of_folder), 1);
+    positions = open_positions(place);
+    keep(positions, "central", "docker/a", 2);
+    tly_positions_free(positions);
+    assert_int_equal(atomic_load(&syncs_of_files), 2);
+    assert_int_equal(atomic_load(&syncs_of_folder), 1);
+}
+
 static void without_a_directory_they_live_in_memory(void **state)
 {
     struct place *place = *state;
@@ -427,6 +462,8 @@ int main(void)
         WITH_PLACE(a_journal_that_only_grows_is_read),
         WITH_PLACE(a_line_without_an_end),
         WITH_PLACE(a_disk_that_refuses_stops_nothing),
+        WITH_PLACE(a_sync_that_fails_is_tried_again),
+        WITH_PLACE(the_last_sync_has_the_name),
         WITH_PLACE(without_a_directory_they_live_in_memory),
         WITH_PLACE(pruning_reaches_all_destinations),
         WITH_PLACE(stopping_keeps_what_is_not_delivered),

@@ -6,6 +6,7 @@
 
 #include "agent/base/file.h"
 #include "agent/model/sample.h"
+#include "tests/unit/delivery/syncs.h"
 #include "tests/unit/delivery/turns.h"
 #include "tests/unit/unit.h"
 
@@ -826,6 +827,20 @@ static void tickets_are_safe_in_order(void **state)
     await(place, 20);
 }
 
+/* The folder's own name is safe before any file in it is told so. */
+static void the_folder_is_safe_first(void **state)
+{
+    struct place *place = *state;
+    syncs_begin(place->dir_fd);
+    start(place);
+    assert_int_equal(atomic_load(&syncs_of_folder), 1);
+    stop(place);
+    syncs_begin(place->dir_fd);
+    place->sink_count = 0;
+    start(place);
+    assert_int_equal(atomic_load(&syncs_of_folder), 0);
+}
+
 static void records_too_long_are_refused(void **state)
 {
     struct place *place = *state;
@@ -931,6 +946,7 @@ int main(void)
         ROW(a_disk_that_refuses),
         ROW(the_last_batch_is_tried_again),
         ROW(tickets_are_safe_in_order),
+        ROW(the_folder_is_safe_first),
         ROW(records_too_long_are_refused),
         ROW(random_histories),
         ROW(no_directory),
