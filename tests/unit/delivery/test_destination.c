@@ -5,87 +5,11 @@
 #include "agent/delivery/delivery.h"
 
 #include "agent/delivery/state.h"
+#include "tests/unit/delivery/house.h"
 #include "tests/unit/delivery/turns.h"
 
 #include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <unistd.h>
-
-#include <cmocka.h>
-
-#define KIB ((size_t)1024)
-
-struct house {
-    struct tly_loop *loop;
-    struct tly_delivery *delivery;
-    struct tly_destination *destination;
-    int ready; /* how often the output was called */
-};
-
-static const struct tly_destination_limits small = {
-    .chunk_bytes_max = 64 * KIB, .chunk_age_ms = 20, .bytes_max = 512 * KIB};
-
-static void house_ready(void *arg)
-{
-    struct house *house = arg;
-    house->ready++;
-}
-
-static int set_up(void **state)
-{
-    struct house *house = calloc(1, sizeof(*house));
-    struct tly_error err;
-    assert_non_null(house);
-    assert_int_equal(tly_loop_new(&house->loop), 0);
-    assert_int_equal(tly_delivery_new(house->loop, -1, &house->delivery, &err), 0);
-    assert_int_equal(tly_delivery_add(house->delivery, "central", &small, &house->destination), 0);
-    tly_destination_attach(house->destination, house_ready, house);
-    *state = house;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    struct house *house = *state;
-    tly_delivery_free(house->delivery);
-    tly_loop_free(house->loop);
-    free(house);
-    return 0;
-}
-
-static void assert_books_balance(const struct tly_destination *destination)
-{
-    struct tly_destination_counts c;
-    tly_destination_counts(destination, &c);
-    assert_int_equal(c.records_appended, c.records_acked + c.records_dropped + c.queued_records);
-    assert_int_equal(c.bytes_appended, c.bytes_acked + c.bytes_dropped + c.queued_bytes);
-}
-
-/* Appends one record of `len` bytes; the destination's answer. */
-static int append(struct tly_destination *destination, const char *tag, char fill, size_t len,
-                  struct tly_cursor *cursor, uint64_t offset)
-{
-    struct tly_chunk *chunk;
-    int rc = tly_destination_open(destination, tly_text_of(tag), len, &chunk);
-    if (rc < 0) {
-        return rc;
-    }
-    assert_true(tly_chunk_room(chunk) >= len);
-    memset(chunk->payload.at + chunk->payload.len, fill, len);
-    chunk->payload.len += len;
-    struct tly_position position = {.inode = 1, .offset = offset};
-    return tly_destination_commit(destination, chunk, 1, cursor, &position);
-}
-
-static void append_chunk(struct tly_destination *destination, const char *tag, char fill,
-                         struct tly_cursor *cursor, uint64_t offset)
-{
-    assert_int_equal(append(destination, tag, fill, 64 * KIB, cursor, offset), 0);
-}
 
 static void seals_by_size_and_in_order(void **state)
 {
@@ -179,15 +103,6 @@ static void what_comes_back_takes_its_old_place(void **state)
     assert_int_equal(counts.chunks_returned, 4);
     assert_int_equal(counts.chunks_acked, 5);
     assert_books_balance(house->destination);
-}
-
-/* The offset kept under "key", or 0. */
-static uint64_t kept(const struct house *house)
-{
-    struct tly_position position;
-    return tly_delivery_position(house->delivery, house->destination, TLY_TEXT("key"), &position)
-               ? position.offset
-               : 0;
 }
 
 /* Of a chunk's three records the first is through, the second is dropped, and the third comes back:
@@ -332,175 +247,6 @@ static void streams_keep_their_order_beside_refused_chunks(void **state)
     for (unsigned i = 0; i < STREAMS; i++) {
         tly_cursor_detach(streams.cursors[i]);
     }
-}
-
-/* All orders in which four chunks can be acknowledged. */
-static void a_position_moves_only_over_a_gapless_prefix(void **state)
-{
-    struct house *house = *state;
-    enum { CHUNKS = 4 };
-    for (int order = 0; order < 256; order++) {
-        int nth[CHUNKS] = {order & 3, order >> 2 & 3, order >> 4 & 3, order >> 6};
-        unsigned set = 0;
-        for (int i = 0; i < CHUNKS; i++) {
-            set |= 1u << nth[i];
-        }
-        if (set != 15) {
-            continue; /* not a permutation */
-        }
-        struct tly_cursor *cursor;
-        assert_int_equal(tly_cursor_new(house->destination, TLY_TEXT("key"), &cursor), 0);
-        struct tly_chunk *chunks[CHUNKS];
-        for (int i = 0; i < CHUNKS; i++) {
-            append_chunk(house->destination, i & 1 ? "a" : "b", 'x', cursor, (uint64_t)i + 1);
-            chunks[i] = tly_destination_take(house->destination);
-        }
-        bool acked[CHUNKS] = {false};
-        for (int i = 0; i < CHUNKS; i++) {
-            assert_false(tly_cursor_idle(cursor));
-            tly_destination_ack(house->destination, chunks[nth[i]]);
-            acked[nth[i]] = true;
-            uint64_t reached = 0;
-            while (reached < CHUNKS && acked[reached]) {
-                reached++;
-            }
-            assert_int_equal(kept(house), reached);
-        }
-        assert_true(tly_cursor_idle(cursor));
-        tly_cursor_end(cursor);
-        assert_int_equal(kept(house), 0);
-    }
-}
-
-/* A source whose tag changes there and back has two parts in one chunk, another's between. */
-static void a_cursor_may_return_to_an_open_chunk(void **state)
-{
-    struct house *house = *state;
-    struct tly_cursor *cursor;
-    assert_int_equal(tly_cursor_new(house->destination, TLY_TEXT("key"), &cursor), 0);
-    assert_int_equal(append(house->destination, "a", 'x', 10, cursor, 1), 0);
-    assert_int_equal(append(house->destination, "b", 'x', 10, cursor, 2), 0);
-    assert_int_equal(append(house->destination, "a", 'x', 10, cursor, 3), 0);
-    tly_delivery_flush(house->delivery);
-    struct tly_chunk *a = tly_destination_take(house->destination);
-    struct tly_chunk *b = tly_destination_take(house->destination);
-    tly_destination_ack(house->destination, a);
-    assert_int_equal(kept(house), 1);
-    tly_destination_ack(house->destination, b);
-    assert_int_equal(kept(house), 3);
-    tly_cursor_detach(cursor);
-    assert_int_equal(kept(house), 3);
-}
-
-#define INTERLEAVED 3000 /* commits, numbered from 1; each number is all that its record has */
-
-/* Acknowledges the chunk, and marks the commits that it has. */
-static void ack_interleaved(struct house *house, struct tly_chunk *chunk, bool acked[])
-{
-    assert_non_null(chunk->spans);
-    assert_null(chunk->spans->next_of_chunk); /* one cursor's part, however often it came back */
-    for (size_t at = 0; at < chunk->payload.len; at += sizeof(uint64_t)) {
-        uint64_t number;
-        memcpy(&number, chunk->payload.at + at, sizeof(number));
-        acked[number] = true;
-    }
-    tly_destination_ack(house->destination, chunk);
-}
-
-/* A source whose records have many tags, as the spool: at each acknowledgement the position stands
- * before the first commit that is not delivered, and no further back. */
-static void tags_may_alternate(void **state)
-{
-    struct house *house = *state;
-    enum { HELD_MAX = 8 };
-    unsigned seed = 20261130;
-    bool acked[INTERLEAVED + 1] = {false};
-    struct tly_chunk *held[HELD_MAX];
-    size_t held_count = 0;
-    uint64_t number = 0;
-    struct tly_cursor *cursor;
-    assert_int_equal(tly_cursor_new(house->destination, TLY_TEXT("key"), &cursor), 0);
-    while (number < INTERLEAVED || held_count > 0) {
-        unsigned dice = (unsigned)rand_r(&seed);
-        struct tly_chunk *chunk = NULL;
-        if (number < INTERLEAVED && dice % 8 < 6) {
-            const char tag[2] = {(char)('a' + dice / 8 % 4), '\0'};
-            number++;
-            assert_int_equal(
-                tly_destination_open(house->destination, tly_text_of(tag), sizeof(number), &chunk),
-                0);
-            memcpy(chunk->payload.at + chunk->payload.len, &number, sizeof(number));
-            chunk->payload.len += sizeof(number);
-            struct tly_position position = {.offset = number};
-            assert_int_equal(
-                tly_destination_commit(house->destination, chunk, 1, cursor, &position), 0);
-        } else if (held_count < HELD_MAX && (chunk = tly_destination_take(house->destination))) {
-            held[held_count++] = chunk;
-        } else if (held_count > 0) {
-            size_t i = dice / 8 % held_count;
-            ack_interleaved(house, held[i], acked);
-            held[i] = held[--held_count];
-        }
-        if (dice % 64 == 0 || number == INTERLEAVED) {
-            tly_delivery_flush(house->delivery);
-        }
-        uint64_t reached = 0;
-        while (reached < number && acked[reached + 1]) {
-            reached++;
-        }
-        assert_int_equal(kept(house), reached);
-    }
-    assert_int_equal(kept(house), INTERLEAVED);
-    assert_true(tly_cursor_idle(cursor));
-    tly_cursor_detach(cursor);
-}
-
-static void an_ended_cursor_keeps_its_position_until_all_is_acknowledged(void **state)
-{
-    struct house *house = *state;
-    struct tly_cursor *cursor;
-    assert_int_equal(tly_cursor_new(house->destination, TLY_TEXT("key"), &cursor), 0);
-    append_chunk(house->destination, "a", 'x', cursor, 1);
-    append_chunk(house->destination, "a", 'x', cursor, 2);
-    struct tly_chunk *first = tly_destination_take(house->destination);
-    struct tly_chunk *second = tly_destination_take(house->destination);
-    tly_cursor_end(cursor);
-    tly_destination_ack(house->destination, first);
-    assert_int_equal(kept(house), 1);
-    tly_destination_drop(house->destination, second);
-    assert_int_equal(kept(house), 0);
-    struct tly_destination_counts counts;
-    tly_destination_counts(house->destination, &counts);
-    assert_int_equal(counts.records_dropped, 1);
-    assert_books_balance(house->destination);
-}
-
-static void an_orphaned_cursor_still_keeps(void **state)
-{
-    struct house *house = *state;
-    struct tly_cursor *cursor;
-    assert_int_equal(tly_cursor_new(house->destination, TLY_TEXT("key"), &cursor), 0);
-    append_chunk(house->destination, "a", 'x', cursor, 7);
-    tly_cursor_detach(cursor);
-    tly_destination_ack(house->destination, tly_destination_take(house->destination));
-    assert_int_equal(kept(house), 7);
-}
-
-static void advancing_takes_part_in_the_order(void **state)
-{
-    struct house *house = *state;
-    struct tly_cursor *cursor;
-    struct tly_position moved = {.inode = 2, .offset = 100};
-    assert_int_equal(tly_cursor_new(house->destination, TLY_TEXT("key"), &cursor), 0);
-    tly_cursor_advance(cursor, &moved);
-    assert_int_equal(kept(house), 100);
-    append_chunk(house->destination, "a", 'x', cursor, 200);
-    moved.offset = 300;
-    tly_cursor_advance(cursor, &moved);
-    assert_int_equal(kept(house), 100);
-    tly_destination_ack(house->destination, tly_destination_take(house->destination));
-    assert_int_equal(kept(house), 300);
-    tly_cursor_detach(cursor);
 }
 
 static void many_tags_stay_in_the_bound(void **state)
@@ -792,8 +538,6 @@ static void what_fills_slowly_takes_none(void **state)
     assert_int_equal(destination->used_bytes, chunk->payload.cap);
 }
 
-#define WITH_HOUSE(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -806,12 +550,6 @@ int main(void)
         WITH_HOUSE(parts_of_a_chunk_go_one_by_one),
         WITH_HOUSE(a_fresh_chunk_is_taken_beside_another),
         WITH_HOUSE(streams_keep_their_order_beside_refused_chunks),
-        WITH_HOUSE(a_position_moves_only_over_a_gapless_prefix),
-        WITH_HOUSE(a_cursor_may_return_to_an_open_chunk),
-        WITH_HOUSE(tags_may_alternate),
-        WITH_HOUSE(an_ended_cursor_keeps_its_position_until_all_is_acknowledged),
-        WITH_HOUSE(an_orphaned_cursor_still_keeps),
-        WITH_HOUSE(advancing_takes_part_in_the_order),
         WITH_HOUSE(many_tags_stay_in_the_bound),
         WITH_HOUSE(a_long_record_travels_alone),
         WITH_HOUSE(a_chunk_without_records_gives_way),
