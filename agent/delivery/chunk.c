@@ -105,25 +105,6 @@ void tly_cursor_counts(const struct tly_cursor *cursor, struct tly_cursor_counts
     ret_counts->since_ms = span ? span->since_ms : 0;
 }
 
-/* The cursor's part in the chunk, or NULL. It stands in both lists, of which most often one is
- * short: a log has few chunks under way, and only the spool's cursor comes back to many tags. */
-static struct tly_span *find_span(const struct tly_chunk *chunk, const struct tly_cursor *cursor)
-{
-    struct tly_span *of_cursor = cursor->last;
-    struct tly_span *of_chunk = chunk->spans;
-    while (of_cursor && of_chunk) {
-        if (of_cursor->chunk == chunk) {
-            return of_cursor;
-        }
-        if (of_chunk->cursor == cursor) {
-            return of_chunk;
-        }
-        of_cursor = of_cursor->previous;
-        of_chunk = of_chunk->next_of_chunk;
-    }
-    return NULL;
-}
-
 static int add_span(struct tly_chunk *chunk, struct tly_cursor *cursor)
 {
     struct tly_span *span = malloc(sizeof(*span));
@@ -145,8 +126,10 @@ static int add_span(struct tly_chunk *chunk, struct tly_cursor *cursor)
 int tly_chunk_mark(struct tly_chunk *chunk, struct tly_cursor *cursor, uint32_t records,
                    const struct tly_position *position)
 {
-    struct tly_span *span = find_span(chunk, cursor);
-    if (!span) {
+    /* Records of one cursor that follow each other are one span: so of the spool's, in each of the
+     * chunks that it fills in turn. Between those of two logs the order is kept, for the counts. */
+    struct tly_span *span = chunk->spans;
+    if (!span || span->cursor != cursor) {
         int rc = add_span(chunk, cursor);
         if (rc < 0) {
             return rc;

@@ -48,7 +48,8 @@ struct tly_positions {
     uint64_t dropped; /* entries that only wait to be forgotten */
     uint64_t unwritten, write_errors, lines_damaged;
     bool failing;
-    bool whole; /* nothing of what was kept is missing */
+    bool whole;  /* nothing of what was kept is missing */
+    bool mended; /* the file has no damaged lines, or is being rewritten without them */
 };
 
 static struct tly_text entry_destination(const struct entry *entry)
@@ -173,12 +174,14 @@ static int lines_of(struct tly_buf *buf, const struct entry *entry)
                                    entry->dropped ? NULL : &entry->position);
 }
 
-static void rewrite_if_grown(struct tly_positions *positions)
+/* A file with damaged lines, too: what they were is lost now, not again at each start. */
+static void rewrite_if_due(struct tly_positions *positions)
 {
     uint64_t live = tly_map_count(positions->entries) * (uint64_t)REWRITE_LINE_BYTES;
     uint64_t bytes = tly_journal_bytes(positions->journal);
-    if (bytes < REWRITE_BYTES_MIN || bytes < 2 * live ||
-        tly_journal_rewriting(positions->journal)) {
+    bool grown = bytes >= REWRITE_BYTES_MIN && bytes >= 2 * live;
+    bool damaged = positions->lines_damaged > 0 && !positions->mended;
+    if ((!grown && !damaged) || tly_journal_rewriting(positions->journal)) {
         return;
     }
     struct tly_buf content;
@@ -192,6 +195,7 @@ static void rewrite_if_grown(struct tly_positions *positions)
     if (rc == 0) {
         rc = tly_journal_rewrite(positions->journal, &content);
     }
+    positions->mended = rc == 0;
     tly_buf_done(&content);
     if (rc < 0) {
         tly_log_debug("delivery", "cannot rewrite the positions now: %s", tly_error_name(rc));
@@ -231,7 +235,7 @@ static void write_now(void *arg)
         }
         positions->failing = false;
         dirty_clear(positions);
-        rewrite_if_grown(positions);
+        rewrite_if_due(positions);
         return;
     }
     positions->write_errors++;

@@ -267,7 +267,8 @@ static int open_folder(int state_dir_fd, int *ret_fd)
         return -errno;
     }
     if (fresh && fsync(state_dir_fd) < 0) {
-        return -errno;
+        tly_log_warn("delivery", "the name of the new folder spool/ cannot be synced: %s",
+                     tly_error_name(-errno));
     }
     return tly_file_open(state_dir_fd, FOLDER, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, ret_fd);
 }

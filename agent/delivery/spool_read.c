@@ -21,6 +21,8 @@
 
 /* A turn ends after so much, and the loop goes on. */
 #define TURN_BYTES ((size_t)1 << 20)
+/* What a failed read rests; less than a tick by a little, so that each tick tries. */
+#define RETRY_MS 900
 
 /* ---- where a reader is ---- */
 
@@ -205,6 +207,7 @@ static bool is_passing(struct tly_spool_reader *reader, int rc)
                      tly_destination_name(reader->destination), tly_error_name(rc),
                      tly_log_held(held).text);
     }
+    reader->retry_at_ms = now_ms + RETRY_MS;
     close_segment(reader); /* it may take another descriptor */
     return true;
 }
@@ -295,8 +298,11 @@ static void has_room(void *arg)
 
 void tly_spool_readers_wake(struct tly_spool *spool)
 {
+    int64_t now_ms = tly_loop_now_ms(spool->loop);
     for (struct tly_spool_reader *at = spool->readers; at; at = at->next) {
-        if (!at->waiter.waiting && find_segment(at)) {
+        /* A disk that fails may take its time, and batches end far more often than that. */
+        bool rests = at->failing && now_ms < at->retry_at_ms;
+        if (!rests && !at->waiter.waiting && find_segment(at)) {
             tly_defer_call(at->turn);
         }
     }

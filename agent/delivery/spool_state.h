@@ -36,7 +36,7 @@ struct tly_spool_reader {
     struct tly_defer *turn;
     struct tly_room_waiter waiter;
     bool failing; /* the disk does not give what stands there */
-    int64_t failing_since_ms;
+    int64_t failing_since_ms, retry_at_ms;
     uint64_t dropped_records; /* at the bound, unread */
     uint64_t damaged_bytes;   /* that were no sound entries */
     struct tly_spool_reader *next;

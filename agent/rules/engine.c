@@ -266,19 +266,22 @@ static int group_make(const struct tly_engine *engine, const struct tly_rule_gro
     run->count = group->count;
     for (size_t i = 0; i < group->count; i++) {
         run->rules[i].rule = &group->rules[i];
+        /* What was saved is for the rules of the start, not for one that comes back later. */
+        run->rules[i].restored = engine->count > 0;
     }
     return 0;
 }
 
-/* Tells that alerts have ended whose rules were not found again: nobody would, otherwise. */
-static int alerts_end(struct tly_engine *engine)
+/* Tells that alerts have ended whose rules were not found again: nobody would, otherwise. What also
+ * fires by one of the new groups goes on: others know an alert by its labels alone. */
+static int alerts_end(struct tly_engine *engine, const struct tly_group_run *groups, size_t made)
 {
     int rc = 0;
     for (size_t i = 0; i < engine->count; i++) {
         const struct tly_group_run *group = &engine->groups[i];
         for (size_t k = 0; k < group->count; k++) {
             if (rc == 0 && group->rules[k].rule) {
-                rc = tly_rule_end(engine, group, &group->rules[k], engine->last_ms);
+                rc = tly_rule_end(engine, group, &group->rules[k], groups, made);
             }
         }
     }
@@ -308,7 +311,7 @@ int tly_engine_load(struct tly_engine *engine, struct tly_rule_set *set)
             }
         }
     }
-    rc = rc < 0 ? rc : alerts_end(engine);
+    rc = rc < 0 ? rc : alerts_end(engine, groups, made);
     groups_free(engine, engine->groups, engine->count);
     tly_rule_set_unref(engine->set);
     engine->set = tly_rule_set_ref(set);
@@ -350,11 +353,19 @@ static int clock_set_back(struct tly_engine *engine, int64_t by_ms)
     for (size_t i = 0; i < engine->count; i++) {
         engine->groups[i].next_ms = 0;
         for (size_t k = 0; k < engine->groups[i].count; k++) {
-            tly_rule_set_back(&engine->groups[i].rules[k], by_ms);
+            tly_outputs_done(&engine->groups[i].rules[k].outputs); /* they are the history's */
         }
     }
     int rc = history_make(engine);
-    return rc < 0 ? rc : needs_say(engine);
+    if (rc < 0) {
+        return rc; /* the next snapshot finds the clock set back, too */
+    }
+    for (size_t i = 0; i < engine->count; i++) {
+        for (size_t k = 0; k < engine->groups[i].count; k++) {
+            tly_rule_set_back(&engine->groups[i].rules[k], by_ms);
+        }
+    }
+    return needs_say(engine);
 }
 
 int tly_engine_observe(struct tly_engine *engine, const struct tly_snapshot *snapshot)

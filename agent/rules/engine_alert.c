@@ -437,15 +437,31 @@ static int tell(struct tly_engine *engine, const struct tly_group_run *group,
     return rc;
 }
 
+static bool fires_by_any(const struct tly_group_run *groups, size_t count, struct tly_labels labels)
+{
+    for (size_t i = 0; i < count; i++) {
+        for (size_t k = 0; k < groups[i].count; k++) {
+            const struct tly_rule_run *run = &groups[i].rules[k];
+            for (size_t n = 0; n < run->active_count; n++) {
+                if (run->active[n].state == TLY_ALERT_FIRING &&
+                    tly_labels_equal(run->active[n].labels, labels)) {
+                    return true;
+                }
+            }
+        }
+    }
+    return false;
+}
+
 int tly_rule_end(struct tly_engine *engine, const struct tly_group_run *group,
-                 struct tly_rule_run *run, int64_t at_ms)
+                 struct tly_rule_run *run, const struct tly_group_run *others, size_t count)
 {
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < run->active_count; i++) {
         struct tly_active *active = &run->active[i];
-        if (active->state == TLY_ALERT_FIRING) {
+        if (active->state == TLY_ALERT_FIRING && !fires_by_any(others, count, active->labels)) {
             active->state = TLY_ALERT_INACTIVE;
-            active->resolved_at_ms = at_ms;
+            active->resolved_at_ms = engine->last_ms;
             rc = news_add(engine, group, run, active, TLY_ALERT_CHANGED | TLY_ALERT_DUE);
         }
     }

@@ -244,7 +244,6 @@ static void set_back(int64_t *time_ms, int64_t by_ms)
 
 void tly_rule_set_back(struct tly_rule_run *run, int64_t by_ms)
 {
-    tly_outputs_done(&run->outputs);
     run->since_ms = 0;
     set_back(&run->evaluated_ms, by_ms);
     for (size_t i = 0; i < run->active_count; i++) {
@@ -339,8 +338,10 @@ static int elements_of(struct tly_engine *engine, const struct tly_rule *rule,
     struct tly_error err = {0};
     struct tly_value value;
     expr.root = root;
-    if (root->type != TLY_TYPE_VECTOR ||
-        tly_evaluate(engine->evaluator, &expr, tly_history_storage(engine->history), at_ms, &value,
+    if (root->type != TLY_TYPE_VECTOR) { /* its one alert is present, if at all */
+        return elements_init(engine, 0, ret_elements);
+    }
+    if (tly_evaluate(engine->evaluator, &expr, tly_history_storage(engine->history), at_ms, &value,
                      &err) < 0) {
         return 1;
     }

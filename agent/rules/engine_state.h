@@ -115,9 +115,11 @@ uint32_t tly_label_index_put(struct tly_label_index *table, const void *sets, si
 
 int tly_rule_alert(struct tly_engine *engine, const struct tly_group_run *group,
                    struct tly_rule_run *run, int64_t at_ms, struct tly_error *err) TLY_CHECK;
-/* Alerts that fire end with their rule, and are told of. -ENOMEM. */
+/* Alerts that fire end with their rule, and are told of, but those that also fire by one of the
+ * `others`. -ENOMEM. */
 int tly_rule_end(struct tly_engine *engine, const struct tly_group_run *group,
-                 struct tly_rule_run *run, int64_t at_ms) TLY_CHECK;
+                 struct tly_rule_run *run, const struct tly_group_run *others,
+                 size_t count) TLY_CHECK;
 /* The alert as others see it; NULL when memory is out. */
 struct tly_alert *tly_active_show(const struct tly_engine *engine,
                                   const struct tly_group_run *group, const struct tly_rule_run *run,

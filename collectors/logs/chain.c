@@ -499,7 +499,9 @@ static int begin_again(struct tly_log_source *source, struct tly_log_file *file,
 static void lose_cut(struct tly_log_source *source, struct tly_log_file *file)
 {
     struct stat st;
-    file->size += fstat(file->fd, &st) == 0 ? (uint64_t)st.st_size : 0;
+    if (fstat(file->fd, &st) == 0 && (uint64_t)st.st_size < file->size) {
+        file->size += (uint64_t)st.st_size; /* else a look has counted it */
+    }
     file->final = true;
     cut(source, file);
     tly_logs_stale(source->logs, source);

@@ -165,19 +165,24 @@ static bool is_at_or_below(struct tly_text path, struct tly_text point)
     return tly_text_starts(path, point) && (path.len == point.len || path.at[point.len] == '/');
 }
 
+bool tly_rootfs_remote_is_known(const struct tly_fact_names *remote)
+{
+    bool known = remote->count <= TLY_FACT_NAMES;
+    for (size_t i = 0; known && i < remote->count; i++) {
+        struct tly_text point = tly_text_of(remote->at[i]);
+        /* Neither cut nor written with escapes. */
+        known = point.len < TLY_FACT_NAME_MAX - 1 && !memchr(point.at, '\\', point.len);
+    }
+    return known;
+}
+
 bool tly_rootfs_is_remote(const struct tly_fact_names *remote, struct tly_text path)
 {
-    if (remote->count > TLY_FACT_NAMES) {
-        return true; /* not all of them are known */
+    bool is_remote = !tly_rootfs_remote_is_known(remote);
+    for (size_t i = 0; !is_remote && i < remote->count; i++) {
+        is_remote = is_at_or_below(path, tly_text_of(remote->at[i]));
     }
-    for (size_t i = 0; i < remote->count; i++) {
-        struct tly_text point = tly_text_of(remote->at[i]);
-        bool odd = point.len == TLY_FACT_NAME_MAX - 1 || memchr(point.at, '\\', point.len);
-        if (odd || is_at_or_below(path, point)) { /* cut, or written with escapes */
-            return true;
-        }
-    }
-    return false;
+    return is_remote;
 }
 
 /* ---- the container's secrets ---- */

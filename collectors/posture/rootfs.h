@@ -37,6 +37,9 @@ struct tly_rootfs_limits {
 void tly_rootfs_walk(int root_fd, const struct tly_rootfs_limits *limits,
                      struct tly_rootfs_facts *facts);
 
+/* Whether it can be told of each path if it is remote. */
+bool tly_rootfs_remote_is_known(const struct tly_fact_names *remote);
+
 /* Whether a path is at or below one of the remote mounts, or that cannot be told of them. */
 bool tly_rootfs_is_remote(const struct tly_fact_names *remote, struct tly_text path);
 

@@ -119,7 +119,6 @@ static void take_entry(struct walk *walk, struct level *level, const struct dire
         return;
     }
     if (walk->remote && tly_rootfs_is_remote(walk->remote, tly_text_of(walk->path))) {
-        walk->cut = walk->cut || walk->remote->count > TLY_FACT_NAMES;
         return;
     }
     if (fstatat(fd, entry->d_name, &about, AT_SYMLINK_NOFOLLOW) == 0) {
@@ -137,6 +136,7 @@ void tly_rootfs_walk(int root_fd, const struct tly_rootfs_limits *limits,
         .inodes_max = limits->inodes_max,
         .deadline_ns = tly_clock_monotonic_ns() + limits->walk_ms * TLY_NS_PER_MS,
         .remote = limits->remote,
+        .cut = limits->remote && !tly_rootfs_remote_is_known(limits->remote),
         .expected = limits->expected,
         .facts = facts,
     };

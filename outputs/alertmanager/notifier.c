@@ -163,9 +163,8 @@ static ssize_t write_message(struct tly_notifier *notifier)
 static int write_batch(struct tly_notifier *notifier)
 {
     notifier->extra.external = notifier->feed->external;
-    size_t taken = notifier->batch_count;
     ssize_t written = write_message(notifier);
-    if (written >= 0 && (size_t)written < taken) {
+    while (written >= 0 && (size_t)written < notifier->batch_count) {
         batch_give_back(notifier, (size_t)written);
         written = write_message(notifier); /* since its head tells of those that are in it */
     }

@@ -341,6 +341,7 @@ class States(Case):
 
 
 class Libraries(Case):
+    @unittest.skipUnless(os.geteuid() == 0, "only root may see what is in the memory of an agent")
     def test_first_request_of_a_sandboxed_agent(self):
         """An agent that asks nobody has no libcurl in memory. Where a reload is the first to need it,
         it is loaded inside of the sandbox."""

@@ -65,6 +65,35 @@ static void a_cursor_may_return_to_an_open_chunk(void **state)
     assert_int_equal(kept(house), 3);
 }
 
+/* Parts of two logs stand in one chunk in turn, and its halves are told apart: one is acknowledged,
+ * the other dropped. */
+static void parts_of_a_chunk_are_those_of_their_logs(void **state)
+{
+    struct house *house = *state;
+    struct tly_cursor *one;
+    struct tly_cursor *two;
+    struct tly_cursor_counts counts;
+    assert_int_equal(tly_cursor_new(house->destination, TLY_TEXT("key"), &one), 0);
+    assert_int_equal(tly_cursor_new(house->destination, TLY_TEXT("key2"), &two), 0);
+    assert_int_equal(append(house->destination, "a", 'x', 10, one, 1), 0);
+    assert_int_equal(append(house->destination, "a", 'x', 10, two, 1), 0);
+    assert_int_equal(append(house->destination, "a", 'x', 10, one, 2), 0);
+    tly_delivery_flush(house->delivery);
+    struct tly_chunk *chunk = tly_destination_take(house->destination);
+    uint32_t records = chunk->records / 3;
+    tly_destination_ack_part(house->destination, chunk, 10, records);
+    tly_destination_drop_part(house->destination, chunk, 10, records);
+    tly_destination_ack(house->destination, chunk);
+    tly_cursor_counts(one, &counts);
+    assert_int_equal(counts.acked, 2 * records);
+    assert_int_equal(counts.dropped, 0);
+    tly_cursor_counts(two, &counts);
+    assert_int_equal(counts.acked, 0);
+    assert_int_equal(counts.dropped, records);
+    tly_cursor_end(one);
+    tly_cursor_end(two);
+}
+
 #define INTERLEAVED 3000 /* commits, numbered from 1; each number is all that its record has */
 
 /* Acknowledges the chunk, and marks the commits that it has. */
@@ -181,6 +210,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         WITH_HOUSE(a_position_moves_only_over_a_gapless_prefix),
         WITH_HOUSE(a_cursor_may_return_to_an_open_chunk),
+        WITH_HOUSE(parts_of_a_chunk_are_those_of_their_logs),
         WITH_HOUSE(tags_may_alternate),
         WITH_HOUSE(an_ended_cursor_keeps_its_position_until_all_is_acknowledged),
         WITH_HOUSE(an_orphaned_cursor_still_keeps),

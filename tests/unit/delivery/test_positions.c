@@ -189,6 +189,35 @@ static void garbage_in_the_middle_costs_only_itself(void **state)
     tly_positions_free(positions);
 }
 
+static bool journal_is_sound(void *arg)
+{
+    struct tly_positions *after_kill = open_positions(arg);
+    bool sound = counts_of(after_kill).lines_damaged == 0;
+    tly_positions_free(after_kill);
+    return sound;
+}
+
+/* What damaged lines were is lost once, not again at each start. */
+static void damaged_lines_go_with_the_first_write(void **state)
+{
+    struct place *place = *state;
+    struct tly_positions *positions = open_positions(place);
+    keep(positions, "central", "docker/a", 1);
+    tly_positions_free(positions);
+    TLY_AUTO_FD fd = openat(place->dir_fd, "positions", O_WRONLY | O_APPEND | O_CLOEXEC);
+    assert_int_equal(tly_file_write_fd(fd, "keep central\n", 13), 0);
+    positions = open_positions(place);
+    assert_false(tly_positions_whole(positions));
+    keep(positions, "central", "docker/b", 2);
+    assert_true(turns_until(place->loop, journal_is_sound, place));
+    tly_positions_free(positions);
+    positions = open_positions(place);
+    assert_true(tly_positions_whole(positions));
+    assert_int_equal(offset_of(positions, "central", "docker/a"), 1);
+    assert_int_equal(offset_of(positions, "central", "docker/b"), 2);
+    tly_positions_free(positions);
+}
+
 static bool journal_is_short(void *arg)
 {
     return counts_of(arg).journal_bytes < 100 * 1024;
@@ -457,6 +486,7 @@ int main(void)
         WITH_PLACE(the_changes_of_a_turn_are_written_together),
         WITH_PLACE(a_torn_tail_costs_one_line),
         WITH_PLACE(garbage_in_the_middle_costs_only_itself),
+        WITH_PLACE(damaged_lines_go_with_the_first_write),
         WITH_PLACE(a_grown_journal_is_rewritten),
         WITH_PLACE(a_rewrite_under_way_does_not_outlive_its_owner),
         WITH_PLACE(a_journal_that_only_grows_is_read),

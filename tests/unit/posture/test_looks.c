@@ -316,6 +316,12 @@ static void modes(void **state)
     const struct tly_rootfs_limits few = {.inodes_max = 3, .walk_ms = 60000};
     tly_rootfs_walk(tree->fd, &few, &facts);
     assert_int_equal(facts.walked, 0);
+    /* A remote mount whose place is written with an escape: it may be anywhere. */
+    const struct tly_fact_names remote = {.count = 1, .at = {"/mnt/my\\040data"}};
+    const struct tly_rootfs_limits unclear = {
+        .inodes_max = 1000, .walk_ms = 60000, .remote = &remote};
+    tly_rootfs_walk(tree->fd, &unclear, &facts);
+    assert_int_equal(facts.walked, 0);
 }
 
 #define MANY (TLY_FACT_NAMES + 1)

@@ -8,7 +8,7 @@
 #include "agent/rules/engine.h"
 
 #include "agent/base/clock.h"
-#include "tests/unit/unit.h"
+#include "tests/unit/rules/one_container.h"
 
 #define MINUTE_MS 60000
 #define START_MS  1700000000000
@@ -52,25 +52,11 @@ static inline struct tly_engine *start(const char *text)
 /* One evaluation at a minute, with containers that use so many bytes; 0: there is none. */
 static inline struct tly_verdict *minute(struct tly_engine *engine, int number, int64_t bytes)
 {
-    struct tly_samples samples;
-    tly_samples_init(&samples);
-    tly_samples_add(&samples, TLY_F_container_memory_working_set_bytes, TLY_DIM_NONE, bytes);
-    struct tly_sample_set *set = tly_samples_take(&samples);
-    struct tly_snapshot_row row = {.labels = TLY_TEXT("id=\"/a\",name=\"we\\\"b\""), .sets = {set}};
-    struct tly_snapshot snapshot = {
-        .refs = 1,
-        .taken_ns = (START_MS + (int64_t)number * MINUTE_MS) * TLY_NS_PER_MS,
-        .slots = 1,
-        .count = bytes > 0 ? 1 : 0,
-        .rows = &row,
-    };
+    int64_t now_ms = START_MS + (int64_t)number * MINUTE_MS;
     struct tly_verdict *verdict = NULL;
-    assert_int_equal(tly_engine_observe(engine, &snapshot), 0);
-    assert_int_equal(
-        tly_engine_evaluate(engine, snapshot.taken_ns / TLY_NS_PER_MS, false, &verdict), 0);
+    observe_one(engine, now_ms, TLY_TEXT("id=\"/a\",name=\"we\\\"b\""), bytes);
+    assert_int_equal(tly_engine_evaluate(engine, now_ms, false, &verdict), 0);
     tly_engine_trim(engine);
-    tly_sample_set_unref(set);
-    tly_samples_done(&samples);
     assert_non_null(verdict);
     return verdict;
 }

@@ -9,7 +9,7 @@
 #include "agent/base/clock.h"
 #include "tests/unit/unit.h"
 
-/* The engine sees a container with these labels and so many bytes of working set. */
+/* The engine sees a container with these labels and so many bytes of working set; with 0 none. */
 static inline void observe_one(struct tly_engine *engine, int64_t taken_ms, struct tly_text labels,
                                int64_t bytes)
 {
@@ -22,7 +22,7 @@ static inline void observe_one(struct tly_engine *engine, int64_t taken_ms, stru
         .refs = 1,
         .taken_ns = taken_ms * TLY_NS_PER_MS,
         .slots = 1,
-        .count = 1,
+        .count = bytes > 0 ? 1 : 0,
         .rows = &row,
     };
     assert_int_equal(tly_engine_observe(engine, &snapshot), 0);

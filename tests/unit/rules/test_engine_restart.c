@@ -425,6 +425,71 @@ static void test_restart_in_the_past(void **state)
     tly_engine_free(engine);
 }
 
+#define OTHER "groups:\n- name: g\n  rules:\n  - {alert: Other, expr: vector(0) > 1}\n"
+#define FULL  "container_memory_working_set_bytes > 100, for: 2m"
+#define TWICE                                                                                      \
+    "groups:\n- name: g\n  rules:\n  - {alert: Full, expr: " FULL "}\n"                            \
+    "- name: h\n  rules:\n  - {alert: Full, expr: " FULL "}\n"
+
+/* What was saved is for the rules of the start: one that is taken away and comes back begins anew.
+ */
+static void test_rule_comes_back(void **state)
+{
+    (void)state;
+    struct tly_buf saved;
+    struct tly_error err = {0};
+    struct tly_engine *engine = start(ALERT);
+    expect_minute(engine, 0, 150, "P");
+    expect_minute(engine, 1, 150, "");
+    expect_minute(engine, 2, 150, "F!");
+    save(engine, 2, &saved);
+    tly_engine_free(engine);
+    engine = start(ALERT);
+    assert_int_equal(tly_engine_restore(engine, tly_buf_text(&saved), &err), 0);
+    expect_minute(engine, 5, 150, "!");
+    load(engine, OTHER);
+    expect_minute(engine, 6, 150, "I!");
+    load(engine, ALERT);
+    expect_minute(engine, 7, 150, "P");
+    tly_engine_free(engine);
+    tly_buf_done(&saved);
+}
+
+/* Others know an alert by its labels alone: it goes on as long as any rule has it. */
+static void test_two_rules_of_which_one_goes(void **state)
+{
+    (void)state;
+    struct tly_engine *engine = start(TWICE);
+    expect_minute(engine, 0, 150, "PP");
+    expect_minute(engine, 1, 150, "");
+    expect_minute(engine, 2, 150, "F!F!");
+    load(engine, ALERT);
+    expect_minute(engine, 3, 150, "");
+    load(engine, OTHER);
+    expect_minute(engine, 4, 150, "I!");
+    tly_engine_free(engine);
+}
+
+/* A scalar has one alert, without the labels that were saved. */
+static void test_scalar_now(void **state)
+{
+    (void)state;
+    struct tly_buf saved;
+    struct tly_error err = {0};
+    struct tly_engine *engine = start(ALERT);
+    expect_minute(engine, 0, 150, "P");
+    expect_minute(engine, 1, 150, "");
+    expect_minute(engine, 2, 150, "F!");
+    save(engine, 2, &saved);
+    tly_engine_free(engine);
+    engine = start("groups:\n- name: g\n  rules:\n  - {alert: Full, expr: 1, for: 9m}\n");
+    assert_int_equal(tly_engine_restore(engine, tly_buf_text(&saved), &err), 0);
+    expect_minute(engine, 5, 150, "!P");
+    expect_minute(engine, 11, 150, "I!"); /* no samples come any more */
+    tly_engine_free(engine);
+    tly_buf_done(&saved);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -441,6 +506,9 @@ int main(void)
         cmocka_unit_test(test_clock_set_back),
         cmocka_unit_test(test_look_back_after_a_step),
         cmocka_unit_test(test_restart_in_the_past),
+        cmocka_unit_test(test_rule_comes_back),
+        cmocka_unit_test(test_two_rules_of_which_one_goes),
+        cmocka_unit_test(test_scalar_now),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
