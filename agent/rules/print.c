@@ -188,7 +188,13 @@ static void put_binary(struct printer *printer, const struct tly_node *node)
 {
     const struct tly_matching *matching = &node->binary.matching;
     bool grouped = matching->card == TLY_CARD_MANY_TO_ONE || matching->card == TLY_CARD_ONE_TO_MANY;
-    put_node(printer, node->binary.left);
+    const struct tly_node *left = node->binary.left;
+    if (node->binary.op == TLY_TOKEN_POW && left->kind == TLY_NODE_NUMBER &&
+        isinf(left->number.value) && left->number.value > 0) {
+        put(printer, "Inf"); /* the sign of +Inf would be that of the power */
+    } else {
+        put_node(printer, left);
+    }
     put(printer, " ");
     put(printer, tly_token_text(node->binary.op));
     put(printer, node->binary.returns_bool ? " bool" : "");

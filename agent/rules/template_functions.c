@@ -206,7 +206,9 @@ CALL(args)
     if (!copy) {
         return tly_template_no_memory(run);
     }
-    memcpy(copy, args, count * sizeof(*copy));
+    if (count > 0) { /* else `args` may be NULL */
+        memcpy(copy, args, count * sizeof(*copy));
+    }
     *ret_value = (struct tly_template_value){.kind = TLY_VALUE_ARGS};
     ret_value->args.at = copy;
     ret_value->args.count = count;

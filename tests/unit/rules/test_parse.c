@@ -38,6 +38,8 @@ static void test_print(void **state)
         {"-1", NULL},
         {"--1", "1"},
         {"+Inf", NULL},
+        {"+inf ^ 2", "+Inf ^ 2"},
+        {"inf ^ 2", "Inf ^ 2"},
         {"nan", "NaN"},
         {"0x1f", "31"},
         {"1e3", "1000"},
