@@ -10,19 +10,25 @@ static void save(struct tly_engine *engine, int number, struct tly_buf *buf)
     assert_int_equal(tly_engine_save(engine, START_MS + (int64_t)number * MINUTE_MS, buf), 0);
 }
 
+/* What an engine saves whose alert has just begun to fire. */
+static void save_firing(struct tly_buf *buf)
+{
+    struct tly_engine *engine = start(ALERT);
+    expect_minute(engine, 0, 150, "P");
+    expect_minute(engine, 1, 150, "");
+    expect_minute(engine, 2, 150, "F!");
+    save(engine, 2, buf);
+    tly_engine_free(engine);
+}
+
 /* What fired goes on firing; when its condition ended meanwhile, it is resolved. */
 static void test_restart_firing(void **state)
 {
     (void)state;
     struct tly_buf saved;
     struct tly_error err = {0};
+    save_firing(&saved);
     struct tly_engine *engine = start(ALERT);
-    expect_minute(engine, 0, 150, "P");
-    expect_minute(engine, 1, 150, "");
-    expect_minute(engine, 2, 150, "F!");
-    save(engine, 2, &saved);
-    tly_engine_free(engine);
-    engine = start(ALERT);
     assert_int_equal(tly_engine_restore(engine, tly_buf_text(&saved), &err), 0);
     expect_minute(engine, 5, 150, "!");
     expect_minute(engine, 6, 50, "I!");
@@ -438,13 +444,8 @@ static void test_rule_comes_back(void **state)
     (void)state;
     struct tly_buf saved;
     struct tly_error err = {0};
+    save_firing(&saved);
     struct tly_engine *engine = start(ALERT);
-    expect_minute(engine, 0, 150, "P");
-    expect_minute(engine, 1, 150, "");
-    expect_minute(engine, 2, 150, "F!");
-    save(engine, 2, &saved);
-    tly_engine_free(engine);
-    engine = start(ALERT);
     assert_int_equal(tly_engine_restore(engine, tly_buf_text(&saved), &err), 0);
     expect_minute(engine, 5, 150, "!");
     load(engine, OTHER);
@@ -476,13 +477,9 @@ static void test_scalar_now(void **state)
     (void)state;
     struct tly_buf saved;
     struct tly_error err = {0};
-    struct tly_engine *engine = start(ALERT);
-    expect_minute(engine, 0, 150, "P");
-    expect_minute(engine, 1, 150, "");
-    expect_minute(engine, 2, 150, "F!");
-    save(engine, 2, &saved);
-    tly_engine_free(engine);
-    engine = start("groups:\n- name: g\n  rules:\n  - {alert: Full, expr: 1, for: 9m}\n");
+    save_firing(&saved);
+    struct tly_engine *engine = start(
+        "groups:\n- name: g\n  rules:\n  - {alert: Full, expr: 1, for: 9m}\n");
     assert_int_equal(tly_engine_restore(engine, tly_buf_text(&saved), &err), 0);
     expect_minute(engine, 5, 150, "!P");
     expect_minute(engine, 11, 150, "I!"); /* no samples come any more */
